@@ -1,0 +1,106 @@
+//! The one thing that moves: rows, and how far they bring their reader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+/// The name of an ordered sequence inside a source or table: a file's path, a Kafka
+/// partition, an upstream table.
+pub type Lane = Arc<str>;
+
+/// System columns that the host adds to bronze rows. Names beginning with an
+/// underscore are reserved for them.
+pub mod column {
+    /// `Dictionary(Int32, Utf8)` in memory, string in the table: the lane a row came from.
+    pub const LANE: &str = "_lane";
+    /// `Int64`: the row's own position in its lane.
+    pub const POSITION: &str = "_position";
+    /// `Timestamp(µs, UTC)`: when the host landed the row.
+    pub const INGESTED_AT: &str = "_ingested_at";
+    /// `Utf8`, JSON object: fields outside the table's contract.
+    pub const RESCUED: &str = "_rescued";
+    /// `Binary`: the original bytes of the row, where the source keeps them.
+    pub const RAW: &str = "_raw";
+    /// `UInt32`: in an emitted pass-through batch, the input row that an output row continues.
+    pub const ROW: &str = "_row";
+}
+
+/// How far a reader has come, by lane: the position *after* the last row it took.
+///
+/// A position never goes back. What one means is the source's own affair (an offset
+/// plus one, a row number, a Delta version); everybody else only compares them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions(BTreeMap<Lane, i64>);
+
+impl Positions {
+    /// A single lane's position.
+    pub fn of(lane: Lane, position: i64) -> Self {
+        Self(BTreeMap::from([(lane, position)]))
+    }
+
+    /// The position in `lane`, if it was ever read.
+    pub fn get(&self, lane: &str) -> Option<i64> {
+        self.0.get(lane).copied()
+    }
+
+    /// Moves `lane` forward to `position`; a position behind the present one changes nothing.
+    pub fn advance(&mut self, lane: Lane, position: i64) {
+        let present = self.0.entry(lane).or_insert(position);
+        *present = (*present).max(position);
+    }
+
+    /// Moves every lane of `other` forward.
+    pub fn merge(&mut self, other: &Positions) {
+        for (lane, position) in &other.0 {
+            self.advance(lane.clone(), *position);
+        }
+    }
+
+    /// Whether no lane was read.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every lane with its position, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&Lane, i64)> {
+        self.0.iter().map(|(lane, position)| (lane, *position))
+    }
+}
+
+impl FromIterator<(Lane, i64)> for Positions {
+    fn from_iter<I: IntoIterator<Item = (Lane, i64)>>(lanes: I) -> Self {
+        let mut positions = Self::default();
+        for (lane, position) in lanes {
+            positions.advance(lane, position);
+        }
+        positions
+    }
+}
+
+/// Rows, and where their reader stands after them.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The rows, in the order of their lane.
+    pub rows: RecordBatch,
+    /// The lanes that these rows move forward. A source may give an empty batch only
+    /// to move a lane.
+    pub positions: Positions,
+}
+
+/// A row that cannot go on, with all that is needed to mend and retry it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The lane the row came from.
+    pub lane: Lane,
+    /// The row's own position in its lane.
+    pub position: i64,
+    /// The line in a text file, from 1.
+    pub line: Option<u64>,
+    /// A short stable code that people filter by, such as `csv.column-count`.
+    pub reason: String,
+    /// What is wrong with this row, as a sentence with the offending value.
+    pub message: String,
+    /// The original bytes, or the row as one JSON object where it was decoded before.
+    pub payload: Vec<u8>,
+}

@@ -1,0 +1,41 @@
+//! What every error of this program can be asked: what to do about it.
+
+use std::error::Error;
+
+/// What should happen after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The same attempt may succeed later: a broker is away, a commit lost a race.
+    Retry,
+    /// The rows at hand are at fault: they go to quarantine and the rest goes on.
+    Quarantine,
+    /// A person has to change something first.
+    Stop,
+}
+
+/// A place in a text file that a person wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the person named it.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+/// An error that knows what should happen next and can help its reader.
+///
+/// Each module has one error enum of its own that implements this; the outermost
+/// layer prints it once, as *error / caused by / hint*, following `source()`.
+pub trait Fault: Error + Send + Sync + 'static {
+    /// What to do about it.
+    fn remedy(&self) -> Remedy {
+        Remedy::Stop
+    }
+
+    /// One sentence that tells the reader what to try, without repeating the error.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}

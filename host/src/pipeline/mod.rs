@@ -1,0 +1,1 @@
+//! The flow: sources, hops and tables at work.

@@ -1,0 +1,1 @@
+//! Generated rows: the same seed gives the same rows.

@@ -1,0 +1,1 @@
+//! The sandbox: modules in, rows through, nothing else.
