@@ -275,8 +275,9 @@ pub struct HopSpec {
     pub from: Upstream,
     /// What is done to them; without a module they are landed as they are.
     pub module: Option<ModuleSpec>,
-    /// The table of each output port. Without a module there is one, and its port is `rows`.
-    pub to: Vec<(String, TableName)>,
+    /// The table of each output port; `None` stands for the module's first. Without a
+    /// module there is one entry, of port `None`.
+    pub to: Vec<(Option<String>, TableName)>,
     /// The table of each lookup port.
     pub lookups: Vec<(String, TableName)>,
     /// When to commit.
