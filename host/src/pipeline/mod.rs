@@ -13,7 +13,7 @@ pub mod group;
 mod hop;
 mod intake;
 mod lookup;
-mod module;
+pub mod module;
 pub mod run;
 mod sink;
 
