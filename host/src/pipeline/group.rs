@@ -66,3 +66,90 @@ fn reads(hop: &HopSpec) -> impl Iterator<Item = &TableName> {
     };
     upstream.into_iter().chain(hop.lookups.iter().map(|(_, table)| table))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Contract, Flush, Layer, TableSpec};
+
+    fn table(text: &str) -> TableName {
+        let (layer, name) = text.split_once('.').expect("tests write layer.table");
+        let layer = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|each| each.as_str() == layer);
+        TableName { layer: layer.expect("tests name a layer"), name: name.into() }
+    }
+
+    /// `hops`: (from, to, lookups); a name with a dot is a table. `modes`: tables that are not append tables.
+    fn plan(hops: &[(&str, &str, &[&str])], modes: &[(&str, WriteMode)]) -> Plan {
+        let mode = |name: &str| modes.iter().find(|(each, _)| *each == name).map_or(WriteMode::Append, |(_, mode)| mode.clone());
+        let spec = |name: &str| TableSpec {
+            name: table(name),
+            mode: mode(name),
+            partition_by: Vec::new(),
+            contract: Contract::default(),
+            description: None,
+        };
+        Plan {
+            name: "p".into(),
+            config_hash: String::new(),
+            sources: Vec::new(),
+            tables: hops.iter().map(|(_, to, _)| spec(to)).collect(),
+            hops: hops
+                .iter()
+                .map(|(from, to, lookups)| HopSpec {
+                    name: (*to).into(),
+                    from: if from.contains('.') { Upstream::Table(table(from)) } else { Upstream::Source((*from).into()) },
+                    module: None,
+                    to: vec![(None, table(to))],
+                    lookups: lookups.iter().map(|lookup| ((*lookup).into(), table(lookup))).collect(),
+                    flush: Flush::default(),
+                })
+                .collect(),
+        }
+    }
+
+    fn upsert() -> WriteMode {
+        WriteMode::Upsert { key: vec!["id".into()], order_by: None }
+    }
+
+    #[test]
+    fn a_chain_of_appends_and_upserts_runs_as_one() {
+        let plan = plan(
+            &[("orders", "bronze.orders", &[]), ("bronze.orders", "silver.lines", &[]), ("silver.lines", "silver.orders", &[])],
+            &[("silver.orders", upsert())],
+        );
+        assert_eq!(groups(&plan), [Group { hops: vec![0, 1, 2], needs: vec![] }]);
+    }
+
+    #[test]
+    fn a_rewritten_table_waits_for_all_it_reads() {
+        let plan = plan(
+            &[
+                ("orders", "bronze.orders", &[]),
+                ("products", "bronze.products", &[]),
+                ("bronze.orders", "gold.sales", &["bronze.products"]),
+            ],
+            &[("gold.sales", WriteMode::Overwrite)],
+        );
+        assert_eq!(groups(&plan)[2], Group { hops: vec![2], needs: vec![0, 1] });
+    }
+
+    #[test]
+    fn a_hop_that_looks_up_what_this_plan_writes_is_not_live() {
+        // Were it live, the bronze hop would wait for it while it waits for the lookup.
+        let plan = plan(
+            &[
+                ("orders", "bronze.orders", &[]),
+                ("bronze.orders", "silver.products", &[]),
+                ("bronze.orders", "silver.orders", &["silver.products"]),
+            ],
+            &[("silver.products", upsert())],
+        );
+        assert_eq!(groups(&plan), [Group { hops: vec![0, 1], needs: vec![] }, Group { hops: vec![2], needs: vec![0] }]);
+    }
+
+    #[test]
+    fn a_lookup_that_nobody_writes_here_does_not_hold_a_hop_back() {
+        let plan = plan(&[("orders", "bronze.orders", &[]), ("bronze.orders", "silver.orders", &["gold.calendar"])], &[]);
+        assert_eq!(groups(&plan), [Group { hops: vec![0, 1], needs: vec![] }]);
+    }
+}
