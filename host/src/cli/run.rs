@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Exit {
 
     let plan = Arc::new(session.loaded.plan.clone());
     let bound = Arc::new(session.bound);
-    let meters = Arc::new(Meters::new(plan.hops.iter().map(|hop| hop.name.clone())));
+    let meters: Vec<_> = plan.hops.iter().map(|_| Arc::new(Meters::default())).collect();
     let style = match (args.json, std::io::stderr().is_terminal()) {
         (true, _) => Style::Json,
         (false, true) => Style::Bars,
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Exit {
     let (status, exit) = ended(&outcome, args.follow && stop.is_cancelled());
     let (cpu_seconds, peak_memory_bytes) = crate::report::usage();
     let hops = plan.hops.iter().enumerate().map(|(index, hop)| {
-        let counts = meters.hop(index).counts();
+        let counts = meters[index].read();
         let module = bound.modules.get(&hop.name);
         HopSummary {
             hop: hop.name.clone(),

@@ -223,6 +223,7 @@ pub static HOP: Section = Section {
         Key::new("lookups", Kind::Lookups, "{ countries = \"silver.countries\" }", "The table of each lookup port of the module."),
         Key::new("to", Kind::Outputs, "\"silver.orders\"", "The table of the module's first output, or a table for each output by name.").required(),
         Key::new("limits", Kind::Section(&LIMITS), "{ memory = \"512 MiB\" }", "What one job of the module may use."),
+        Key::new("fixtures", Kind::Text, "\"modules/clean_orders/fixtures\"", "The folder of the module's fixtures, relative to this file, for `sluice test`."),
         Key::new("flush", Kind::Section(&FLUSH), "{ time = \"5s\" }", "When the hop commits: at whichever comes first."),
     ],
 };

@@ -17,7 +17,7 @@ use super::sink::{QuarantineSink, Sink, UNKNOWN_POSITION, lake_error};
 use crate::batch::{Lane, Positions, Reject, column};
 use crate::format;
 use crate::lake::{Lake, Provenance};
-use crate::meter::HopMeter;
+use crate::meter::Meters;
 use crate::plan::{HopSpec, Plan, Upstream};
 use crate::transform::{self, Job};
 
@@ -39,7 +39,7 @@ pub struct HopContext {
     /// The plan's hash, for the commit's provenance.
     pub config_hash: String,
     /// Its counters.
-    pub meter: Arc<HopMeter>,
+    pub meter: Arc<Meters>,
     /// For the I/O of sources and tables.
     pub runtime: Handle,
     /// Whether the hop takes its whole upstream as one commit.
@@ -48,7 +48,7 @@ pub struct HopContext {
 
 impl HopContext {
     /// The context of one hop of a plan.
-    pub fn new(plan: &Plan, spec: &HopSpec, meter: Arc<HopMeter>, runtime: Handle) -> Self {
+    pub fn new(plan: &Plan, spec: &HopSpec, meter: Arc<Meters>, runtime: Handle) -> Self {
         Self {
             spec: spec.clone(),
             app: format!("{}/{}", plan.name, spec.name),
@@ -222,9 +222,11 @@ impl Hop {
 
     fn take_part(&mut self, intake: Intake) -> Result<(), PipelineError> {
         let rows = intake.rows.num_rows() as u64 + intake.rejects.len() as u64;
-        self.context.meter.add_in(rows);
+        Meters::add(&self.context.meter.rows_in, rows);
         self.taken.rows += rows;
-        self.taken.bytes += intake.rows.get_array_memory_size() as u64;
+        let bytes = intake.rows.get_array_memory_size() as u64;
+        Meters::add(&self.context.meter.bytes_in, bytes);
+        self.taken.bytes += bytes;
         self.taken.since.get_or_insert_with(Instant::now);
 
         let lanes: Vec<Lane> = match intake.positions.iter().next() {
@@ -344,8 +346,7 @@ impl Hop {
     }
 
     fn write(&mut self, sink: usize, rows: &RecordBatch, writing: &[bool], quarantining: bool) -> Result<(), PipelineError> {
-        self.context.meter.add_bytes(rows.get_array_memory_size() as u64);
-        let refused = match writing[sink] {
+                let refused = match writing[sink] {
             false => Vec::new(),
             true => {
                 let name = self.sinks[sink].name.to_string();
@@ -365,7 +366,7 @@ impl Hop {
     }
 
     fn reject(&mut self, reject: Reject, quarantining: bool) {
-        self.context.meter.add_rejected(1);
+        Meters::add(&self.context.meter.rows_rejected, 1);
         if quarantining {
             self.quarantine.push(reject);
         }
@@ -469,8 +470,8 @@ impl Hop {
                 .commit(&self.context.app, &taken.positions, provenance.clone(), &self.context.runtime)
                 .map_err(lake_error(&hop, format!("committing to {name} failed")))?;
             tracing::debug!(hop, table = name, version = committed.version, rows, "committed");
-            self.context.meter.add_commit();
-            self.context.meter.add_out(rows);
+            Meters::add(&self.context.meter.commits, 1);
+            Meters::add(&self.context.meter.rows_out, rows);
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::flow::{Finished, Flow, Intake};
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};
 use crate::lake::Table;
-use crate::meter::HopMeter;
+use crate::meter::Meters;
 use crate::source::Source;
 
 /// What a feeder says last.
@@ -26,7 +26,7 @@ pub fn read_source(
     hop: &str,
     upstream: &str,
     to: &Sender<Intake>,
-    meter: &HopMeter,
+    meter: &Meters,
     stop: &CancellationToken,
 ) -> Fed {
     while !stop.is_cancelled() {

@@ -33,7 +33,7 @@ pub struct Run {
     /// Where the tables are.
     pub lake: Lake,
     /// The counters, one a hop, in the plan's order.
-    pub meters: Arc<Meters>,
+    pub meters: Vec<Arc<Meters>>,
     /// For I/O.
     pub runtime: Handle,
     /// Ends the run early and in order.
@@ -154,7 +154,7 @@ impl Run {
                     live.insert(below, from);
                 }
             }
-            let context = HopContext::new(&self.plan, hop, self.meters.hop(index), self.runtime.clone());
+            let context = HopContext::new(&self.plan, hop, self.meters[index].clone(), self.runtime.clone());
             ready.push(self.runtime.block_on(self.set_up_hop(context, followers, live.remove(&index)))?);
         }
         Ok(ready)
