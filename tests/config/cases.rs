@@ -28,9 +28,8 @@ fn outcome(file: &Path) -> (&'static str, String) {
         Err(problems) => ("err", problems.render(false)),
     };
     let absolute = std::path::absolute(folder()).expect("the tests' folder has a path");
-    let rendered = rendered
-        .replace(&format!("{}/", folder().display()), "")
-        .replace(&absolute.display().to_string(), "<cases>");
+    let rendered =
+        rendered.replace(&format!("{}/", folder().display()), "").replace(&absolute.display().to_string(), "<cases>");
     (ending, rendered)
 }
 
@@ -68,17 +67,22 @@ fn every_case_reads_as_its_golden_file_says() {
     let mut differences = Vec::new();
     for file in cases("toml") {
         let (ending, rendered) = outcome(&file);
-        let (golden, other) = (file.with_extension(ending), match ending {
-            "err" => file.with_extension("plan"),
-            _ => file.with_extension("err"),
-        });
+        let (golden, other) = (
+            file.with_extension(ending),
+            match ending {
+                "err" => file.with_extension("plan"),
+                _ => file.with_extension("err"),
+            },
+        );
         if bless {
             fs::write(&golden, &rendered).expect("a golden file can be written");
             let _ = fs::remove_file(&other);
         }
         match fs::read_to_string(&golden) {
             Ok(expected) if expected == rendered && !other.exists() => {}
-            Ok(expected) => differences.push(format!("{}:\n--- expected\n{expected}\n--- found\n{rendered}", golden.display())),
+            Ok(expected) => {
+                differences.push(format!("{}:\n--- expected\n{expected}\n--- found\n{rendered}", golden.display()))
+            }
             Err(_) => differences.push(format!("{} is missing; found\n{rendered}", golden.display())),
         }
     }

@@ -10,7 +10,17 @@ use super::tree::{Entry, Value};
 
 /// The types as they are written; `decimal` takes its precision and scale.
 pub(super) const TYPES: &[&str] = &[
-    "string", "binary", "bool", "int8", "int16", "int32", "int64", "float32", "float64", "decimal(p,s)", "date",
+    "string",
+    "binary",
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "decimal(p,s)",
+    "date",
     "timestamp",
 ];
 
@@ -106,9 +116,9 @@ fn parse_decimal(text: &str) -> Result<DataType, String> {
         (1..=DECIMAL128_MAX_PRECISION, 0..) if scale.unsigned_abs() <= precision => {
             Ok(DataType::Decimal128(precision, scale))
         }
-        _ => Err(format!(
-            "the precision is from 1 to {DECIMAL128_MAX_PRECISION} and the scale from 0 to the precision"
-        )),
+        _ => {
+            Err(format!("the precision is from 1 to {DECIMAL128_MAX_PRECISION} and the scale from 0 to the precision"))
+        }
     }
 }
 
@@ -153,7 +163,9 @@ mod tests {
 
     #[test]
     fn impossible_types_are_refused() {
-        for text in ["", "not null", "decimal", "decimal(39,0)", "decimal(4,5)", "decimal(4,-1)", "decimal(0,0)", "int65"] {
+        for text in
+            ["", "not null", "decimal", "decimal(39,0)", "decimal(4,5)", "decimal(4,-1)", "decimal(0,0)", "int65"]
+        {
             assert!(parse(text).is_err(), "{text:?} was taken");
         }
     }

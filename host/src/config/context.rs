@@ -53,7 +53,7 @@ pub(super) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) ->
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase().replace('-', "_")), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .filter(|(likeness, _)| *likeness > 0.85)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate)
 }

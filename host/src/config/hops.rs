@@ -32,14 +32,15 @@ pub(super) fn read(cx: &Context, entries: &[Entry], folder: &Path) -> Vec<HopDra
 
 fn hop(cx: &Context, entry: &Entry, folder: &Path) -> HopDraft {
     let name = At::new(entry.key.clone(), &entry.key_span);
-    let named = check_name(cx, "the hop", &entry.key, &entry.key_span);
+    let named = check_name(cx, "hop", &entry.key, &entry.key_span);
     let what = format!("hop `{}`", entry.key);
     let Some(section) = Section::open(cx, &keys::HOP, what, &entry.key_span, &entry.node) else {
         return HopDraft { name, from: None, to: Vec::new(), to_is_whole: false, lookups: Vec::new(), spec: None };
     };
     let from = section.text("from").and_then(|from| upstream(cx, from));
     let to = outputs(&section);
-    let lookups = section.or("lookups", Ports::default(), |section, key| Some(ports(section, key, section.entries(key)?)));
+    let lookups =
+        section.or("lookups", Ports::default(), |section, key| Some(ports(section, key, section.entries(key)?)));
     let lookups = lookups.unwrap_or(Ports { known: Vec::new(), whole: false });
     let module = section.or("module", None, |section, key| Some(Some(module(section, key, folder)?)));
     let config = section.or("config", "{}".to_owned(), |section, key| {

@@ -111,10 +111,21 @@ pub static FILE: Section = Section {
     about: "A Sluicebox pipeline: sources, tables and the hops between them.",
     keys: &[
         Key::new("pipeline", Kind::Section(&PIPELINE), "{ name = \"shop\" }", "What the pipeline is.").required(),
-        Key::new("vars", Kind::Named(&VAR), "{ data = { type = \"path\" } }", "Variables, used as `${name}` in any string."),
+        Key::new(
+            "vars",
+            Kind::Named(&VAR),
+            "{ data = { type = \"path\" } }",
+            "Variables, used as `${name}` in any string.",
+        ),
         Key::new("sources", Kind::Sources(SOURCES), "{ … }", "Where rows come from, by name."),
-        Key::new("tables", Kind::Layered(&TABLE), "{ … }", "Tables that are not plain append tables, by layer and name."),
-        Key::new("hops", Kind::Named(&HOP), "{ … }", "What moves rows from one upstream into tables, by name.").required(),
+        Key::new(
+            "tables",
+            Kind::Layered(&TABLE),
+            "{ … }",
+            "Tables that are not plain append tables, by layer and name.",
+        ),
+        Key::new("hops", Kind::Named(&HOP), "{ … }", "What moves rows from one upstream into tables, by name.")
+            .required(),
     ],
 };
 
@@ -122,9 +133,20 @@ pub static FILE: Section = Section {
 pub static PIPELINE: Section = Section {
     about: "What the pipeline is.",
     keys: &[
-        Key::new("name", Kind::Name, "\"shop-orders\"", "The pipeline's name; its progress in the lake is kept under it.").required(),
+        Key::new(
+            "name",
+            Kind::Name,
+            "\"shop-orders\"",
+            "The pipeline's name; its progress in the lake is kept under it.",
+        )
+        .required(),
         Key::new("description", Kind::Text, "\"Orders of the shop, by day.\"", "One sentence for its readers."),
-        Key::new("lake", Kind::Text, "\"lake\"", "The folder or URL of the lake, relative to this file; `--lake` overrides it."),
+        Key::new(
+            "lake",
+            Kind::Text,
+            "\"lake\"",
+            "The folder or URL of the lake, relative to this file; `--lake` overrides it.",
+        ),
     ],
 };
 
@@ -132,7 +154,8 @@ pub static PIPELINE: Section = Section {
 pub static VAR: Section = Section {
     about: "A variable, set with `--var name=value`.",
     keys: &[
-        Key::new("type", Kind::Word(words::names::<super::vars::VarType>), "\"path\"", "What its value is.").default("\"string\""),
+        Key::new("type", Kind::Word(words::names::<super::vars::VarType>), "\"path\"", "What its value is.")
+            .default("\"string\""),
         Key::new("description", Kind::Text, "\"Folder with the CSV files.\"", "One sentence for its readers."),
         Key::new("default", Kind::Text, "\"data\"", "Its value without `--var`; a path is then relative to this file."),
     ],
@@ -146,16 +169,47 @@ pub static FILES: Section = Section {
     about: "Files in a folder; each file is read once, in the order of its rows.",
     keys: &[
         Key::new("type", Kind::Text, "\"files\"", "The kind of source.").required(),
-        Key::new("path", Kind::Text, "\"${data}\"", "The folder, relative to this file, or the URL of an object store.").required(),
-        Key::new("glob", Kind::Globs, "\"*orders*.csv\"", "Which files of the folder, as one glob or a list.").default("\"**/*\""),
+        Key::new(
+            "path",
+            Kind::Text,
+            "\"${data}\"",
+            "The folder, relative to this file, or the URL of an object store.",
+        )
+        .required(),
+        Key::new("glob", Kind::Globs, "\"*orders*.csv\"", "Which files of the folder, as one glob or a list.")
+            .default("\"**/*\""),
         Key::new("recursive", Kind::Flag, "true", "Whether folders below it are read too.").default("false"),
-        Key::new("format", Kind::Word(words::names::<words::FormatName>), "\"csv\"", "How a file is decoded.").required(),
-        Key::new("compression", Kind::Word(words::names::<Compression>), "\"gzip\"", "How a file is compressed; `auto` goes by the ending of its name.").default("\"auto\""),
-        Key::new("keep_files", Kind::Flag, "true", "Whether each file is kept unchanged beside the bronze table.").default("false"),
-        Key::new("changed_files", Kind::Word(words::names::<ChangedFiles>), "\"ignore\"", "What happens with a file that changed after it was read to its end.").default("\"stop\""),
+        Key::new("format", Kind::Word(words::names::<words::FormatName>), "\"csv\"", "How a file is decoded.")
+            .required(),
+        Key::new(
+            "compression",
+            Kind::Word(words::names::<Compression>),
+            "\"gzip\"",
+            "How a file is compressed; `auto` goes by the ending of its name.",
+        )
+        .default("\"auto\""),
+        Key::new("keep_files", Kind::Flag, "true", "Whether each file is kept unchanged beside the bronze table.")
+            .default("false"),
+        Key::new(
+            "changed_files",
+            Kind::Word(words::names::<ChangedFiles>),
+            "\"ignore\"",
+            "What happens with a file that changed after it was read to its end.",
+        )
+        .default("\"stop\""),
         Key::new("csv", Kind::Section(&CSV), "{ delimiter = \";\" }", "How CSV is read; only with `format = \"csv\"`."),
-        Key::new("jsonl", Kind::Section(&JSONL), "{ encoding = \"utf-8\" }", "How JSON lines are read; only with `format = \"jsonl\"`."),
-        Key::new("columns", Kind::ColumnTypes, "{ id = \"int64 not null\", name = \"string\" }", "The columns in table order; without it they are inferred from the first file."),
+        Key::new(
+            "jsonl",
+            Kind::Section(&JSONL),
+            "{ encoding = \"utf-8\" }",
+            "How JSON lines are read; only with `format = \"jsonl\"`.",
+        ),
+        Key::new(
+            "columns",
+            Kind::ColumnTypes,
+            "{ id = \"int64 not null\", name = \"string\" }",
+            "The columns in table order; without it they are inferred from the first file.",
+        ),
     ],
 };
 
@@ -165,16 +219,25 @@ pub static CSV: Section = Section {
     keys: &[
         Key::new("delimiter", Kind::Byte, "\";\"", "Between fields.").default("\",\""),
         Key::new("quote", Kind::Byte, "\"'\"", "Around fields that hold a delimiter or a newline.").default("'\"'"),
-        Key::new("header", Kind::Flag, "false", "Whether the first record names the columns; without it `columns` apply in order.").default("true"),
-        Key::new("nulls", Kind::Texts, "[\"NA\"]", "Fields with exactly this text are null, besides the empty one.").default("[]"),
-        Key::new("encoding", Kind::Word(words::names::<Encoding>), "\"latin-1\"", "The character encoding.").default("\"utf-8\""),
+        Key::new(
+            "header",
+            Kind::Flag,
+            "false",
+            "Whether the first record names the columns; without it `columns` apply in order.",
+        )
+        .default("true"),
+        Key::new("nulls", Kind::Texts, "[\"NA\"]", "Fields with exactly this text are null, besides the empty one.")
+            .default("[]"),
+        Key::new("encoding", Kind::Word(words::names::<Encoding>), "\"latin-1\"", "The character encoding.")
+            .default("\"utf-8\""),
     ],
 };
 
 /// `jsonl` of a files source.
 pub static JSONL: Section = Section {
     about: "How JSON lines are read.",
-    keys: &[Key::new("encoding", Kind::Word(words::names::<Encoding>), "\"latin-1\"", "The character encoding.").default("\"utf-8\"")],
+    keys: &[Key::new("encoding", Kind::Word(words::names::<Encoding>), "\"latin-1\"", "The character encoding.")
+        .default("\"utf-8\"")],
 };
 
 /// `[sources.<name>]` with `type = "simulate"`.
@@ -193,13 +256,29 @@ pub static SIMULATE: Section = Section {
 pub static TABLE: Section = Section {
     about: "A table and the rules for writing it.",
     keys: &[
-        Key::new("mode", Kind::Word(words::names::<words::ModeName>), "\"upsert\"", "How rows change the table.").default("\"append\""),
+        Key::new("mode", Kind::Word(words::names::<words::ModeName>), "\"upsert\"", "How rows change the table.")
+            .default("\"append\""),
         Key::new("key", Kind::Columns, "[\"order_id\"]", "The columns that name a row; only with `mode = \"upsert\"`."),
-        Key::new("order_by", Kind::Text, "\"updated_at\"", "The column that says which of two rows is newer; only with `mode = \"upsert\"`."),
+        Key::new(
+            "order_by",
+            Kind::Text,
+            "\"updated_at\"",
+            "The column that says which of two rows is newer; only with `mode = \"upsert\"`.",
+        ),
         Key::new("by", Kind::Columns, "[\"date\"]", "The columns that name a group; only with `mode = \"replace\"`."),
         Key::new("partition_by", Kind::Columns, "[\"date\"]", "Columns whose values name the table's folders."),
-        Key::new("description", Kind::Text, "\"One row for each order.\"", "One sentence, kept in the table's metadata."),
-        Key::new("contract", Kind::Section(&CONTRACT), "{ new_column = \"freeze\" }", "What happens when rows do not have the table's columns."),
+        Key::new(
+            "description",
+            Kind::Text,
+            "\"One row for each order.\"",
+            "One sentence, kept in the table's metadata.",
+        ),
+        Key::new(
+            "contract",
+            Kind::Section(&CONTRACT),
+            "{ new_column = \"freeze\" }",
+            "What happens when rows do not have the table's columns.",
+        ),
     ],
 };
 
@@ -207,9 +286,27 @@ pub static TABLE: Section = Section {
 pub static CONTRACT: Section = Section {
     about: "What happens when rows do not have the table's columns.",
     keys: &[
-        Key::new("new_column", Kind::Word(words::names::<Drift>), "\"freeze\"", "A column that the table does not have.").default("\"evolve\""),
-        Key::new("missing_column", Kind::Word(words::names::<Drift>), "\"reject_row\"", "A column of the table that the rows do not have.").default("\"null_value\""),
-        Key::new("type_change", Kind::Word(words::names::<Drift>), "\"freeze\"", "A column whose type is not the table's and cannot be widened to it.").default("\"reject_row\""),
+        Key::new(
+            "new_column",
+            Kind::Word(words::names::<Drift>),
+            "\"freeze\"",
+            "A column that the table does not have.",
+        )
+        .default("\"evolve\""),
+        Key::new(
+            "missing_column",
+            Kind::Word(words::names::<Drift>),
+            "\"reject_row\"",
+            "A column of the table that the rows do not have.",
+        )
+        .default("\"null_value\""),
+        Key::new(
+            "type_change",
+            Kind::Word(words::names::<Drift>),
+            "\"freeze\"",
+            "A column whose type is not the table's and cannot be widened to it.",
+        )
+        .default("\"reject_row\""),
     ],
 };
 
@@ -218,13 +315,34 @@ pub static HOP: Section = Section {
     about: "Moves rows from one upstream, through a module if there is one, into tables.",
     keys: &[
         Key::new("from", Kind::Upstream, "\"bronze.orders\"", "A source, or a table as `layer.table`.").required(),
-        Key::new("module", Kind::Text, "\"modules/clean_orders.wasm\"", "The compiled module, relative to this file; without it rows land as they are."),
+        Key::new(
+            "module",
+            Kind::Text,
+            "\"modules/clean_orders.wasm\"",
+            "The compiled module, relative to this file; without it rows land as they are.",
+        ),
         Key::new("config", Kind::Free, "{ country = \"FR\" }", "Handed to the module as one JSON object."),
-        Key::new("lookups", Kind::Lookups, "{ countries = \"silver.countries\" }", "The table of each lookup port of the module."),
-        Key::new("to", Kind::Outputs, "\"silver.orders\"", "The table of the module's first output, or a table for each output by name.").required(),
+        Key::new(
+            "lookups",
+            Kind::Lookups,
+            "{ countries = \"silver.countries\" }",
+            "The table of each lookup port of the module.",
+        ),
+        Key::new(
+            "to",
+            Kind::Outputs,
+            "\"silver.orders\"",
+            "The table of the module's first output, or a table for each output by name.",
+        )
+        .required(),
         Key::new("limits", Kind::Section(&LIMITS), "{ memory = \"512 MiB\" }", "What one job of the module may use."),
         Key::new("fixtures", Kind::Text, "\"modules/clean_orders/fixtures\"", "The folder of the module's fixtures, relative to this file, for `sluice test`."),
-        Key::new("flush", Kind::Section(&FLUSH), "{ time = \"5s\" }", "When the hop commits: at whichever comes first."),
+        Key::new(
+            "flush",
+            Kind::Section(&FLUSH),
+            "{ time = \"5s\" }",
+            "When the hop commits: at whichever comes first.",
+        ),
     ],
 };
 
@@ -232,10 +350,13 @@ pub static HOP: Section = Section {
 pub static LIMITS: Section = Section {
     about: "What one job of the module may use.",
     keys: &[
-        Key::new("memory", Kind::Size(MIB, 4 * GIB), "\"512 MiB\"", "Bytes over all of its memories and tables.").default("\"256 MiB\""),
+        Key::new("memory", Kind::Size(MIB, 4 * GIB), "\"512 MiB\"", "Bytes over all of its memories and tables.")
+            .default("\"256 MiB\""),
         Key::new("time", Kind::Time(1, DAY), "\"10s\"", "Wall time of one call.").default("\"2s\""),
-        Key::new("output_bytes", Kind::Size(KIB, 4 * GIB), "\"128 MiB\"", "Bytes emitted in one call.").default("\"64 MiB\""),
-        Key::new("output_rows", Kind::Integer(1, 1 << 32), "1_000_000", "Rows emitted in one call.").default("4_194_304"),
+        Key::new("output_bytes", Kind::Size(KIB, 4 * GIB), "\"128 MiB\"", "Bytes emitted in one call.")
+            .default("\"64 MiB\""),
+        Key::new("output_rows", Kind::Integer(1, 1 << 32), "1_000_000", "Rows emitted in one call.")
+            .default("4_194_304"),
         Key::new("log_lines", Kind::Integer(0, 1_000_000), "1_000", "Log lines kept of one call.").default("100"),
         Key::new("log_bytes", Kind::Size(0, GIB), "\"1 MiB\"", "Log bytes kept of one call.").default("\"64 KiB\""),
         Key::new("handles", Kind::Integer(1, 1_000_000), "100", "Resource handles alive at once.").default("1_000"),
@@ -249,7 +370,13 @@ pub static FLUSH: Section = Section {
     about: "When the hop commits: at whichever comes first.",
     keys: &[
         Key::new("rows", Kind::Integer(1, 1_000_000_000), "100_000", "Rows taken in.").default("2_000_000"),
-        Key::new("bytes", Kind::Size(64 * KIB, 64 * GIB), "\"64 MiB\"", "Bytes of rows taken in, as they lie in memory.").default("\"256 MiB\""),
+        Key::new(
+            "bytes",
+            Kind::Size(64 * KIB, 64 * GIB),
+            "\"64 MiB\"",
+            "Bytes of rows taken in, as they lie in memory.",
+        )
+        .default("\"256 MiB\""),
         Key::new("time", Kind::Time(10, DAY), "\"5s\"", "Time since the first of them.").default("\"30s\""),
     ],
 };

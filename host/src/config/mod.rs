@@ -18,6 +18,7 @@ mod order;
 mod paths;
 mod section;
 mod sources;
+mod syntax;
 mod tables;
 mod tree;
 mod vars;
@@ -96,7 +97,7 @@ fn interpret(cx: &Context, folder: &Path, given: &BTreeMap<String, String>) -> O
     // A missing table has no place; the file's first character stands for all of it.
     let file = Section::open(cx, &keys::FILE, "the file".to_owned(), &(0..0), &root)?;
     let pipeline = file.section("pipeline");
-    let name = pipeline.as_ref().and_then(|pipeline| pipeline.name("name"));
+    let name = pipeline.as_ref().and_then(|pipeline| pipeline.name("name", "pipeline"));
     let lake = pipeline.as_ref().and_then(|pipeline| lake(pipeline, folder));
     if let Some(pipeline) = &pipeline {
         pipeline.or("description", None, |pipeline, key| pipeline.text(key).map(Some));

@@ -42,9 +42,7 @@ impl<'a> Section<'a> {
     /// The entry of `key`, reported when it must be there and is not.
     pub(super) fn entry(&self, key: &str) -> Option<&'a Entry> {
         let found = self.peek(key);
-        if found.is_none()
-            && self.rules.key(key).is_some_and(|rule| rule.required)
-        {
+        if found.is_none() && self.rules.key(key).is_some_and(|rule| rule.required) {
             self.missing(key);
         }
         found
@@ -78,10 +76,10 @@ impl<'a> Section<'a> {
         Some(At::new(text.clone(), &node.span))
     }
 
-    /// A name.
-    pub(super) fn name(&self, key: &str) -> Option<At<String>> {
+    /// The name of a `noun`.
+    pub(super) fn name(&self, key: &str, noun: &str) -> Option<At<String>> {
         let name = self.text(key)?;
-        check_name(self.cx, &format!("`{key}` of {}", self.what), &name.value, &name.span).then_some(name)
+        check_name(self.cx, noun, &name.value, &name.span).then_some(name)
     }
 
     /// `true` or `false`.
@@ -161,7 +159,12 @@ impl<'a> Section<'a> {
             Value::Integer(bytes) => u64::try_from(*bytes).ok(),
             Value::Text(text) => text.trim().parse::<ByteSize>().ok().map(|size| size.as_u64()),
             _ => {
-                self.wrong(key, "a size", node, Some("sizes are written as `\"64 MiB\"` or as a number of bytes".into()));
+                self.wrong(
+                    key,
+                    "a size",
+                    node,
+                    Some("sizes are written as `\"64 MiB\"` or as a number of bytes".into()),
+                );
                 return None;
             }
         };
@@ -177,8 +180,8 @@ impl<'a> Section<'a> {
         if let Some(Kind::Size(least, most)) = self.kind(key)
             && !(least..=most).contains(&bytes)
         {
-            let bounds = format!("it must be from {} to {}", ByteSize(least).display().iec(), ByteSize(most).display().iec());
-            self.out_of_range(key, &ByteSize(bytes).display().iec().to_string(), bounds, node);
+            let bounds = format!("it must be from {} to {}", shown(least), shown(most));
+            self.out_of_range(key, &shown(bytes), bounds, node);
             return None;
         }
         Some(bytes)
@@ -198,9 +201,15 @@ impl<'a> Section<'a> {
         };
         let time = match humantime::parse_duration(text.trim()) {
             Ok(time) => time,
-            Err(error) => {
+            Err(_) => {
                 self.cx.report(
-                    Draft::error(format!("`{key}` of {} is not a duration: {error}", self.what)).at(&node.span).hint(hint),
+                    Draft::error(format!(
+                        "`{key}` of {} is not a duration: {}",
+                        self.what,
+                        self.cx.text.slice(&node.span)
+                    ))
+                    .at(&node.span)
+                    .hint(hint),
                 );
                 return None;
             }
@@ -294,7 +303,8 @@ impl<'a> Section<'a> {
         let mut sound = true;
         for (index, column) in columns.iter().enumerate() {
             if column.value.is_empty() {
-                self.cx.report(Draft::error(format!("an empty column name in `{key}` of {}", self.what)).at(&column.span));
+                self.cx
+                    .report(Draft::error(format!("an empty column name in `{key}` of {}", self.what)).at(&column.span));
                 sound = false;
             }
             if let Some(first) = columns[..index].iter().find(|first| first.value == column.value) {
@@ -314,7 +324,11 @@ impl<'a> Section<'a> {
         let entry = self.entry(key)?;
         match self.kind(key) {
             Some(Kind::Section(rules)) => {
-                Section::open(self.cx, rules, format!("`{key}` of {}", self.what), &entry.key_span, &entry.node)
+                let what = match std::ptr::eq(self.rules, &keys::FILE) {
+                    true => format!("`[{key}]`"),
+                    false => format!("`{key}` of {}", self.what),
+                };
+                Section::open(self.cx, rules, what, &entry.key_span, &entry.node)
             }
             _ => None,
         }
@@ -335,8 +349,18 @@ impl<'a> Section<'a> {
 
     /// Reports that `key` must be there and is not.
     pub(super) fn missing(&self, key: &str) {
-        let hint = self.rules.key(key).map(|Key { example, about, .. }| {
-            format!("add `{key} = {example}`, for example: {}", lower_first(about.trim_end_matches('.')))
+        // A key that was reported as a likely misspelling of this one is this one.
+        let unknown = self.entries.iter().filter(|entry| self.rules.key(&entry.key).is_none());
+        if unknown.filter_map(|entry| self.meant(&entry.key)).any(|meant| meant == key) {
+            return;
+        }
+        let hint = self.rules.key(key).map(|Key { kind, example, about, .. }| {
+            let about = lower_first(about.trim_end_matches('.'));
+            match kind {
+                Kind::Section(_) => format!("add a `[{key}]` table: {about}"),
+                Kind::Named(_) => format!("add `[{key}.<name>]` tables: {about}"),
+                _ => format!("add `{key} = {example}`, for example: {about}"),
+            }
         });
         self.cx.report(Draft::error(format!("{} has no `{key}`", self.what)).at(&self.head).maybe_hint(hint));
     }
@@ -348,7 +372,9 @@ impl<'a> Section<'a> {
         }
         let found = node.value.kind();
         self.cx.report(
-            Draft::error(format!("`{key}` of {} must be {wanted}, not {found}", self.what)).at(&node.span).maybe_hint(hint),
+            Draft::error(format!("`{key}` of {} must be {wanted}, not {found}", self.what))
+                .at(&node.span)
+                .maybe_hint(hint),
         );
     }
 
@@ -369,18 +395,24 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The key that is not there and that `unknown` most likely stands for.
+    fn meant(&self, unknown: &str) -> Option<&'static str> {
+        meant(unknown, self.rules.keys.iter().map(|key| key.name).filter(|key| self.peek(key).is_none()))
+    }
+
     fn kind(&self, key: &str) -> Option<Kind> {
         self.rules.key(key).map(|rule| rule.kind)
     }
 
     fn out_of_range(&self, key: &str, value: &str, bounds: String, node: &Node) {
-        self.cx
-            .report(Draft::error(format!("`{key}` of {} is out of range: {value}", self.what)).at(&node.span).hint(bounds));
+        self.cx.report(
+            Draft::error(format!("`{key}` of {} is out of range: {value}", self.what)).at(&node.span).hint(bounds),
+        );
     }
 
     fn unknown(&self, entry: &Entry) {
         let known: Vec<&str> = self.rules.keys.iter().map(|key| key.name).collect();
-        let hint = match meant(&entry.key, known.iter().copied()) {
+        let hint = match self.meant(&entry.key) {
             Some(candidate) => Some(format!("did you mean `{candidate}`?")),
             None => elsewhere(&entry.key, self.rules).or_else(|| Some(format!("known keys are {}", list(&known)))),
         };
@@ -402,28 +434,28 @@ pub(super) fn table<'a>(cx: &Context, what: &str, node: &'a Node) -> Option<&'a 
     }
 }
 
-/// Whether `name` is made of lower-case letters, digits, `-` and `_`; else it is reported.
-pub(super) fn check_name(cx: &Context, what: &str, name: &str, span: &Span) -> bool {
+/// Whether `name` can name a `noun`: lower-case letters, digits, `-` and `_`; else it is reported.
+pub(super) fn check_name(cx: &Context, noun: &str, name: &str, span: &Span) -> bool {
     let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    check(cx, what, name, span, sound, '-', "lower-case letters, digits, `-` and `_`")
+    check(cx, noun, name, span, sound, '-', "lower-case letters, digits, `-` and `_`")
 }
 
-/// Whether `name` is made of lower-case letters, digits and `_`; else it is reported.
-pub(super) fn check_table_name(cx: &Context, what: &str, name: &str, span: &Span) -> bool {
+/// Whether `name` can name a table: lower-case letters, digits and `_`; else it is reported.
+pub(super) fn check_table_name(cx: &Context, name: &str, span: &Span) -> bool {
     let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    check(cx, what, name, span, sound, '_', "lower-case letters, digits and `_`")
+    check(cx, "table", name, span, sound, '_', "lower-case letters, digits and `_`")
 }
 
 /// Names become folders and parts of transaction ids, so they are short and plain.
 const LONGEST_NAME: usize = 100;
 
-fn check(cx: &Context, what: &str, name: &str, span: &Span, sound: fn(char) -> bool, filler: char, rule: &str) -> bool {
+fn check(cx: &Context, noun: &str, name: &str, span: &Span, sound: fn(char) -> bool, filler: char, rule: &str) -> bool {
     let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     if starts_well && name.len() <= LONGEST_NAME && name.chars().all(sound) {
         return true;
     }
     if name.len() > LONGEST_NAME {
-        cx.report(Draft::error(format!("{what} is longer than {LONGEST_NAME} characters")).at(span));
+        cx.report(Draft::error(format!("a {noun} name is longer than {LONGEST_NAME} characters")).at(span));
         return false;
     }
     let mut better = String::new();
@@ -435,11 +467,12 @@ fn check(cx: &Context, what: &str, name: &str, span: &Span, sound: fn(char) -> b
         }
     }
     let better = better.trim_matches(['-', '_']);
-    let hint = match better {
-        "" => format!("names are made of {rule}"),
-        better => format!("names are made of {rule} and begin with a letter or digit: `{better}`, for example"),
+    // What is left of a name in another script is no help.
+    let hint = match better.len() * 2 > name.chars().count() {
+        true => format!("write `{better}`, for example: {rule}, with a letter or digit first"),
+        false => format!("names are made of {rule}, with a letter or digit first"),
     };
-    cx.report(Draft::error(format!("{what} is not a valid name: `{name}`")).at(span).hint(hint));
+    cx.report(Draft::error(format!("`{name}` is not a valid {noun} name")).at(span).hint(hint));
     false
 }
 
@@ -475,4 +508,9 @@ fn grouped(number: i64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `64 KiB`, as the file may write it.
+fn shown(bytes: u64) -> String {
+    ByteSize(bytes).display().iec().to_string().replace(".0 ", " ")
 }

@@ -28,7 +28,7 @@ pub(super) fn read(cx: &Context, entries: &[Entry], folder: &Path) -> Vec<Source
     entries
         .iter()
         .map(|entry| {
-            let named = check_name(cx, "the source", &entry.key, &entry.key_span);
+            let named = check_name(cx, "source", &entry.key, &entry.key_span);
             let kind = kind(cx, entry, folder);
             let spec = kind.filter(|_| named).map(|kind| SourceSpec { name: entry.key.clone(), kind });
             SourceDraft { name: At::new(entry.key.clone(), &entry.key_span), spec }
@@ -140,7 +140,9 @@ fn globs(section: &Section<'_>) -> Option<Vec<String>> {
         if let Err(error) = Glob::new(&glob.value) {
             let message = format!("`{}` in {} is not a valid glob: {}", glob.value, section.what, error.kind());
             section.cx.report(
-                Draft::error(message).at(&glob.span).hint("`*` stands for any text, `?` for a character, `[ab]` for one of them, `{a,b}` for either"),
+                Draft::error(message)
+                    .at(&glob.span)
+                    .hint("`*` stands for any text, `?` for a character, `[ab]` for one of them, `{a,b}` for either"),
             );
             sound = false;
         } else if glob.value.is_empty() || glob.value.starts_with('/') {
@@ -194,13 +196,13 @@ fn read_csv(csv: &Section<'_>, has_columns: bool) -> Option<CsvFormat> {
     let delimiter = csv.or("delimiter", plain.delimiter, Section::byte);
     let quote = csv.or("quote", plain.quote, Section::byte);
     let header = csv.or("header", plain.header, Section::flag);
-    let nulls = csv.or("nulls", plain.nulls, |csv, key| {
-        Some(csv.texts(key, false)?.into_iter().map(|null| null.value).collect())
-    });
+    let nulls = csv
+        .or("nulls", plain.nulls, |csv, key| Some(csv.texts(key, false)?.into_iter().map(|null| null.value).collect()));
     let encoding = encoding(csv);
     if delimiter.is_some() && delimiter == quote {
-        let key = if csv.peek("quote").is_some() { "quote" } else { "delimiter" };
-        csv.misplaced(key, "is the same as the other", "`delimiter` and `quote` must differ");
+        let draft = Draft::error(format!("`delimiter` and `quote` in {} are the same", csv.what));
+        let written = ["quote", "delimiter"].iter().filter_map(|key| csv.peek(key));
+        csv.cx.report(written.fold(draft, |draft, entry| draft.at(&entry.node.span)));
         return None;
     }
     if header == Some(false) && !has_columns {

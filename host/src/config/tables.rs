@@ -22,15 +22,17 @@ pub(super) fn read(cx: &Context, layers: &[Entry]) -> Vec<TableDraft> {
     for layer in layers {
         let Some(found) = words::find::<Layer>(&layer.key) else {
             cx.report(
-                Draft::error(format!("unknown layer `{}`", layer.key))
-                    .at(&layer.key_span)
-                    .maybe_hint(meant_or_known(&layer.key, "layer", &words::names::<Layer>())),
+                Draft::error(format!("unknown layer `{}`", layer.key)).at(&layer.key_span).maybe_hint(meant_or_known(
+                    &layer.key,
+                    "layer",
+                    &words::names::<Layer>(),
+                )),
             );
             continue;
         };
         let Some(tables) = table(cx, &format!("`tables.{}`", layer.key), &layer.node) else { continue };
         for entry in tables {
-            if check_table_name(cx, "the table", &entry.key, &entry.key_span) {
+            if check_table_name(cx, &entry.key, &entry.key_span) {
                 let name = TableName { layer: found, name: entry.key.clone() };
                 let spec = spec(cx, &name, entry);
                 drafts.push(TableDraft { name: At::new(name, &entry.key_span), spec });
@@ -51,14 +53,14 @@ pub(super) fn parse_name(cx: &Context, text: &str, span: &Span) -> Option<TableN
         return None;
     };
     let Some(layer) = words::find::<Layer>(layer) else {
-        cx.report(
-            Draft::error(format!("unknown layer `{layer}` in `{text}`"))
-                .at(span)
-                .maybe_hint(meant_or_known(layer, "layer", &words::names::<Layer>())),
-        );
+        cx.report(Draft::error(format!("unknown layer `{layer}` in `{text}`")).at(span).maybe_hint(meant_or_known(
+            layer,
+            "layer",
+            &words::names::<Layer>(),
+        )));
         return None;
     };
-    check_table_name(cx, "the table", name, span).then(|| TableName { layer, name: name.to_owned() })
+    check_table_name(cx, name, span).then(|| TableName { layer, name: name.to_owned() })
 }
 
 /// A table that is used and not declared.

@@ -4,6 +4,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::context::Context;
 use super::problem::Draft;
+use super::syntax;
 use super::text::Span;
 
 /// A value and where it stands; of a `[table]` that is its header.
@@ -57,30 +58,9 @@ impl Value {
 /// wrong is reported either way.
 pub(super) fn parse(cx: &Context) -> Option<Node> {
     let (root, errors) = DeTable::parse_recoverable(cx.text.body());
-    let mut reliable = true;
-    for error in &errors {
-        let duplicate = error.message() == "duplicate key";
-        reliable &= duplicate;
-        cx.report(syntax(cx, error, duplicate));
-    }
+    let (draft, reliable) = syntax::explain(&cx.text, &errors);
+    draft.into_iter().for_each(|draft| cx.report(draft));
     reliable.then(|| Node { span: 0..0, value: table(cx, root.get_ref()) })
-}
-
-fn syntax(cx: &Context, error: &toml::de::Error, duplicate: bool) -> Draft {
-    let span = error.span().unwrap_or(0..0);
-    if duplicate {
-        let key = cx.text.slice(&span);
-        return Draft::error(format!("`{key}` is defined twice"))
-            .at(&span)
-            .hint("keep one of them; a table is written under one header only");
-    }
-    let hint = match error.message() {
-        message if message.contains("string values must be quoted") => {
-            Some("write text in quotes, as in `name = \"orders\"`".to_owned())
-        }
-        _ => None,
-    };
-    Draft::error(format!("not valid TOML: {}", error.message())).at(&span).maybe_hint(hint)
 }
 
 fn table(cx: &Context, table: &DeTable<'_>) -> Value {

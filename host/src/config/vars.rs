@@ -115,9 +115,11 @@ impl Vars {
     }
 
     fn value(&self, cx: &Context, name: &str, written: &str, span: &Span) -> Option<&str> {
-        let within = cx.text.slice(span).find(written).map_or(span.clone(), |offset| {
-            span.start + offset..span.start + offset + written.len()
-        });
+        let within = cx
+            .text
+            .slice(span)
+            .find(written)
+            .map_or(span.clone(), |offset| span.start + offset..span.start + offset + written.len());
         if let Some(scheme) = secret_scheme(name) {
             report_secret(cx, scheme, &within);
             return None;
@@ -141,9 +143,10 @@ impl Vars {
 
 fn read(cx: &Context, entry: &Entry, given: &BTreeMap<String, String>, folder: &Path) -> Var {
     let name = &entry.key;
-    check_name(cx, "the variable", name, &entry.key_span);
+    check_name(cx, "variable", name, &entry.key_span);
     let mut var = Var { value: None, declared: entry.key_span.clone(), used: Cell::new(false) };
-    let Some(section) = Section::open(cx, &keys::VAR, format!("variable `{name}`"), &entry.key_span, &entry.node) else {
+    let Some(section) = Section::open(cx, &keys::VAR, format!("variable `{name}`"), &entry.key_span, &entry.node)
+    else {
         return var;
     };
     let kind = section.or("type", VarType::String, Section::word);
