@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 
-use crate::harness::{self, duckdb, lake, sluice};
+use crate::harness::{Lake, duckdb, module, sluice, text};
 
 /// How often a run is killed before one is let through.
 const KILLS: usize = 25;
@@ -55,7 +55,7 @@ flush = { rows = 7_000 }
 
 [hops.clean]
 from = "bronze.orders"
-module = "MODULES/retail_clean_orders.wasm"
+module = "MODULE"
 to = "silver.orders"
 flush = { rows = 5_000 }
 
@@ -68,15 +68,14 @@ const TABLES: &[&str] = &["bronze/orders", "silver/lines", "silver/orders", "gol
 
 #[test]
 fn killed_anywhere_the_tables_are_the_same_row_for_row() {
-    let folder = lake();
+    let folder = Lake::new();
     let file = folder.path().join("resume.toml");
-    let modules = harness::modules();
-    std::fs::write(&file, PIPELINE.replace("MODULES", &modules.display().to_string())).expect("a temporary folder is writable");
+    write_pipeline(&file);
     let data = folder.path().join("data");
     write_orders(&data);
 
     let undisturbed = folder.path().join("undisturbed");
-    sluice::run(&arguments(&file, &data, &undisturbed)).ok();
+    run(&file, &data, &undisturbed).ok();
 
     let disturbed = folder.path().join("disturbed");
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
@@ -96,7 +95,7 @@ fn killed_anywhere_the_tables_are_the_same_row_for_row() {
         killed += usize::from(status.code().is_none());
     }
     assert!(killed > 0, "no run was killed before it ended: nothing was tested");
-    sluice::run(&arguments(&file, &data, &disturbed)).ok();
+    run(&file, &data, &disturbed).ok();
 
     for table in TABLES {
         let (expected, found) = (fingerprint(&undisturbed, table), fingerprint(&disturbed, table));
@@ -106,18 +105,17 @@ fn killed_anywhere_the_tables_are_the_same_row_for_row() {
 
 #[test]
 fn the_second_run_takes_nothing_and_commits_nothing() {
-    let folder = lake();
+    let folder = Lake::new();
     let file = folder.path().join("resume.toml");
-    let modules = harness::modules();
-    std::fs::write(&file, PIPELINE.replace("MODULES", &modules.display().to_string())).expect("a temporary folder is writable");
+    write_pipeline(&file);
     let data = folder.path().join("data");
     write_orders(&data);
     let lake = folder.path().join("lake");
-    sluice::run(&arguments(&file, &data, &lake)).ok();
+    run(&file, &data, &lake).ok();
     let before = commits(&lake);
     assert!(before.len() > TABLES.len(), "the first run made commits");
 
-    let again = sluice::run(&arguments(&file, &data, &lake)).ok();
+    let again = run(&file, &data, &lake).ok();
     assert_eq!(before, commits(&lake), "the second run made commits");
     let summary = again.summary();
     for hop in summary["hops"].as_array().expect("the summary lists hops") {
@@ -132,8 +130,13 @@ fn the_second_run_takes_nothing_and_commits_nothing() {
         "order_id,customer_id,product_id,order_date,quantity,status,shipping_date\n900001,1,1,2024-01-01,1,completed,2024-01-02\n",
     )
     .expect("a temporary folder is writable");
-    let third = sluice::run(&arguments(&file, &data, &lake)).ok().summary();
+    let third = run(&file, &data, &lake).ok().summary();
     assert_eq!(third["hops"][0]["rows_in"], 1, "{third}");
+}
+
+fn write_pipeline(file: &Path) {
+    let module = module("retail_clean_orders");
+    std::fs::write(file, PIPELINE.replace("MODULE", text(&module))).expect("a temporary folder is writable");
 }
 
 /// Three files of orders, some rows bad in every way that lands in quarantine.
@@ -155,21 +158,22 @@ fn write_orders(folder: &Path) {
     }
 }
 
+fn run(file: &Path, data: &Path, lake: &Path) -> sluice::Outcome {
+    sluice::finish(sluice::command().args(arguments(file, data, lake)))
+}
+
 fn arguments(file: &Path, data: &Path, lake: &Path) -> Vec<String> {
-    let text = |path: &Path| path.display().to_string();
-    vec!["run".into(), text(file), "--lake".into(), text(lake), "--var".into(), format!("data={}", text(data)), "--json".into()]
+    let data = format!("data={}", text(data));
+    ["run", text(file), "--lake", text(lake), "--var", &data, "--json"].map(str::to_owned).to_vec()
 }
 
 /// How many rows a table has and a sum over their contents, whatever their order. When
 /// a row was ingested differs from run to run and is left out.
 fn fingerprint(lake: &Path, table: &str) -> Option<serde_json::Value> {
-    let time = match table.split_once('/') {
-        Some(("quarantine", _)) => "exclude (quarantined_at)",
-        _ => "exclude (_ingested_at)",
-    };
+    let columns = "columns(name -> name not in ('_ingested_at', 'quarantined_at'))";
     duckdb::row(
         lake,
-        &format!("select count(*) as n, sum(hash(r)::hugeint)::varchar as h from (select * {time} from delta_scan('{{lake}}/{table}')) r"),
+        &format!("select count(*) as n, sum(hash(r)::hugeint)::varchar as h from (select {columns} from delta_scan('{{lake}}/{table}')) r"),
     )
 }
 

@@ -1,6 +1,7 @@
 //! `sluice test`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Exit;
 use super::session::{fail, is_module, print, sandbox, variable};
@@ -127,7 +128,7 @@ fn subjects(args: &Args) -> Result<Vec<Subject>, Exit> {
     Ok(subjects)
 }
 
-fn cases(sandbox: &Sandbox, subject: &Subject) -> Result<Vec<CaseResult>, PipelineError> {
+fn cases(sandbox: &Arc<Sandbox>, subject: &Subject) -> Result<Vec<CaseResult>, PipelineError> {
     let module = sandbox.load(Path::new(&subject.path)).map_err(|source| PipelineError::Admission {
         hop: subject.name.clone(),
         path: subject.path.clone(),

@@ -28,7 +28,7 @@ pub struct Bound {
 }
 
 /// Loads and binds everything. All problems are found, not only the first.
-pub fn bind(plan: &Plan, sandbox: &Sandbox, lake: &Lake, runtime: &Handle) -> Result<Bound, Vec<PipelineError>> {
+pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) -> Result<Bound, Vec<PipelineError>> {
     let mut problems = Vec::new();
     let mut bound = Bound { modules: HashMap::new(), schemas: HashMap::new(), existing: HashMap::new() };
     for spec in &plan.tables {
@@ -72,7 +72,9 @@ fn bind_hop(plan: &Plan, hop: &HopSpec, loader: &mut Loader, bound: &mut Bound, 
     }
     let binding = module.bind(&hop.name, &rows, &lookups)?;
     for (port, sink) in module.sinks.iter().enumerate() {
-        bound.schemas.insert(hop.to[*sink].1.clone(), binding.output_schema(port).clone());
+        if let Some(schema) = binding.output_schema(port) {
+            bound.schemas.insert(hop.to[*sink].1.clone(), schema.clone());
+        }
     }
     bound.modules.insert(hop.name.clone(), module);
     Ok(())

@@ -48,13 +48,13 @@ impl HopModule {
 
 /// Loads modules, each file once.
 pub struct Loader<'a> {
-    sandbox: &'a Sandbox,
+    sandbox: &'a Arc<Sandbox>,
     loaded: HashMap<PathBuf, Module>,
 }
 
 impl<'a> Loader<'a> {
     /// A loader that has loaded nothing.
-    pub fn new(sandbox: &'a Sandbox) -> Self {
+    pub fn new(sandbox: &'a Arc<Sandbox>) -> Self {
         Self { sandbox, loaded: HashMap::new() }
     }
 

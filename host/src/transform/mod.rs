@@ -11,6 +11,9 @@
 //! larger than its input, and selecting rows is a filter. A module that multiplies or
 //! reorders rows declares a full output.
 
+/// The contract that this host speaks, as commits name it.
+pub const CONTRACT: &str = "sluicebox:transform@0.1.0";
+
 mod admission;
 mod binding;
 mod bindings;
