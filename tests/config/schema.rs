@@ -46,12 +46,18 @@ fn the_schema_has_exactly_the_keys_that_the_reader_takes() {
     );
 }
 
+/// A key by the path to it; layers have the same keys, so they count as one.
+fn path_to(path: &str, kind: &str, name: &str) -> String {
+    let name = if ["bronze", "silver", "gold"].contains(&name) { "*" } else { name };
+    format!("{path}/{kind}{name}")
+}
+
 /// Every property of the schema, by the path of its keys; a name of a person's choice is `*`.
 fn collect_keys(path: &str, schema: &Json, keys: &mut BTreeSet<String>) {
     for branch in branches(schema) {
         let kind = kind_of(branch);
         for (name, inner) in branch.get("properties").and_then(Json::as_object).into_iter().flatten() {
-            let path = format!("{path}/{kind}{name}");
+            let path = path_to(path, &kind, name);
             collect_keys(&path, inner, keys);
             keys.insert(path);
         }
@@ -72,7 +78,7 @@ fn walk(path: &str, value: &Json, schema: &Json, met: &mut BTreeSet<String>) {
     for (name, inner) in table {
         match (branch.pointer(&format!("/properties/{name}")), branch.get("additionalProperties")) {
             (Some(schema), _) => {
-                let path = format!("{path}/{kind}{name}");
+                let path = path_to(path, &kind, name);
                 walk(&path, inner, schema, met);
                 met.insert(path);
             }
