@@ -117,15 +117,25 @@ pub static FILE: Section = Section {
             "{ data = { type = \"path\" } }",
             "Variables, used as `${name}` in any string.",
         ),
-        Key::new("sources", Kind::Sources(SOURCES), "{ … }", "Where rows come from, by name."),
+        Key::new(
+            "sources",
+            Kind::Sources(SOURCES),
+            "{ orders = { type = \"simulate\", dataset = \"orders\", rows = 1_000 } }",
+            "Where rows come from, by name.",
+        ),
         Key::new(
             "tables",
             Kind::Layered(&TABLE),
-            "{ … }",
+            "{ silver = { orders = { mode = \"upsert\", key = [\"order_id\"] } } }",
             "Tables that are not plain append tables, by layer and name.",
         ),
-        Key::new("hops", Kind::Named(&HOP), "{ … }", "What moves rows from one upstream into tables, by name.")
-            .required(),
+        Key::new(
+            "hops",
+            Kind::Named(&HOP),
+            "{ land = { from = \"orders\", to = \"bronze.orders\" } }",
+            "What moves rows from one upstream into tables, by name.",
+        )
+        .required(),
     ],
 };
 

@@ -14,12 +14,15 @@ mod context;
 mod hops;
 mod json;
 mod links;
+mod names;
 mod order;
 mod paths;
+mod quantities;
 mod section;
 mod sources;
 mod syntax;
 mod tables;
+mod texts;
 mod tree;
 mod vars;
 mod words;
@@ -77,6 +80,13 @@ fn read(text: Text, folder: &Path, given: &BTreeMap<String, String>) -> Result<L
     let file = text.name().to_owned();
     let cx = Context::new(Arc::new(text));
     let loaded = interpret(&cx, folder, given);
+    if loaded.is_none() && !cx.has_errors() {
+        // No way leads here; if one does, a person must not be told that nothing is wrong.
+        cx.report(
+            Draft::error("the pipeline file was not understood, and nothing wrong was found in it")
+                .hint("this is a fault of Sluicebox; please report it together with the file"),
+        );
+    }
     let problems = cx.into_problems();
     match loaded {
         Some(loaded) if problems.iter().all(|problem| problem.level == Level::Warning) => {

@@ -7,9 +7,10 @@ use globset::Glob;
 use super::columns;
 use super::context::{At, Context, meant_or_known};
 use super::keys;
+use super::names::check_name;
 use super::paths;
 use super::problem::Draft;
-use super::section::{Section, check_name, table};
+use super::section::{Section, table};
 use super::tree::{Entry, Value};
 use super::words::{self, FormatName};
 use crate::plan::{

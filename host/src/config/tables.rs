@@ -2,8 +2,9 @@
 
 use super::context::{At, Context, meant_or_known};
 use super::keys;
+use super::names::check_table_name;
 use super::problem::Draft;
-use super::section::{Section, check_table_name, table};
+use super::section::{Section, table};
 use super::text::Span;
 use super::tree::Entry;
 use super::words::{self, ModeName};

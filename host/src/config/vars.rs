@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::context::{Context, meant, meant_or_known};
 use super::keys;
+use super::names::check_name;
 use super::problem::Draft;
-use super::section::{Section, check_name, table};
+use super::section::{Section, table};
 use super::text::Span;
 use super::tree::{Entry, Node, Value};
 use super::words::Word;

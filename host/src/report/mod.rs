@@ -1,1 +1,24 @@
-//! What is printed: progress, summaries, errors.
+//! What is printed: errors once, progress while it runs, a summary at the end.
+//!
+//! Results go to standard output and everything about them to standard error, so that
+//! either can be piped away. Colour only where a terminal shows it and `NO_COLOR` is unset.
+
+mod error;
+mod progress;
+mod rate;
+mod summary;
+mod usage;
+
+pub use error::{error, problems, render_error, warnings};
+pub use progress::{Hop, Progress, Show, Ticker};
+pub use summary::{HopSummary, Status, Summary};
+pub use usage::{Usage, usage};
+
+use std::io::IsTerminal;
+
+/// Whether to colour what is written to `stream`.
+pub fn colour(stream: &impl IsTerminal) -> bool {
+    let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !asked_not_to && !dumb
+}

@@ -1,0 +1,64 @@
+//! What this process has used of the machine.
+
+use std::io;
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// What this process has used so far: all of its threads, none of its children.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// Processor time in user and kernel, in seconds.
+    pub cpu_seconds: f64,
+    /// The most memory that was resident at once, in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+/// Asks the operating system.
+///
+/// # Errors
+/// When it does not say, as in a sandbox without `/proc`.
+pub fn usage() -> io::Result<Usage> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let cpu_seconds = seconds(usage.user_time()) + seconds(usage.system_time());
+    Ok(Usage { cpu_seconds, peak_memory_bytes: peak_memory(usage.max_rss())? })
+}
+
+fn seconds(time: nix::sys::time::TimeVal) -> f64 {
+    time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
+}
+
+/// `ru_maxrss` outlives `exec`: under a large parent it is the parent's. Linux keeps the
+/// process's own peak beside it.
+#[cfg(target_os = "linux")]
+fn peak_memory(_max_rss: i64) -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
+    let kibibytes: u64 =
+        peak.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/status has no VmHWM line"))?;
+    Ok(kibibytes * 1_024)
+}
+
+/// Bytes on macOS, kibibytes on the others.
+#[cfg(not(target_os = "linux"))]
+fn peak_memory(max_rss: i64) -> io::Result<u64> {
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1_024 };
+    Ok(max_rss.unsigned_abs() * unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_follows_what_was_touched() {
+        let before = usage().expect("the system says");
+        let size = 64 << 20;
+        let touched = std::hint::black_box(vec![1_u8; size]);
+        let after = usage().expect("the system says");
+        assert!(after.peak_memory_bytes >= size as u64, "{after:?}");
+        assert!(after.peak_memory_bytes >= before.peak_memory_bytes);
+        assert!(after.cpu_seconds >= before.cpu_seconds);
+        drop(touched);
+    }
+}
