@@ -7,7 +7,6 @@
 mod avro;
 pub mod csv;
 mod error;
-mod infer;
 mod input;
 mod json;
 mod parquet;
@@ -102,12 +101,18 @@ pub struct FileSpec<'a> {
 ///
 /// # Errors
 /// The file cannot be opened, or its header does not fit.
-pub fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
+pub fn open(
+    input: &Input,
+    spec: &FileSpec<'_>,
+    meter: &Meter,
+) -> Result<Box<dyn Rows>, FormatError> {
     let columns = spec.columns.cloned();
     match spec.format {
         Format::Csv(format) => {
             let text = text::open(input, spec.compression, format.encoding, meter)?;
-            Ok(Box::new(csv::CsvRows::new(text, format, columns, spec.skip)?))
+            Ok(Box::new(csv::CsvRows::new(
+                text, format, columns, spec.skip,
+            )?))
         }
         Format::JsonLines { encoding } => {
             let text = text::open(input, spec.compression, *encoding, meter)?;
@@ -127,11 +132,17 @@ pub fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn
 ///
 /// # Errors
 /// As [`open`]; an empty text file has no columns, which is an empty schema.
-pub fn schema(input: &Input, format: &Format, compression: Compression) -> Result<SchemaRef, FormatError> {
+pub fn schema(
+    input: &Input,
+    format: &Format,
+    compression: Compression,
+) -> Result<SchemaRef, FormatError> {
     let meter = Meter::default();
     match format {
-        Format::Csv(csv) => infer::csv(text::open(input, compression, csv.encoding, &meter)?, csv),
-        Format::JsonLines { encoding } => json::infer(text::open(input, compression, *encoding, &meter)?),
+        Format::Csv(csv) => csv::infer(text::open(input, compression, csv.encoding, &meter)?, csv),
+        Format::JsonLines { encoding } => {
+            json::infer(text::open(input, compression, *encoding, &meter)?)
+        }
         Format::Parquet => parquet::schema(input),
         Format::Avro => avro::schema(input.reader(compression, &meter)?),
     }
@@ -141,9 +152,17 @@ pub fn schema(input: &Input, format: &Format, compression: Compression) -> Resul
 pub fn endings(format: &Format) -> &'static [&'static str] {
     match format {
         Format::Csv(_) => &[".csv", ".tsv", ".csv.gz", ".csv.zst", ".tsv.gz", ".tsv.zst"],
-        Format::JsonLines { .. } => {
-            &[".jsonl", ".ndjson", ".json", ".jsonl.gz", ".jsonl.zst", ".ndjson.gz", ".ndjson.zst", ".json.gz", ".json.zst"]
-        }
+        Format::JsonLines { .. } => &[
+            ".jsonl",
+            ".ndjson",
+            ".json",
+            ".jsonl.gz",
+            ".jsonl.zst",
+            ".ndjson.gz",
+            ".ndjson.zst",
+            ".json.gz",
+            ".json.zst",
+        ],
         Format::Parquet => &[".parquet"],
         Format::Avro => &[".avro"],
     }
@@ -161,7 +180,12 @@ impl Numbers {
 
 /// The declared columns without the system columns, for a schema that comes from a table.
 pub fn without_system_columns(schema: &Schema) -> SchemaRef {
-    let fields: Vec<_> = schema.fields().iter().filter(|field| !is_system_column(field.name())).cloned().collect();
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .filter(|field| !is_system_column(field.name()))
+        .cloned()
+        .collect();
     Arc::new(Schema::new(fields))
 }
 

@@ -26,25 +26,29 @@ pub(super) fn type_name(kind: &DataType) -> String {
 pub(super) fn plain_type(kind: &DataType) -> DataType {
     match kind {
         DataType::Null | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            DataType::Binary
+        }
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
         DataType::UInt32 => DataType::Int64,
         DataType::UInt64 => DataType::Decimal128(20, 0),
         DataType::Float16 => DataType::Float32,
         DataType::Date64 => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Timestamp(_, zone) => {
-            DataType::Timestamp(TimeUnit::Microsecond, Some(zone.as_ref().map_or("UTC", |_| "UTC").into()))
-        }
+        DataType::Timestamp(_, zone) => DataType::Timestamp(
+            TimeUnit::Microsecond,
+            Some(zone.as_ref().map_or("UTC", |_| "UTC").into()),
+        ),
         DataType::Time32(_) | DataType::Time64(_) => DataType::Utf8,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             DataType::Decimal128(*precision, *scale)
         }
         DataType::Dictionary(_, values) => plain_type(values),
         DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
-        DataType::List(field) | DataType::LargeList(field) | DataType::ListView(field) | DataType::FixedSizeList(field, _) => {
-            DataType::List(plain_field(field))
-        }
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::FixedSizeList(field, _) => DataType::List(plain_field(field)),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
         DataType::Map(entries, sorted) => DataType::Map(plain_field(entries), *sorted),
         other => other.clone(),
@@ -52,7 +56,11 @@ pub(super) fn plain_type(kind: &DataType) -> DataType {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
+    Arc::new(Field::new(
+        field.name(),
+        plain_type(field.data_type()),
+        field.is_nullable(),
+    ))
 }
 
 /// How a file's columns become the declared ones and plain ones.
@@ -73,13 +81,21 @@ impl Plan {
         match declared {
             Some(declared) => {
                 for target in declared.fields() {
-                    let Some((source, _)) = file.fields().find(target.name()) else { continue };
+                    let Some((source, _)) = file.fields().find(target.name()) else {
+                        continue;
+                    };
                     sources.push(source);
                     fields.push(target.clone());
                 }
                 if sources.is_empty() && !declared.fields().is_empty() {
-                    let names: Vec<_> = file.fields().iter().map(|field| field.name().as_str()).collect();
-                    return Err(FormatError::ForeignHeader { header: names.join(", ") });
+                    let names: Vec<_> = file
+                        .fields()
+                        .iter()
+                        .map(|field| field.name().as_str())
+                        .collect();
+                    return Err(FormatError::ForeignHeader {
+                        header: names.join(", "),
+                    });
                 }
             }
             None => {
@@ -91,10 +107,15 @@ impl Plan {
         }
         for field in &fields {
             if is_system_column(field.name()) {
-                return Err(FormatError::ReservedColumn { name: field.name().clone() });
+                return Err(FormatError::ReservedColumn {
+                    name: field.name().clone(),
+                });
             }
         }
-        Ok(Self { sources, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self {
+            sources,
+            schema: Arc::new(Schema::new(fields)),
+        })
     }
 
     /// Which of the file's columns are used.
@@ -110,7 +131,8 @@ impl Plan {
             arrays.push(to_type(rows.column(*source), target)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(FormatError::Rows)
+        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+            .map_err(FormatError::Rows)
     }
 }
 
@@ -124,7 +146,10 @@ fn to_type(array: &ArrayRef, target: &Field) -> Result<ArrayRef, FormatError> {
         to: type_name(target.data_type()),
         source,
     };
-    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     cast_with_options(array, target.data_type(), &options).map_err(failed)
 }
 

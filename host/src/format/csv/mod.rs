@@ -14,9 +14,10 @@
 
 mod column;
 mod header;
+mod infer;
 mod scan;
 mod split;
-pub(super) mod value;
+mod value;
 mod write;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 
+pub(super) use infer::infer;
 pub use write::CsvWriter;
 
 use self::column::{BadValue, Block, Why};
@@ -33,7 +35,9 @@ use self::split::{Records, Splitter};
 use super::plain::type_name;
 use super::text::{Original, Text};
 use super::window::Window;
-use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows};
+use super::{
+    BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows,
+};
 use crate::plan::CsvFormat;
 
 /// The rows of one file of delimited text.
@@ -80,8 +84,12 @@ impl CsvRows {
         let names = rows.names(format, declared.as_deref())?;
         rows.columns = header::columns(&names, declared.as_deref(), format.header)?;
         rows.splitter.fields = names.len().max(1);
-        rows.schema =
-            Arc::new(Schema::new(rows.columns.iter().map(|column| column.target.clone()).collect::<Vec<_>>()));
+        rows.schema = Arc::new(Schema::new(
+            rows.columns
+                .iter()
+                .map(|column| column.target.clone())
+                .collect::<Vec<_>>(),
+        ));
         Ok(rows)
     }
 
@@ -89,8 +97,18 @@ impl CsvRows {
         Self {
             window: Window::new(text.reader, WINDOW_BYTES),
             original: text.original,
-            splitter: Splitter { marks: Marks { delimiter: format.delimiter, quote: format.quote }, fields: 1 },
-            nulls: format.nulls.iter().map(|null| null.clone().into_bytes()).collect(),
+            splitter: Splitter {
+                marks: Marks {
+                    delimiter: format.delimiter,
+                    quote: format.quote,
+                },
+                fields: 1,
+            },
+            nulls: format
+                .nulls
+                .iter()
+                .map(|null| null.clone().into_bytes())
+                .collect(),
             columns: Vec::new(),
             schema: Arc::new(Schema::empty()),
             records: Records::default(),
@@ -103,11 +121,19 @@ impl CsvRows {
     }
 
     /// The names of the file's fields: from its header, or counted.
-    fn names(&mut self, format: &CsvFormat, declared: Option<&Schema>) -> Result<Vec<String>, FormatError> {
+    fn names(
+        &mut self,
+        format: &CsvFormat,
+        declared: Option<&Schema>,
+    ) -> Result<Vec<String>, FormatError> {
         // With one wanted field every other first record is odd, and odd ones are counted.
         let fields = match self.front(1)? {
             Front::End => return Ok(header::declared_names(declared)),
-            Front::Bad(bad) => return Err(FormatError::Header { problem: bad.message }),
+            Front::Bad(bad) => {
+                return Err(FormatError::Header {
+                    problem: bad.message,
+                });
+            }
             Front::Records => self.records.odd.first().map_or(1, |odd| odd.fields),
         };
         if !format.header {
@@ -119,7 +145,9 @@ impl CsvRows {
         let names = (0..fields)
             .map(|field| String::from_utf8(block.text(0, field).into_owned()))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| FormatError::Header { problem: "it is not UTF-8; set `encoding`".to_owned() })?;
+            .map_err(|_| FormatError::Header {
+                problem: "it is not UTF-8; set `encoding`".to_owned(),
+            })?;
         self.advance();
         self.record = 0;
         header::clean(names)
@@ -130,9 +158,17 @@ impl CsvRows {
         let mut least = self.batch_bytes;
         loop {
             let done = self.record;
-            self.window.fill(least).map_err(|source| FormatError::Read { done, source })?;
+            self.window
+                .fill(least)
+                .map_err(|source| FormatError::Read { done, source })?;
             let ended = self.window.ended();
-            self.splitter.split(self.window.bytes(), self.after_return, ended, most, &mut self.records);
+            self.splitter.split(
+                self.window.bytes(),
+                self.after_return,
+                ended,
+                most,
+                &mut self.records,
+            );
             if self.records.count > 0 {
                 return Ok(Front::Records);
             }
@@ -187,15 +223,26 @@ impl CsvRows {
                 break;
             }
             let done = self.record;
-            self.window.fill(1).map_err(|source| FormatError::Read { done, source })?;
+            self.window
+                .fill(1)
+                .map_err(|source| FormatError::Read { done, source })?;
         }
         let (reason, problem) = if open_quote {
-            ("csv.unclosed-quote", "a quoted field that begins on this line is never closed".to_owned())
+            (
+                "csv.unclosed-quote",
+                "a quoted field that begins on this line is never closed".to_owned(),
+            )
         } else {
-            ("csv.too-long", format!("the record has no end within {} MiB", RECORD_BYTES >> 20))
+            (
+                "csv.too-long",
+                format!("the record has no end within {} MiB", RECORD_BYTES >> 20),
+            )
         };
         let message = if length > payload.len() as u64 {
-            format!("{problem}; of its {length} bytes the first {} are kept", payload.len())
+            format!(
+                "{problem}; of its {length} bytes the first {} are kept",
+                payload.len()
+            )
         } else {
             problem
         };
@@ -228,7 +275,12 @@ impl CsvRows {
             match self.front(left.min(BATCH_ROWS))? {
                 Front::Records => self.advance(),
                 Front::Bad(_) => {}
-                Front::End => return Err(FormatError::Shorter { found: self.record, expected: self.skip }),
+                Front::End => {
+                    return Err(FormatError::Shorter {
+                        found: self.record,
+                        expected: self.skip,
+                    });
+                }
             }
         }
         Ok(())
@@ -244,14 +296,23 @@ impl CsvRows {
             let array = block.column(column.field, column.target.data_type(), &mut bad);
             if !column.target.is_nullable() && array.null_count() > 0 {
                 let nulls = (0..rows).filter(|row| array.is_null(*row));
-                bad.extend(nulls.map(|row| BadValue { row, field: column.field, why: Why::Null }));
+                bad.extend(nulls.map(|row| BadValue {
+                    row,
+                    field: column.field,
+                    why: Why::Null,
+                }));
             }
             arrays.push(array);
         }
         let done = self.record + self.records.count as u64;
         if bad.is_empty() && self.records.odd.is_empty() {
             let rows = self.batch(arrays, rows)?;
-            return Ok(Decoded { rows, numbers: Numbers::From(self.record), bad: Vec::new(), done });
+            return Ok(Decoded {
+                rows,
+                numbers: Numbers::From(self.record),
+                bad: Vec::new(),
+                done,
+            });
         }
         // A value that is not of its type is null as well: the first finding is the telling one.
         bad.sort_by_key(|value| (value.row, value.why));
@@ -270,7 +331,12 @@ impl CsvRows {
         for value in &bad {
             good[value.row] = false;
         }
-        let numbers = numbers.iter().zip(&good).filter(|(_, good)| **good).map(|(number, _)| *number).collect::<Vec<_>>();
+        let numbers = numbers
+            .iter()
+            .zip(&good)
+            .filter(|(_, good)| **good)
+            .map(|(number, _)| *number)
+            .collect::<Vec<_>>();
         let mask = BooleanArray::from(good);
         let arrays = arrays
             .iter()
@@ -278,12 +344,18 @@ impl CsvRows {
             .collect::<Result<Vec<_>, _>>()
             .map_err(FormatError::Rows)?;
         let rows = self.batch(arrays, numbers.len())?;
-        Ok(Decoded { rows, numbers: Numbers::Each(numbers), bad: bad_records, done })
+        Ok(Decoded {
+            rows,
+            numbers: Numbers::Each(numbers),
+            bad: bad_records,
+            done,
+        })
     }
 
     fn batch(&self, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, FormatError> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(FormatError::Rows)
+        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+            .map_err(FormatError::Rows)
     }
 
     /// The record number of every row of the block.
@@ -307,7 +379,12 @@ impl CsvRows {
         for odd in &self.records.odd {
             let wanted = self.splitter.fields;
             let message = format!("{wanted} fields expected, {} found", odd.fields);
-            found.push((self.record + odd.record as u64, odd.start..odd.end, "csv.column-count", message));
+            found.push((
+                self.record + odd.record as u64,
+                odd.start..odd.end,
+                "csv.column-count",
+                message,
+            ));
         }
         for value in values {
             let place = block.record(value.row);
@@ -324,28 +401,55 @@ impl CsvRows {
                 let payload = &block.data[place];
                 let kept = &payload[..payload.len().min(PAYLOAD_BYTES)];
                 let message = if kept.len() < payload.len() {
-                    format!("{message}; of its {} bytes the first {} are kept", payload.len(), kept.len())
+                    format!(
+                        "{message}; of its {} bytes the first {} are kept",
+                        payload.len(),
+                        kept.len()
+                    )
                 } else {
                     message
                 };
-                BadRecord { record, line: Some(line), reason, message, payload: self.original.restore(kept) }
+                BadRecord {
+                    record,
+                    line: Some(line),
+                    reason,
+                    message,
+                    payload: self.original.restore(kept),
+                }
             })
             .collect()
     }
 
-    fn describe(&self, value: BadValue, block: &Block<'_>, record: &[u8]) -> (&'static str, String) {
-        let column = self.columns.iter().find(|column| column.field == value.field);
+    fn describe(
+        &self,
+        value: BadValue,
+        block: &Block<'_>,
+        record: &[u8],
+    ) -> (&'static str, String) {
+        let column = self
+            .columns
+            .iter()
+            .find(|column| column.field == value.field);
         let (name, kind) = column.map_or_else(
             || (String::new(), String::new()),
-            |column| (column.target.name().clone(), type_name(column.target.data_type())),
+            |column| {
+                (
+                    column.target.name().clone(),
+                    type_name(column.target.data_type()),
+                )
+            },
         );
         let text = excerpt(&block.text(value.row, value.field));
         match value.why {
             Why::Null => ("csv.null", format!("column `{name}` must not be null")),
-            Why::Type if std::str::from_utf8(record).is_ok() => {
-                ("csv.type", format!("column `{name}`: `{text}` is not a {kind}"))
-            }
-            Why::Type | Why::Encoding => ("csv.encoding", format!("column `{name}`: `{text}` is not valid UTF-8")),
+            Why::Type if std::str::from_utf8(record).is_ok() => (
+                "csv.type",
+                format!("column `{name}`: `{text}` is not a {kind}"),
+            ),
+            Why::Type | Why::Encoding => (
+                "csv.encoding",
+                format!("column `{name}`: `{text}` is not valid UTF-8"),
+            ),
         }
     }
 }
@@ -364,13 +468,19 @@ impl Rows for CsvRows {
             Front::End => Ok(None),
             Front::Bad(bad) => {
                 let rows = RecordBatch::new_empty(self.schema.clone());
-                Ok(Some(Decoded { rows, numbers: Numbers::From(self.record), bad: vec![bad], done: self.record }))
+                Ok(Some(Decoded {
+                    rows,
+                    numbers: Numbers::From(self.record),
+                    bad: vec![bad],
+                    done: self.record,
+                }))
             }
             Front::Records => {
                 let decoded = self.decode()?;
                 if self.records.count == BATCH_ROWS {
                     // A little more than this batch took, so that the next one rarely is cut short.
-                    self.batch_bytes = (self.records.taken + self.records.taken / 16).min(WINDOW_BYTES);
+                    self.batch_bytes =
+                        (self.records.taken + self.records.taken / 16).min(WINDOW_BYTES);
                 }
                 self.advance();
                 Ok(Some(decoded))
@@ -383,7 +493,11 @@ impl Rows for CsvRows {
 pub(super) fn excerpt(text: &[u8]) -> String {
     const CHARACTERS: usize = 80;
     let text = String::from_utf8_lossy(&text[..text.len().min(CHARACTERS * 4)]);
-    let mut shown: String = text.chars().take(CHARACTERS).flat_map(char::escape_debug).collect();
+    let mut shown: String = text
+        .chars()
+        .take(CHARACTERS)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().nth(CHARACTERS).is_some() {
         shown.push('…');
     }
@@ -394,7 +508,11 @@ pub(super) fn excerpt(text: &[u8]) -> String {
 fn lines(data: &[u8], range: std::ops::Range<usize>, after_return: bool) -> u64 {
     let mut count = 0;
     for at in memchr::memchr2_iter(b'\n', b'\r', &data[range.clone()]).map(|at| at + range.start) {
-        let returned = if at == 0 { after_return } else { data[at - 1] == b'\r' };
+        let returned = if at == 0 {
+            after_return
+        } else {
+            data[at - 1] == b'\r'
+        };
         count += u64::from(data[at] == b'\r' || !returned);
     }
     count

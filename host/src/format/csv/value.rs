@@ -57,8 +57,9 @@ fn exact_float(text: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-const POWERS: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+const POWERS: [f64; 16] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+];
 
 /// `true`, `t`, `yes`, `y`, `1` and their opposites, in any case.
 #[inline]
@@ -82,7 +83,10 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
     let (negative, digits) = sign(text);
     let (mantissa, exponent) = match digits.iter().position(|byte| matches!(byte, b'e' | b'E')) {
         None => (digits, 0),
-        Some(at) => (&digits[..at], i32::try_from(integer(&digits[at + 1..])?).ok()?),
+        Some(at) => (
+            &digits[..at],
+            i32::try_from(integer(&digits[at + 1..])?).ok()?,
+        ),
     };
     let mut value = 0_i128;
     let mut seen = 0_usize;
@@ -93,7 +97,10 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
         if digit <= 9 {
             seen += 1;
             value = if seen <= 18 {
-                (value as i64).wrapping_mul(10).wrapping_add(i64::from(digit)).into()
+                (value as i64)
+                    .wrapping_mul(10)
+                    .wrapping_add(i64::from(digit))
+                    .into()
             } else {
                 value.checked_mul(10)?.checked_add(i128::from(digit))?
             };
@@ -107,7 +114,9 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
     if seen == 0 {
         return None;
     }
-    let shift = i32::from(scale).checked_add(exponent)?.checked_sub(fraction.unwrap_or(0))?;
+    let shift = i32::from(scale)
+        .checked_add(exponent)?
+        .checked_sub(fraction.unwrap_or(0))?;
     if shift > 0 && value != 0 {
         value = value.checked_mul(10_i128.checked_pow(shift as u32)?)?;
     } else if shift < 0 && value != 0 {
@@ -127,7 +136,11 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
 #[inline]
 pub(super) fn date(text: &[u8]) -> Option<i32> {
     if let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text {
-        return days(two(y1, y2)? * 100 + two(y3, y4)?, two(m1, m2)?, two(d1, d2)?);
+        return days(
+            two(y1, y2)? * 100 + two(y3, y4)?,
+            two(m1, m2)?,
+            two(d1, d2)?,
+        );
     }
     if let Some(micros) = timestamp(text).filter(|_| text.len() > 10) {
         return (micros % DAY == 0).then_some(i32::try_from(micros / DAY).ok()?);
@@ -141,19 +154,42 @@ const DAY: i64 = 86_400_000_000;
 /// second beyond the sixth are cut off.
 #[inline]
 pub(super) fn timestamp(text: &[u8]) -> Option<i64> {
-    if let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b' ', h1, h2, b':', n1, n2, b':', s1, s2, ref rest @ ..] =
-        text
+    if let &[
+        y1,
+        y2,
+        y3,
+        y4,
+        b'-',
+        m1,
+        m2,
+        b'-',
+        d1,
+        d2,
+        b'T' | b' ',
+        h1,
+        h2,
+        b':',
+        n1,
+        n2,
+        b':',
+        s1,
+        s2,
+        ref rest @ ..,
+    ] = text
     {
         let rest = rest.strip_suffix(b"Z").unwrap_or(rest);
         let micros = match rest {
             [] => Some(0),
-            [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => {
-                digits_to_number(digits).map(|number| number as i64 * 10_i64.pow(6 - digits.len() as u32))
-            }
+            [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => digits_to_number(digits)
+                .map(|number| number as i64 * 10_i64.pow(6 - digits.len() as u32)),
             _ => None,
         };
         if let Some(micros) = micros {
-            let days = days(two(y1, y2)? * 100 + two(y3, y4)?, two(m1, m2)?, two(d1, d2)?)?;
+            let days = days(
+                two(y1, y2)? * 100 + two(y3, y4)?,
+                two(m1, m2)?,
+                two(d1, d2)?,
+            )?;
             let (hour, minute, second) = (two(h1, h2)?, two(n1, n2)?, two(s1, s2)?);
             if hour < 24 && minute < 60 && second < 60 {
                 let seconds = i64::from(hour * 3_600 + minute * 60 + second);
@@ -227,11 +263,25 @@ mod tests {
 
     #[test]
     fn floats_round_once() {
-        for text in
-            ["0", "-0.0", "2.55", "106.83", "3060.3362068965516", "1e3", ".5", "5.", "123456789012345", "0.1", "1e-320"]
-        {
+        for text in [
+            "0",
+            "-0.0",
+            "2.55",
+            "106.83",
+            "3060.3362068965516",
+            "1e3",
+            ".5",
+            "5.",
+            "123456789012345",
+            "0.1",
+            "1e-320",
+        ] {
             let value = float(text.as_bytes()).unwrap();
-            assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+            assert_eq!(
+                value.to_bits(),
+                text.parse::<f64>().unwrap().to_bits(),
+                "{text}"
+            );
         }
         assert!(float(b"NaN").unwrap().is_nan());
         for text in [".", "", "-", "1.2.3", "1,5", "abc", "--1"] {
@@ -292,11 +342,14 @@ mod tests {
 
     #[test]
     fn booleans() {
-        assert_eq!([boolean(b"True"), boolean(b"FALSE"), boolean(b"1"), boolean(b"2")], [
-            Some(true),
-            Some(false),
-            Some(true),
-            None
-        ]);
+        assert_eq!(
+            [
+                boolean(b"True"),
+                boolean(b"FALSE"),
+                boolean(b"1"),
+                boolean(b"2")
+            ],
+            [Some(true), Some(false), Some(true), None]
+        );
     }
 }

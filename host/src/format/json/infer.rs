@@ -17,13 +17,19 @@ pub(in crate::format) fn infer(text: Text) -> Result<SchemaRef, FormatError> {
     let mut order: Vec<String> = Vec::new();
     while sample.len() < SAMPLE_RECORDS {
         let front = lines.front(SAMPLE_RECORDS - sample.len());
-        match front.map_err(|source| FormatError::Read { done: sample.len() as u64, source })? {
+        match front.map_err(|source| FormatError::Read {
+            done: sample.len() as u64,
+            source,
+        })? {
             Front::End => break,
             Front::TooLong(..) => {}
             Front::Lines(found, bytes, count) => {
                 for line in found {
                     let text = &lines.bytes()[line.place];
-                    let Ok(value @ serde_json::Value::Object(_)) = serde_json::from_slice(text) else { continue };
+                    let Ok(value @ serde_json::Value::Object(_)) = serde_json::from_slice(text)
+                    else {
+                        continue;
+                    };
                     for (key, _) in object::fields(text).unwrap_or_default() {
                         if let Some(name) = object::name(key)
                             && !order.contains(&name)
@@ -37,14 +43,22 @@ pub(in crate::format) fn infer(text: Text) -> Result<SchemaRef, FormatError> {
             }
         }
     }
-    let inferred = arrow_json::reader::infer_json_schema_from_iterator(sample.iter().map(Ok::<_, arrow_schema::ArrowError>))
-        .map_err(FormatError::Infer)?;
+    let inferred = arrow_json::reader::infer_json_schema_from_iterator(
+        sample.iter().map(Ok::<_, arrow_schema::ArrowError>),
+    )
+    .map_err(FormatError::Infer)?;
     // The inferred order is that of a hash map.
     let fields: Vec<FieldRef> = order
         .iter()
         .filter(|name| !is_system_column(name))
         .filter_map(|name| inferred.fields().find(name))
-        .map(|(_, field)| Arc::new(Field::new(field.name(), settled(&plain_type(field.data_type())), true)))
+        .map(|(_, field)| {
+            Arc::new(Field::new(
+                field.name(),
+                settled(&plain_type(field.data_type())),
+                true,
+            ))
+        })
         .collect();
     Ok(Arc::new(Schema::new(fields)))
 }
@@ -61,7 +75,11 @@ fn settled(kind: &DataType) -> DataType {
             fields.sort_by(|one, other| one.name().cmp(other.name()));
             DataType::Struct(fields.into())
         }
-        DataType::List(item) => DataType::List(Arc::new(Field::new(item.name(), settled(item.data_type()), true))),
+        DataType::List(item) => DataType::List(Arc::new(Field::new(
+            item.name(),
+            settled(item.data_type()),
+            true,
+        ))),
         other => other.clone(),
     }
 }

@@ -15,7 +15,9 @@ mod rescue;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array,
+};
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::Decoder;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
@@ -24,7 +26,9 @@ pub(super) use infer::infer;
 
 use super::text::{Original, Text};
 use super::window::Window;
-use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows};
+use super::{
+    BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows,
+};
 use crate::batch::column;
 
 /// The rows of one file of JSON lines.
@@ -72,7 +76,13 @@ pub(super) enum Front {
 impl Lines {
     /// The lines of `text`.
     pub(super) fn new(text: Text) -> (Self, Original) {
-        (Self { window: Window::new(text.reader, WINDOW_BYTES), number: 1 }, text.original)
+        (
+            Self {
+                window: Window::new(text.reader, WINDOW_BYTES),
+                number: 1,
+            },
+            text.original,
+        )
     }
 
     /// The window that the places point into.
@@ -102,7 +112,10 @@ impl Lines {
             }
             if ended && lines.len() < most && start < bytes.len() {
                 if !bytes[start..].trim_ascii().is_empty() {
-                    lines.push(Line { place: start..bytes.len(), number });
+                    lines.push(Line {
+                        place: start..bytes.len(),
+                        number,
+                    });
                 }
                 start = bytes.len();
                 number += 1;
@@ -141,7 +154,9 @@ impl Lines {
             let end = memchr::memchr(b'\n', bytes);
             let part = &bytes[..end.unwrap_or(bytes.len())];
             length += part.len() as u64;
-            let keep = part.len().min(PAYLOAD_BYTES.saturating_sub(beginning.len()));
+            let keep = part
+                .len()
+                .min(PAYLOAD_BYTES.saturating_sub(beginning.len()));
             beginning.extend_from_slice(&part[..keep]);
             let taken = end.map_or(bytes.len(), |end| end + 1);
             self.window.take(taken);
@@ -157,18 +172,34 @@ impl Lines {
 
 impl JsonRows {
     /// The rows of `text`, with the declared columns and `_rescued`.
-    pub(super) fn new(text: Text, declared: Option<SchemaRef>, skip: u64) -> Result<Self, FormatError> {
+    pub(super) fn new(
+        text: Text,
+        declared: Option<SchemaRef>,
+        skip: u64,
+    ) -> Result<Self, FormatError> {
         let declared = declared.unwrap_or_else(|| Arc::new(Schema::empty()));
         let mut fields: Vec<FieldRef> = declared.fields().to_vec();
         fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
         let (lines, original) = Lines::new(text);
-        Ok(Self { lines, original, declared, schema: Arc::new(Schema::new(fields)), fast: None, record: 0, skip })
+        Ok(Self {
+            lines,
+            original,
+            declared,
+            schema: Arc::new(Schema::new(fields)),
+            fast: None,
+            record: 0,
+            skip,
+        })
     }
 
     fn decoder(&self, strict: bool, rows: usize) -> Result<Decoder, FormatError> {
         // Nulls are looked at afterwards, where the row can be named.
-        let fields: Vec<Field> =
-            self.declared.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let fields: Vec<Field> = self
+            .declared
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
         ReaderBuilder::new(Arc::new(Schema::new(fields)))
             .with_batch_size(rows)
             .with_coerce_primitive(true)
@@ -188,10 +219,19 @@ impl JsonRows {
                 return Ok(None);
             }
         }
-        let Ok(Some(rows)) = decoder.flush() else { return Ok(None) };
+        let Ok(Some(rows)) = decoder.flush() else {
+            return Ok(None);
+        };
         self.fast = Some(decoder);
-        let missing = |(field, array): (&FieldRef, &ArrayRef)| !field.is_nullable() && array.null_count() > 0;
-        if self.declared.fields().iter().zip(rows.columns()).any(missing) {
+        let missing =
+            |(field, array): (&FieldRef, &ArrayRef)| !field.is_nullable() && array.null_count() > 0;
+        if self
+            .declared
+            .fields()
+            .iter()
+            .zip(rows.columns())
+            .any(missing)
+        {
             return Ok(None);
         }
         Ok(Some(rows))
@@ -206,12 +246,21 @@ impl JsonRows {
         let mut bad = Vec::new();
         let mut first = 0;
         for group in lines.chunks(GROUP) {
-            let prepared: Vec<_> =
-                group.iter().map(|line| rescue::prepare(&self.lines.bytes()[line.place.clone()], &self.declared)).collect();
+            let prepared: Vec<_> = group
+                .iter()
+                .map(|line| {
+                    rescue::prepare(&self.lines.bytes()[line.place.clone()], &self.declared)
+                })
+                .collect();
             let texts: Vec<&[u8]> = prepared
                 .iter()
                 .zip(group)
-                .map(|(prepared, line)| prepared.text.as_deref().unwrap_or(&self.lines.bytes()[line.place.clone()]))
+                .map(|(prepared, line)| {
+                    prepared
+                        .text
+                        .as_deref()
+                        .unwrap_or(&self.lines.bytes()[line.place.clone()])
+                })
                 .collect();
             let numbered = |row: usize| self.record + (first + row) as u64;
             if let Ok(rows) = self.decode_texts(&texts) {
@@ -232,9 +281,18 @@ impl JsonRows {
             }
             first += group.len();
         }
-        let rows = arrow_select::concat::concat_batches(&self.nullable(), &parts).map_err(FormatError::Rows)?;
+        let rows = arrow_select::concat::concat_batches(&self.nullable(), &parts)
+            .map_err(FormatError::Rows)?;
         let done = self.record + lines.len() as u64;
-        self.without_nulls(Decoded { rows: self.complete(&rows, Some(rescued))?, numbers: Numbers::Each(numbers), bad, done }, lines)
+        self.without_nulls(
+            Decoded {
+                rows: self.complete(&rows, Some(rescued))?,
+                numbers: Numbers::Each(numbers),
+                bad,
+                done,
+            },
+            lines,
+        )
     }
 
     /// Moves rows with a null where none may be to the bad ones.
@@ -247,7 +305,10 @@ impl JsonRows {
             }
             for row in (0..good.len()).filter(|row| array.is_null(*row)) {
                 if std::mem::replace(&mut good[row], false) {
-                    let problem = Problem { reason: "json.null", message: format!("column `{}` must not be null", field.name()) };
+                    let problem = Problem {
+                        reason: "json.null",
+                        message: format!("column `{}` must not be null", field.name()),
+                    };
                     let line = &lines[(numbers[row] - self.record) as usize];
                     decoded.bad.push(self.bad(line, numbers[row], problem));
                 }
@@ -257,36 +318,67 @@ impl JsonRows {
             return Ok(decoded);
         }
         decoded.bad.sort_by_key(|bad| bad.record);
-        decoded.numbers = Numbers::Each(numbers.into_iter().zip(&good).filter(|(_, good)| **good).map(|(n, _)| n).collect());
-        decoded.rows = arrow_select::filter::filter_record_batch(&decoded.rows, &BooleanArray::from(good))
-            .map_err(FormatError::Rows)?;
+        decoded.numbers = Numbers::Each(
+            numbers
+                .into_iter()
+                .zip(&good)
+                .filter(|(_, good)| **good)
+                .map(|(n, _)| n)
+                .collect(),
+        );
+        decoded.rows =
+            arrow_select::filter::filter_record_batch(&decoded.rows, &BooleanArray::from(good))
+                .map_err(FormatError::Rows)?;
         Ok(decoded)
     }
 
     fn decode_texts(&self, texts: &[&[u8]]) -> Result<RecordBatch, Problem> {
-        let internal = |error: FormatError| Problem { reason: "json.type", message: error.to_string() };
+        let internal = |error: FormatError| Problem {
+            reason: "json.type",
+            message: error.to_string(),
+        };
         let mut decoder = self.decoder(false, texts.len()).map_err(internal)?;
         for (row, text) in texts.iter().enumerate() {
             if std::str::from_utf8(text).is_err() {
-                return Err(Problem { reason: "json.encoding", message: "the line is not valid UTF-8".to_owned() });
+                return Err(Problem {
+                    reason: "json.encoding",
+                    message: "the line is not valid UTF-8".to_owned(),
+                });
             }
             match decoder.decode(text) {
-                Ok(taken) if taken == text.len() && !decoder.has_partial_record() && decoder.len() == row + 1 => {}
+                Ok(taken)
+                    if taken == text.len()
+                        && !decoder.has_partial_record()
+                        && decoder.len() == row + 1 => {}
                 Ok(_) => {
                     let message = if decoder.has_partial_record() {
                         "the line ends inside of its object"
                     } else {
                         "the line is not one JSON object"
                     };
-                    return Err(Problem { reason: "json.syntax", message: message.to_owned() });
+                    return Err(Problem {
+                        reason: "json.syntax",
+                        message: message.to_owned(),
+                    });
                 }
-                Err(error) => return Err(Problem { reason: "json.syntax", message: told(&error) }),
+                Err(error) => {
+                    return Err(Problem {
+                        reason: "json.syntax",
+                        message: told(&error),
+                    });
+                }
             }
         }
         match decoder.flush() {
             Ok(Some(rows)) => Ok(rows),
-            Ok(None) => Err(Problem { reason: "json.syntax", message: "the line is not one JSON object".to_owned() }),
-            Err(error) => Err(Problem { reason: "json.type", message: told(&error) }),
+            Ok(None) => Err(Problem {
+                reason: "json.syntax",
+                message: "the line is not one JSON object".to_owned(),
+            }),
+            Err(error) => Err(Problem {
+                reason: "json.type",
+                message: told(&error),
+            }),
         }
     }
 
@@ -294,7 +386,12 @@ impl JsonRows {
         let payload = &self.lines.bytes()[line.place.clone()];
         let kept = &payload[..payload.len().min(PAYLOAD_BYTES)];
         let message = if kept.len() < payload.len() {
-            format!("{}; of its {} bytes the first {} are kept", problem.message, payload.len(), kept.len())
+            format!(
+                "{}; of its {} bytes the first {} are kept",
+                problem.message,
+                payload.len(),
+                kept.len()
+            )
         } else {
             problem.message
         };
@@ -308,22 +405,35 @@ impl JsonRows {
     }
 
     fn nullable(&self) -> SchemaRef {
-        let fields: Vec<Field> =
-            self.declared.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let fields: Vec<Field> = self
+            .declared
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
         Arc::new(Schema::new(fields))
     }
 
     /// The declared columns and `_rescued`; nullable all, as nulls may still have to be taken out.
-    fn complete(&self, rows: &RecordBatch, rescued: Option<Vec<Option<String>>>) -> Result<RecordBatch, FormatError> {
+    fn complete(
+        &self,
+        rows: &RecordBatch,
+        rescued: Option<Vec<Option<String>>>,
+    ) -> Result<RecordBatch, FormatError> {
         let mut arrays = rows.columns().to_vec();
         arrays.push(match rescued {
             Some(rescued) => Arc::new(StringArray::from(rescued)),
             None => new_null_array(&DataType::Utf8, rows.num_rows()),
         });
-        let fields: Vec<Field> =
-            self.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let fields: Vec<Field> = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(FormatError::Rows)
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+            .map_err(FormatError::Rows)
     }
 }
 
@@ -350,18 +460,31 @@ fn takes_one(decoder: &mut Decoder, text: &[u8], rows: usize) -> bool {
 /// The decoder's own words without its name.
 fn told(error: &ArrowError) -> String {
     let text = error.to_string();
-    text.strip_prefix("Json error: ").unwrap_or(&text).to_owned()
+    text.strip_prefix("Json error: ")
+        .unwrap_or(&text)
+        .to_owned()
 }
 
 impl Rows for JsonRows {
     fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
         loop {
             let left = usize::try_from(self.skip.saturating_sub(self.record)).unwrap_or(usize::MAX);
-            let most = if left > 0 { left.min(BATCH_ROWS) } else { BATCH_ROWS };
+            let most = if left > 0 {
+                left.min(BATCH_ROWS)
+            } else {
+                BATCH_ROWS
+            };
             let done = self.record;
-            match self.lines.front(most).map_err(|source| FormatError::Read { done, source })? {
+            match self
+                .lines
+                .front(most)
+                .map_err(|source| FormatError::Read { done, source })?
+            {
                 Front::End if left > 0 => {
-                    return Err(FormatError::Shorter { found: self.record, expected: self.skip });
+                    return Err(FormatError::Shorter {
+                        found: self.record,
+                        expected: self.skip,
+                    });
                 }
                 Front::End => return Ok(None),
                 Front::TooLong(number, length, payload) => {
@@ -369,11 +492,25 @@ impl Rows for JsonRows {
                     if left > 0 {
                         continue;
                     }
-                    let message = format!("the line has {length} bytes; the first {} are kept", payload.len());
+                    let message = format!(
+                        "the line has {length} bytes; the first {} are kept",
+                        payload.len()
+                    );
                     let payload = self.original.restore(&payload);
-                    let bad = BadRecord { record: done, line: Some(number), reason: "json.too-long", message, payload };
+                    let bad = BadRecord {
+                        record: done,
+                        line: Some(number),
+                        reason: "json.too-long",
+                        message,
+                        payload,
+                    };
                     let rows = RecordBatch::new_empty(self.schema.clone());
-                    return Ok(Some(Decoded { rows, numbers: Numbers::From(done), bad: vec![bad], done: self.record }));
+                    return Ok(Some(Decoded {
+                        rows,
+                        numbers: Numbers::From(done),
+                        bad: vec![bad],
+                        done: self.record,
+                    }));
                 }
                 Front::Lines(lines, bytes, taken) => {
                     let decoded = if left > 0 {

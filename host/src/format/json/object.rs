@@ -101,15 +101,32 @@ mod tests {
     fn fields_are_slices() {
         let text = br#" { "a" : 1 , "b\"c":{"x":[1,"}"]}, "d":"\\","e":null } "#;
         let found = fields(text).unwrap();
-        let shown: Vec<_> = found.iter().map(|(key, value)| (name(key).unwrap(), str::from_utf8(value).unwrap())).collect();
-        assert_eq!(shown, [
-            ("a".to_owned(), "1"),
-            ("b\"c".to_owned(), r#"{"x":[1,"}"]}"#),
-            ("d".to_owned(), r#""\\""#),
-            ("e".to_owned(), "null"),
-        ]);
+        let shown: Vec<_> = found
+            .iter()
+            .map(|(key, value)| (name(key).unwrap(), str::from_utf8(value).unwrap()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("a".to_owned(), "1"),
+                ("b\"c".to_owned(), r#"{"x":[1,"}"]}"#),
+                ("d".to_owned(), r#""\\""#),
+                ("e".to_owned(), "null"),
+            ]
+        );
         assert_eq!(fields(b"{}").unwrap(), []);
-        for text in ["", "1", "[1]", "{", "{\"a\"", "{\"a\":}", "{\"a\":1", "{\"a\":1}{", "{\"a\":\"", "{\"a\":[1}"] {
+        for text in [
+            "",
+            "1",
+            "[1]",
+            "{",
+            "{\"a\"",
+            "{\"a\":}",
+            "{\"a\":1",
+            "{\"a\":1}{",
+            "{\"a\":\"",
+            "{\"a\":[1}",
+        ] {
             assert_eq!(fields(text.as_bytes()), None, "{text}");
         }
     }

@@ -16,13 +16,20 @@ pub(super) struct Prepared {
 
 /// Looks through `line`. One that is not shaped like an object is left to the decoder.
 pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
-    let nothing = Prepared { text: None, rescued: None };
-    let Some(fields) = object::fields(line) else { return nothing };
+    let nothing = Prepared {
+        text: None,
+        rescued: None,
+    };
+    let Some(fields) = object::fields(line) else {
+        return nothing;
+    };
     let mut rescued: Vec<(&[u8], &[u8])> = Vec::new();
     let mut kept: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(fields.len());
     let mut changed = false;
     for (key, value) in fields {
-        let Some(name) = object::name(key) else { return nothing };
+        let Some(name) = object::name(key) else {
+            return nothing;
+        };
         let Some((_, column)) = declared.fields().find(&name) else {
             rescued.push((key, value));
             continue;
@@ -30,7 +37,9 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
         let nested = matches!(value.first(), Some(b'{' | b'['));
         if nested && matches!(column.data_type(), DataType::Utf8) {
             // A value that is not JSON must stay visible to the decoder as such.
-            let Some(text) = as_string(value) else { return nothing };
+            let Some(text) = as_string(value) else {
+                return nothing;
+            };
             kept.push((key, Cow::Owned(text)));
             changed = true;
         } else {
@@ -40,7 +49,11 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
             kept.push((key, Cow::Borrowed(value)));
         }
     }
-    let rescued = if rescued.is_empty() { None } else { object_of(rescued) };
+    let rescued = if rescued.is_empty() {
+        None
+    } else {
+        object_of(rescued)
+    };
     let text = changed.then(|| {
         let mut text = vec![b'{'];
         for (at, (key, value)) in kept.iter().enumerate() {
@@ -74,9 +87,9 @@ fn unknown_in(value: &serde_json::Value, kind: &DataType) -> bool {
                 None => true,
             })
         }
-        (serde_json::Value::Array(values), DataType::List(item)) => {
-            values.iter().any(|value| unknown_in(value, item.data_type()))
-        }
+        (serde_json::Value::Array(values), DataType::List(item)) => values
+            .iter()
+            .any(|value| unknown_in(value, item.data_type())),
         _ => false,
     }
 }

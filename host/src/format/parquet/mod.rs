@@ -5,16 +5,21 @@
 //! type that holds all of its values (unsigned numbers become wider signed ones,
 //! nanoseconds microseconds).
 
+mod remote;
+
 use std::fs::File;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use futures::StreamExt;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
 
+use self::remote::Object;
 use super::plain::Plan;
 use super::{BATCH_ROWS, Decoded, FormatError, Input, Meter, Numbers, Rows};
 
@@ -39,9 +44,17 @@ pub(super) fn open(
 ) -> Result<Box<dyn Rows>, FormatError> {
     let (metadata, bytes) = metadata(input)?;
     let plan = Plan::new(metadata.schema(), declared.as_deref())?;
-    let rows: u64 = metadata.metadata().file_metadata().num_rows().try_into().unwrap_or(0);
+    let rows: u64 = metadata
+        .metadata()
+        .file_metadata()
+        .num_rows()
+        .try_into()
+        .unwrap_or(0);
     if skip > rows {
-        return Err(FormatError::Shorter { found: rows, expected: skip });
+        return Err(FormatError::Shorter {
+            found: rows,
+            expected: skip,
+        });
     }
     let mask = ProjectionMask::roots(metadata.parquet_schema(), plan.sources().iter().copied());
     let offset = usize::try_from(skip).unwrap_or(usize::MAX);
@@ -56,8 +69,16 @@ pub(super) fn open(
                 .map_err(|error| broken(0, error))?;
             Box::new(reader)
         }
-        Input::Remote { store, path, runtime } => {
-            let reader = ParquetObjectReader::new(store.clone(), path.clone()).with_file_size(bytes);
+        Input::Remote {
+            store,
+            path,
+            runtime,
+        } => {
+            let reader = Object {
+                store: store.clone(),
+                path: path.clone(),
+                bytes,
+            };
             let mut stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
                 .with_projection(mask)
                 .with_batch_size(BATCH_ROWS)
@@ -66,11 +87,20 @@ pub(super) fn open(
                 .map_err(|error| broken(0, error))?;
             let runtime = runtime.clone();
             Box::new(std::iter::from_fn(move || {
-                runtime.block_on(stream.next()).map(|rows| rows.map_err(ArrowError::from))
+                runtime
+                    .block_on(stream.next())
+                    .map(|rows| rows.map_err(ArrowError::from))
             }))
         }
     };
-    Ok(Box::new(ParquetRows { batches, plan: plan.compact(), done: skip, meter: meter.clone(), bytes, rows }))
+    Ok(Box::new(ParquetRows {
+        batches,
+        plan: plan.compact(),
+        done: skip,
+        meter: meter.clone(),
+        bytes,
+        rows,
+    }))
 }
 
 /// The columns of a Parquet file, as plain types.
@@ -87,12 +117,23 @@ fn metadata(input: &Input) -> Result<(ArrowReaderMetadata, u64), FormatError> {
         Input::Local(path) => {
             let file = File::open(path).map_err(FormatError::Open)?;
             let bytes = file.metadata().map_err(FormatError::Open)?.len();
-            Ok((ArrowReaderMetadata::load(&file, options).map_err(|error| broken(0, error))?, bytes))
+            Ok((
+                ArrowReaderMetadata::load(&file, options).map_err(|error| broken(0, error))?,
+                bytes,
+            ))
         }
-        Input::Remote { store, path, runtime } => runtime.block_on(async {
+        Input::Remote {
+            store,
+            path,
+            runtime,
+        } => runtime.block_on(async {
             use object_store::ObjectStoreExt;
             let bytes = store.head(path).await?.size;
-            let mut reader = ParquetObjectReader::new(store.clone(), path.clone()).with_file_size(bytes);
+            let mut reader = Object {
+                store: store.clone(),
+                path: path.clone(),
+                bytes,
+            };
             let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
             Ok((metadata.map_err(|error| broken(0, error))?, bytes))
         }),
@@ -100,18 +141,33 @@ fn metadata(input: &Input) -> Result<(ArrowReaderMetadata, u64), FormatError> {
 }
 
 fn broken(done: u64, error: ParquetError) -> FormatError {
-    FormatError::Parquet { done, source: error.into() }
+    FormatError::Parquet {
+        done,
+        source: error.into(),
+    }
 }
 
 impl Rows for ParquetRows {
     fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
-        let Some(rows) = self.batches.next() else { return Ok(None) };
-        let rows = rows.map_err(|source| FormatError::Parquet { done: self.done, source })?;
+        let Some(rows) = self.batches.next() else {
+            return Ok(None);
+        };
+        let rows = rows.map_err(|source| FormatError::Parquet {
+            done: self.done,
+            source,
+        })?;
         let rows = self.plan.apply(&rows)?;
         let first = self.done;
         self.done += rows.num_rows() as u64;
-        let share = |done: u64| (u128::from(self.bytes) * u128::from(done) / u128::from(self.rows.max(1))) as u64;
+        let share = |done: u64| {
+            (u128::from(self.bytes) * u128::from(done) / u128::from(self.rows.max(1))) as u64
+        };
         self.meter.add(share(self.done) - share(first));
-        Ok(Some(Decoded { rows, numbers: Numbers::From(first), bad: Vec::new(), done: self.done }))
+        Ok(Some(Decoded {
+            rows,
+            numbers: Numbers::From(first),
+            bad: Vec::new(),
+            done: self.done,
+        }))
     }
 }

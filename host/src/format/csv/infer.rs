@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow_array::StringArray;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::csv::{CsvRows, value};
-use super::text::Text;
-use super::{FormatError, Rows, SAMPLE_RECORDS};
+use super::{CsvRows, value};
+use crate::format::text::Text;
+use crate::format::{FormatError, Rows, SAMPLE_RECORDS};
 use crate::plan::CsvFormat;
 
 /// A type that a column may still have, from the narrowest to the widest.
@@ -20,14 +20,17 @@ fn candidates() -> Vec<Candidate> {
         (is_integer, DataType::Int64),
         (is_float, DataType::Float64),
         (is_date, DataType::Date32),
-        (is_timestamp, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        (
+            is_timestamp,
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ),
     ]
 }
 
 /// The file's columns: each has the first of boolean, whole number, floating-point number,
 /// date and timestamp that all values of the sample are, or is a string. Numbers with
 /// leading zeros are codes, hence strings; so is a column of nulls.
-pub(super) fn csv(text: Text, format: &CsvFormat) -> Result<SchemaRef, FormatError> {
+pub(in crate::format) fn infer(text: Text, format: &CsvFormat) -> Result<SchemaRef, FormatError> {
     let mut rows = CsvRows::new(text, format, None, 0)?;
     let mut sample = Vec::new();
     let mut count = 0;
@@ -43,7 +46,10 @@ pub(super) fn csv(text: Text, format: &CsvFormat) -> Result<SchemaRef, FormatErr
         .iter()
         .enumerate()
         .map(|(at, field)| {
-            let parts: Vec<&StringArray> = sample.iter().map(|rows| rows.column(at).as_string()).collect();
+            let parts: Vec<&StringArray> = sample
+                .iter()
+                .map(|rows| rows.column(at).as_string())
+                .collect();
             Field::new(field.name(), kind(&parts), true)
         })
         .collect();
