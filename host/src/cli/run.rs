@@ -1,6 +1,5 @@
 //! `sluice run`.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use super::Exit;
 use super::session::{PipelineArgs, Session, print};
 use crate::meter::Meters;
 use crate::pipeline::run::{Outcome, Run};
-use crate::report::{HopSummary, Progress, Status, Style, Summary};
+use crate::report::{self, HopSummary, Progress, Show, Status, Summary, Ticker, Usage};
 
 /// How long `--follow` waits before it looks for new rows.
 const POLL: Duration = Duration::from_secs(2);
@@ -46,12 +45,10 @@ pub fn run(args: &Args) -> Exit {
     let plan = Arc::new(session.loaded.plan.clone());
     let bound = Arc::new(session.bound);
     let meters: Vec<_> = plan.hops.iter().map(|_| Arc::new(Meters::default())).collect();
-    let style = match (args.json, std::io::stderr().is_terminal()) {
-        (true, _) => Style::Json,
-        (false, true) => Style::Bars,
-        (false, false) => Style::Plain,
-    };
-    let progress = Progress::start(meters.clone(), style);
+    let hops = plan.hops.iter().zip(&meters);
+    let hops = hops.map(|(hop, meters)| report::Hop { name: hop.name.clone(), meters: meters.clone() }).collect();
+    // Without a thread to show progress the run is as good.
+    let progress = Ticker::start(Progress::new(Show::fitting(args.json), hops)).ok();
     let pass = || {
         let run = Run {
             plan: plan.clone(),
@@ -75,16 +72,19 @@ pub fn run(args: &Args) -> Exit {
             outcome = pass();
         }
     }
-    progress.finish();
+    if let Some(progress) = progress {
+        progress.finish();
+    }
 
     for failure in &outcome.failures {
         print(failure, Some(&session.loaded));
     }
     for hop in &outcome.skipped {
-        crate::report::note(&format!("hop `{hop}` did not run, because a hop above it failed"));
+        report::note(&format!("hop `{hop}` did not run, because a hop above it failed"));
     }
     let (status, exit) = ended(&outcome, args.follow && stop.is_cancelled());
-    let (cpu_seconds, peak_memory_bytes) = crate::report::usage();
+    // A system that does not say what was used is no reason to fail a run that is done.
+    let usage = report::usage().unwrap_or(Usage { cpu_seconds: 0.0, peak_memory_bytes: 0 });
     let hops = plan.hops.iter().enumerate().map(|(index, hop)| {
         let counts = meters[index].read();
         let module = bound.modules.get(&hop.name);
@@ -101,8 +101,8 @@ pub fn run(args: &Args) -> Exit {
     let summary = Summary {
         status,
         seconds: started.elapsed().as_secs_f64(),
-        cpu_seconds,
-        peak_memory_bytes,
+        cpu_seconds: usage.cpu_seconds,
+        peak_memory_bytes: usage.peak_memory_bytes,
         hops: hops.collect(),
     };
     if args.json {
@@ -131,7 +131,7 @@ fn ended(outcome: &Outcome, followed: bool) -> (Status, Exit) {
 async fn stop_on_signal(stop: CancellationToken) {
     signal().await;
     stop.cancel();
-    crate::report::note("stopping: finishing the commits at hand (again to stop at once)");
+    report::note("stopping: finishing the commits at hand (again to stop at once)");
     signal().await;
     std::process::exit(Exit::Interrupted as i32);
 }

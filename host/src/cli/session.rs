@@ -105,7 +105,7 @@ impl Session {
 /// Prints an error of the pipeline with the place in its file, where there is one.
 pub fn print(error: &PipelineError, loaded: Option<&Loaded>) {
     let place = error.key().and_then(|key| loaded.and_then(|loaded| loaded.places.get(&key)));
-    report::error(error, place);
+    report::error_at(error, place.as_ref());
 }
 
 /// Opens the lake, or prints why not.
@@ -128,7 +128,7 @@ pub fn runtime() -> Result<Runtime, Exit> {
 
 /// Prints an error and says that it failed.
 pub fn fail(error: &dyn Fault) -> Exit {
-    report::error(error, None);
+    report::error(error);
     Exit::Failed
 }
 
