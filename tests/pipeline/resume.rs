@@ -170,7 +170,7 @@ fn arguments(file: &Path, data: &Path, lake: &Path) -> Vec<String> {
 /// How many rows a table has and a sum over their contents, whatever their order. When
 /// a row was ingested differs from run to run and is left out.
 fn fingerprint(lake: &Path, table: &str) -> Option<serde_json::Value> {
-    let columns = "columns(name -> name not in ('_ingested_at', 'quarantined_at'))";
+    let columns = "columns(name -> name not in ('_ingested_at', 'rejected_at'))";
     duckdb::row(
         lake,
         &format!("select count(*) as n, sum(hash(r)::hugeint)::varchar as h from (select {columns} from delta_scan('{{lake}}/{table}')) r"),

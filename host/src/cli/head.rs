@@ -70,9 +70,18 @@ pub fn run(args: &Args) -> Exit {
 async fn print(lake: &Lake, name: TableName, rows: usize) -> Result<(), LakeError> {
     let table = open(lake, &name).await?;
     let info = table.info().await?;
-    println!("{name}: {} rows, version {}", info.rows, info.version);
+    let rows_in_all = info.rows.map_or_else(String::new, |rows| format!("{} rows, ", report::count(rows)));
+    println!("{name}: {rows_in_all}version {}", info.version);
     println!("{}\n", first_rows(&table, rows).await?);
     Ok(())
+}
+
+/// Opens a table of a layer, or a quarantine, to read it.
+pub async fn open_any(lake: &Lake, layer: &str, name: &str) -> Result<Table, LakeError> {
+    match [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|each| each.as_str() == layer) {
+        Some(layer) => open(lake, &TableName { layer, name: name.to_owned() }).await,
+        None => lake.quarantine(name).await,
+    }
 }
 
 /// Opens a table of any mode to read it.

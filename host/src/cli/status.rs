@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table as Text, presets};
 
 use super::Exit;
+use super::head::open_any;
 use super::session::{fail, open_lake, runtime};
 use crate::lake::{LakeError, TableInfo};
 use crate::report;
@@ -26,7 +27,7 @@ pub fn run(args: &Args) -> Exit {
     let tables = runtime.block_on(async {
         let mut tables = Vec::new();
         for (layer, name) in lake.tables().await? {
-            let info = lake.info(&layer, &name).await?;
+            let info = open_any(&lake, &layer, &name).await?.info().await?;
             tables.push((format!("{layer}.{name}"), info));
         }
         Ok::<_, LakeError>(tables)
@@ -53,9 +54,17 @@ pub fn run(args: &Args) -> Exit {
 fn json(name: &str, info: &TableInfo) -> serde_json::Value {
     serde_json::json!({
         "table": name, "version": info.version, "rows": info.rows, "files": info.files, "bytes": info.bytes,
-        "committed_at": info.committed_at.map(|at| at.to_rfc3339()),
-        "module": info.module.as_ref().map(|(name, digest)| serde_json::json!({ "name": name, "digest": digest })),
+        "committed_at": info.last_commit.map(|at| at.to_rfc3339()),
+        "module": info.maker["module"],
     })
+}
+
+/// A module as people tell them apart: its name and the first part of its digest.
+fn module(maker: &serde_json::Value) -> String {
+    match (maker["module"]["name"].as_str(), maker["module"]["digest"].as_str()) {
+        (Some(name), Some(digest)) => format!("{name} {}", digest.get(..12).unwrap_or(digest)),
+        _ => String::new(),
+    }
 }
 
 fn table(tables: &[(String, TableInfo)]) -> Text {
@@ -65,12 +74,12 @@ fn table(tables: &[(String, TableInfo)]) -> Text {
     for (name, info) in tables {
         text.add_row([
             name.clone(),
-            report::count(info.rows),
-            report::count(info.files),
+            info.rows.map_or_else(String::new, report::count),
+            report::count(info.files as u64),
             format!("{:.1}", info.bytes as f64 / f64::from(1 << 20)),
             info.version.to_string(),
-            info.committed_at.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
-            info.module.as_ref().map_or_else(String::new, |(name, digest)| format!("{name} {}", &digest[..digest.len().min(12)])),
+            info.last_commit.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+            module(&info.maker),
         ]);
     }
     for column in 1..=4 {

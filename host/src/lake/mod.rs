@@ -44,7 +44,7 @@ pub use follow::Added;
 pub use provenance::Provenance;
 pub use quarantine::{quarantine_batch, quarantine_schema};
 pub use table::{Table, TableInfo};
-pub use writer::Writer;
+pub use writer::{Accepted, Writer};
 
 use crate::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
 use location::Location;

@@ -11,6 +11,15 @@ use super::sink;
 use super::upsert::{Keys, Source};
 use crate::plan::WriteMode;
 
+/// What became of rows that were written.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The rows that were let in, with the columns and types that the table has.
+    pub rows: RecordBatch,
+    /// The rows that the contract refuses.
+    pub refused: Vec<Refused>,
+}
+
 /// The rows of one commit. Nothing of them is visible before [`Table::commit`](super::Table::commit).
 ///
 /// Writing encodes and compresses, and to a remote store it waits: call it on a thread
@@ -74,10 +83,10 @@ impl Writer {
         })
     }
 
-    /// Adds rows, all but those that the contract refuses, which are returned.
+    /// Adds rows, all but those that the contract refuses.
     ///
     /// After an error nothing of this writer can be committed: abandon it.
-    pub fn write(&mut self, rows: &RecordBatch) -> Result<Vec<Refused>, LakeError> {
+    pub fn write(&mut self, rows: &RecordBatch) -> Result<Accepted, LakeError> {
         let incoming = rows.schema();
         let shape = match self.shape.take() {
             Some(shape) if shape.is_for(&incoming) => shape,
@@ -89,11 +98,11 @@ impl Writer {
         let (rows, refused) = shape.apply(rows)?;
         self.shape = Some(shape);
         if rows.num_rows() == 0 {
-            return Ok(refused);
+            return Ok(Accepted { rows, refused });
         }
         self.rows += rows.num_rows() as u64;
         match &mut self.body {
-            Body::Upsert(source) => source.write(rows)?,
+            Body::Upsert(source) => source.write(rows.clone())?,
             Body::Files { files, groups } => {
                 if let Some(groups) = groups {
                     groups
@@ -107,7 +116,7 @@ impl Writer {
                 files.write(&rows)?;
             }
         }
-        Ok(refused)
+        Ok(Accepted { rows, refused })
     }
 
     fn evolve(&mut self, schema: &SchemaRef) -> Result<(), LakeError> {

@@ -60,6 +60,18 @@ impl HopContext {
         }
     }
 
+    /// Who makes this hop's commits; the counts are to be filled in.
+    pub fn provenance(&self, module: Option<&HopModule>) -> Provenance {
+        Provenance {
+            pipeline: self.pipeline.clone(),
+            hop: self.spec.name.clone(),
+            config_hash: self.config_hash.clone(),
+            module: module.map(|module| (module.descriptor.name.clone(), module.module.digest().to_owned())),
+            contract: module.map(|_| transform::CONTRACT.to_owned()),
+            ..Provenance::default()
+        }
+    }
+
     /// The upstream's name, the lane of a table.
     pub fn upstream(&self) -> String {
         match &self.spec.from {
@@ -134,9 +146,9 @@ impl Hop {
         &self.sinks
     }
 
-    /// The digest of its module, empty without one.
-    pub fn digest(&self) -> &str {
-        self.module.as_ref().map_or("", |module| module.module.digest())
+    /// The digest of its module, if it has one.
+    pub fn digest(&self) -> Option<&str> {
+        self.module.as_ref().map(|module| module.module.digest())
     }
 
     /// Ends a hop that has nothing to do, so that those below it do not wait.
@@ -359,7 +371,7 @@ impl Hop {
         if !refused.is_empty() {
             let indexes: Vec<usize> = refused.iter().map(|refused| refused.row).collect();
             for (reject, refused) in self.describe_rows(rows, &indexes).into_iter().zip(refused) {
-                self.reject(Reject { reason: refused.code, message: refused.message, ..reject }, quarantining);
+                self.reject(Reject { reason: refused.code.to_owned(), message: refused.message, ..reject }, quarantining);
             }
         }
         Ok(())
@@ -445,14 +457,10 @@ impl Hop {
         self.quarantine.resolve(&taken.positions);
         let hop = self.context.spec.name.clone();
         let provenance = Provenance {
-            pipeline: self.context.pipeline.clone(),
-            hop: hop.clone(),
-            module: self.module.as_ref().map(|module| (module.descriptor.name.clone(), module.module.digest().to_owned())),
-            contract: self.module.as_ref().map(|_| transform::CONTRACT.to_owned()),
-            config_hash: self.context.config_hash.clone(),
             rows_in: taken.rows,
             rows_out: taken.rows_out,
             rows_rejected: self.quarantine.pending() as u64,
+            ..self.context.provenance(self.module.as_ref())
         };
         if !self.whole && is_behind(self.quarantine.recorded(), &taken.positions) {
             self.quarantine.clear();

@@ -167,13 +167,14 @@ impl Run {
         live: Option<Receiver<Flow>>,
     ) -> Result<Ready, PipelineError> {
         let hop = context.spec.clone();
+        let module = self.bound.modules.get(&hop.name).cloned();
         let mut sinks = Vec::new();
         for (_, name) in &hop.to {
             let failed = || lake_error(&hop.name, format!("opening {name} failed"));
             let Some(spec) = self.plan.table(name) else { continue };
             let mut sink = Sink::open(&self.lake, spec, &context.app, followers.remove(name).unwrap_or_default()).await.map_err(failed())?;
             if let (None, Some(schema)) = (sink.table.schema(), self.bound.schemas.get(name)) {
-                sink.table.create(schema).await.map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
+                sink.table.create(schema, context.provenance(module.as_ref())).await.map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
             }
             sinks.push(sink);
         }
@@ -195,7 +196,6 @@ impl Run {
         };
         let versions = lookups.versions();
         let lookups = lookups.with_rows_schema(upstream.as_ref().and_then(Table::schema));
-        let module = self.bound.modules.get(&hop.name).cloned();
         let work = Hop::new(context, module, lookups, sinks, quarantine, self.lake.clone());
         let feed = self.feed(&work, upstream, versions, live).await?;
         Ok(Ready { hop: work, feed })
@@ -233,9 +233,11 @@ impl Run {
                     message: format!("{} was made from version {recorded} of {lane}, which is behind that now", sink.name),
                 });
             }
-            let maker = sink.table.maker().await.map_err(lake_error(name, format!("reading the history of {} failed", sink.name)))?;
+            let info = sink.table.info().await.map_err(lake_error(name, format!("reading the history of {} failed", sink.name)))?;
             current &= versions.iter().all(|(lane, now)| sink.recorded.get(lane) == Some(now));
-            current &= maker.is_some_and(|maker| maker.is(hop.digest(), &context.config_hash));
+            // Another module, or another configuration, makes another table of the same rows.
+            current &= info.maker["configHash"] == context.config_hash.as_str();
+            current &= info.maker["module"]["digest"].as_str() == hop.digest();
         }
         if current { Ok(Feed::Nothing) } else { Ok(Feed::Scan { table: Box::new(table), versions }) }
     }

@@ -100,8 +100,7 @@ impl Sink {
 /// Where the rows go that cannot go on. Its table is made with the first of them.
 pub struct QuarantineSink {
     hop: String,
-    lake: Lake,
-    table: Option<Table>,
+    table: Table,
     recorded: Positions,
     pending: Vec<Reject>,
 }
@@ -111,7 +110,7 @@ impl QuarantineSink {
     pub async fn open(lake: &Lake, hop: &str, app: &str) -> Result<Self, lake::LakeError> {
         let table = lake.quarantine(hop).await?;
         let recorded = table.positions(&format!("{app}/")).await?;
-        Ok(Self { hop: hop.to_owned(), lake: lake.clone(), table: Some(table), recorded, pending: Vec::new() })
+        Ok(Self { hop: hop.to_owned(), table, recorded, pending: Vec::new() })
     }
 
     /// The positions of this hop that the quarantine had when the hop started.
@@ -156,11 +155,10 @@ impl QuarantineSink {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let table = match &mut self.table {
-            Some(table) => table,
-            None => self.table.insert(runtime.block_on(self.lake.quarantine(&self.hop))?),
-        };
-        let rows = lake::quarantine_batch(&provenance, &self.pending, at)?;
+        let table = &mut self.table;
+        runtime.block_on(table.create(&lake::quarantine_schema(), provenance.clone()))?;
+        let module = provenance.module.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str()));
+        let rows = lake::quarantine_batch(&self.hop, module, &self.pending, at);
         let mut writer = runtime.block_on(table.begin())?;
         writer.write(&rows)?;
         let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance };
