@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+/// The columns that the host adds to bronze rows. A cleaned table has no use for most of
+/// them, so a pass-through output may drop them all; one that is not there does no harm.
+pub const SYSTEM_COLUMNS: &[&str] = &["_lane", "_position", "_ingested_at", "_rescued", "_raw"];
+
 /// What a module is under one configuration.
 #[derive(Clone, Debug)]
 pub struct Descriptor {

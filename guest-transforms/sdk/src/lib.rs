@@ -14,7 +14,7 @@
 //!     fn describe(_: &NoConfig) -> Result<Descriptor> {
 //!         Ok(Descriptor::new("clean_products", "0.1.0")
 //!             .rows("rows", [int64("product_id"), decimal("price", 10, 2), int32("stock")])
-//!             .pass_through("clean", "rows", &[], [required(utf8("product_id")), required(int32("stock"))])
+//!             .pass_through("clean", "rows", SYSTEM_COLUMNS, [required(utf8("product_id")), required(int32("stock"))])
 //!             .row_preserving())
 //!     }
 //!
@@ -24,23 +24,13 @@
 //!
 //!     fn rows(&mut self, rows: &Rows, out: &mut Out) -> Result<()> {
 //!         let (id, price, stock) = (rows.i64("product_id")?, rows.decimal("price")?, rows.i32("stock")?);
-//!         let clean = |row| {
+//!         let (kept, made) = out.sift(rows, |row| {
 //!             let id = id.required(row)?;
 //!             let price = price.required(row)?;
 //!             ensure(price > 0, "price.not-positive", || format!("price of product {id} is not positive"))?;
 //!             Ok((id.to_string(), stock.get(row).unwrap_or(0)))
-//!         };
-//!         let (mut kept, mut ids, mut stocks) = (Kept::of(rows), Vec::new(), Vec::new());
-//!         for row in rows.indexes() {
-//!             match clean(row) {
-//!                 Ok((id, stock)) => {
-//!                     kept.keep(row);
-//!                     ids.push(id);
-//!                     stocks.push(stock);
-//!                 }
-//!                 Err(reason) => out.reject(row, reason),
-//!             }
-//!         }
+//!         });
+//!         let (ids, stocks): (Vec<_>, Vec<_>) = made.into_iter().unzip();
 //!         out.keep("clean", kept.column("product_id", strings(ids)).column("stock", int32s(stocks)))
 //!     }
 //! }
@@ -80,7 +70,9 @@ mod json;
 
 pub mod prelude;
 
-pub use describe::{Descriptor, binary, boolean, date, decimal, float64, int32, int64, required, timestamp, utf8};
+pub use describe::{
+    Descriptor, SYSTEM_COLUMNS, binary, boolean, date, decimal, float64, int32, int64, required, timestamp, utf8,
+};
 pub use failure::{Failure, Result};
 #[cfg(not(target_arch = "wasm32"))]
 pub use harness::{Harness, Recorded, Rejected};

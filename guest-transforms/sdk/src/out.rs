@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::take::take;
 use hashbrown::HashMap;
 
 use crate::describe::{OutputPort, OutputSchema};
@@ -36,7 +37,7 @@ pub fn ensure(good: bool, code: &str, message: impl FnOnce() -> String) -> Resul
 
 /// The rows of the current push that go on, with their new and replaced columns.
 ///
-/// Keep rows in rising order, each with one value for every column.
+/// Keep rows in rising order, each at most once and with one value for every column.
 #[derive(Debug, Default)]
 pub struct Kept {
     rows: Vec<u32>,
@@ -73,6 +74,15 @@ impl Kept {
     /// The indexes of the rows that go on.
     pub fn rows(&self) -> &[u32] {
         &self.rows
+    }
+
+    /// The kept rows of a column.
+    pub fn of_column(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        // Rows are kept at most once, so as many as there are means all of them.
+        if self.rows.len() == column.len() {
+            return Ok(column.clone());
+        }
+        Ok(take(column, &UInt32Array::from(self.rows.clone()), None)?)
     }
 
     /// Gives a new or replaced column: one value for each kept row.
@@ -153,6 +163,22 @@ impl<'a> Out<'a> {
         }
         let batch = port.batch(columns, Some(count))?;
         self.sink.emit(number, &batch)
+    }
+
+    /// Cleans row by row: a row whose cleaning fails is rejected for that reason, every
+    /// other is kept. Gives the kept rows and what cleaning them made, in the same order.
+    pub fn sift<V>(&mut self, rows: &Rows, mut clean: impl FnMut(usize) -> Result<V, Reject>) -> (Kept, Vec<V>) {
+        let (mut kept, mut made) = (Kept::of(rows), Vec::with_capacity(rows.len()));
+        for row in rows.indexes() {
+            match clean(row) {
+                Ok(value) => {
+                    kept.keep(row);
+                    made.push(value);
+                }
+                Err(reason) => self.reject(row, reason),
+            }
+        }
+        (kept, made)
     }
 
     /// Sends a row of the current push to quarantine. Each row at most once.

@@ -2,7 +2,7 @@
 
 pub use crate::{
     Column, Descriptor, Failure, Groups, Inputs, Kept, Level, Lookup, Matches, NoConfig, Out, Reject, Result, Rows,
-    State, Transform,
+    SYSTEM_COLUMNS, State, Transform,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use crate::{Harness, Recorded, Rejected};
