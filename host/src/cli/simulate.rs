@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::Exit;
+use super::session::fail;
 use crate::plan::{Dataset, SimulateSpec};
 use crate::report;
 use crate::simulate;
@@ -59,16 +60,17 @@ pub fn run(args: &Args) -> Exit {
     for (dataset, name, rows) in datasets {
         let path = args.out.join(format!("{name}.csv"));
         let spec = SimulateSpec { dataset: *dataset, rows: args.rows.unwrap_or(*rows), seed: args.seed, bad: args.bad };
-        let written = fs::create_dir_all(&args.out)
-            .and_then(|()| fs::File::create(&path))
-            .and_then(|file| simulate::write_csv(&spec, std::io::BufWriter::new(file)));
-        match written {
-            Ok(()) => println!("{}: {} rows", path.display(), spec.rows),
+        let file = match fs::create_dir_all(&args.out).and_then(|()| fs::File::create(&path)) {
+            Ok(file) => file,
             Err(error) => {
                 report::message(&format!("{} could not be written: {error}", path.display()), None);
                 return Exit::Failed;
             }
+        };
+        if let Err(error) = simulate::write_csv(&spec, std::io::BufWriter::new(file)) {
+            return fail(&error);
         }
+        println!("{}: {} rows", path.display(), spec.rows);
     }
     Exit::Done
 }

@@ -320,7 +320,8 @@ impl Hop {
         let binding = module.bind(&hop, schema, &self.lookups.schemas())?;
         let mut job = Job::open(&module.module, &spec.config, binding, &spec.limits, None).map_err(job_error(&hop))?;
         for (port, table) in &module.lookups {
-            for rows in self.lookups.rows(table) {
+            let lookup: Vec<RecordBatch> = self.lookups.rows(table).cloned().collect();
+            for rows in &lookup {
                 for slice in slices(rows) {
                     let output = job.push(*port, &slice, None).map_err(job_error(&hop))?;
                     self.write_output(module, output, None, writing, quarantining)?;
