@@ -143,7 +143,7 @@ fn warnings_do_not_keep_a_pipeline_from_running() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is cut out of a file or put into it, there is a plan or at least one error,
     /// every place is inside the file, and the report can be drawn.
