@@ -66,7 +66,7 @@ pub(super) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) ->
 }
 
 /// `did you mean …?`, or else the list of what is known.
-pub(super) fn meant_or_known<'k>(word: &str, what: &str, known: &[&'k str]) -> Option<String> {
+pub(super) fn meant_or_known(word: &str, what: &str, known: &[&str]) -> Option<String> {
     match meant(word, known.iter().copied()) {
         Some(candidate) => Some(format!("did you mean `{candidate}`?")),
         None if known.is_empty() => None,
