@@ -55,8 +55,10 @@ fn path_of_orders(loaded: &Loaded) -> String {
 fn the_hash_is_of_what_the_file_says_and_not_of_how() {
     let vars = [("data", "/drop")];
     let plain = hash(FILE, &vars);
-    assert_eq!(plain.len(), 64);
-    assert!(plain.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)));
+    assert_eq!(
+        plain, "a6d0719a5e152325a44e21cc0a6cfa4ee7650bb6ba3044df4971f7dd09fd89a3",
+        "old commits name hashes of this form"
+    );
 
     assert_eq!(plain, hash(&format!("# A comment.\n{FILE}\n\n"), &vars));
     assert_eq!(plain, hash(&FILE.replace("lake = \"lake\"", "lake = \"elsewhere\""), &vars));
@@ -143,7 +145,7 @@ fn warnings_do_not_keep_a_pipeline_from_running() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is cut out of a file or put into it, there is a plan or at least one error,
     /// every place is inside the file, and the report can be drawn.

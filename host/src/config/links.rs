@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 
 use super::context::{At, Context, list, meant};
 use super::hops::HopDraft;
+use super::modes;
 use super::order;
 use super::problem::Draft;
 use super::sources::SourceDraft;
 use super::tables::TableDraft;
 use super::text::Span;
-use crate::plan::{Layer, TableName, Upstream, WriteMode};
+use crate::plan::{TableName, Upstream};
+
+/// The hop that writes each table, by its index, and where it says so.
+pub(super) type Writers = BTreeMap<TableName, (usize, Span)>;
 
 /// Everything that the file declares, each part read by itself.
 pub(super) struct Parts {
@@ -27,8 +31,8 @@ pub(super) fn check(cx: &Context, parts: &Parts) -> Option<Vec<usize>> {
     for hop in &parts.hops {
         links.check_upstream(hop);
         links.check_lookups(hop);
-        links.check_modes(hop);
     }
+    modes::check(cx, parts, &links.writers);
     order::check(cx, &parts.hops, &links.writers)
 }
 
@@ -56,8 +60,8 @@ pub(super) fn report_unused(cx: &Context, parts: &Parts) {
 }
 
 /// The first hop that writes each table; a second one is reported.
-fn writers(cx: &Context, hops: &[HopDraft]) -> BTreeMap<TableName, (usize, Span)> {
-    let mut writers: BTreeMap<TableName, (usize, Span)> = BTreeMap::new();
+fn writers(cx: &Context, hops: &[HopDraft]) -> Writers {
+    let mut writers = Writers::new();
     for (index, hop) in hops.iter().enumerate() {
         for to in &hop.to {
             let Some((first, span)) = writers.get(&to.value) else {
@@ -83,19 +87,19 @@ fn writers(cx: &Context, hops: &[HopDraft]) -> BTreeMap<TableName, (usize, Span)
 struct Links<'a> {
     cx: &'a Context,
     parts: &'a Parts,
-    writers: BTreeMap<TableName, (usize, Span)>,
+    writers: Writers,
 }
 
 impl Links<'_> {
     fn check_upstream(&self, hop: &HopDraft) {
-        match &hop.from {
-            Some(At { value: Upstream::Source(name), span }) => {
+        let Some(from) = &hop.from else { return };
+        match &from.value {
+            Upstream::Table(table) => self.check_written(hop, "reads", table, &from.span),
+            Upstream::Source(name) => {
                 if !self.parts.sources.iter().any(|source| source.name.value == *name) {
-                    self.report_unknown_source(hop, name, span);
+                    self.report_unknown_source(hop, name, &from.span);
                 }
             }
-            Some(At { value: Upstream::Table(table), span }) => self.check_written(hop, "reads", table, span),
-            None => {}
         }
     }
 
@@ -135,111 +139,5 @@ impl Links<'_> {
         };
         let message = format!("hop `{}` {verb} table `{table}`, which no hop writes", hop.name.value);
         self.cx.report(Draft::error(message).at(span).hint(hint));
-    }
-
-    /// A hop is either incremental or takes the whole of its upstream, and its upstream
-    /// must be able to give it that.
-    fn check_modes(&self, hop: &HopDraft) {
-        let modes: Vec<(&At<TableName>, WriteMode)> =
-            hop.to.iter().filter_map(|to| Some((to, self.mode(&to.value)?))).collect();
-        let incremental = modes.iter().find(|(_, mode)| is_incremental(mode));
-        let whole = modes.iter().find(|(_, mode)| !is_incremental(mode));
-        if let (Some((rows, rows_mode)), Some((all, all_mode))) = (incremental, whole) {
-            self.cx.report(
-                Draft::error(format!(
-                    "hop `{}` writes `{}` row by row (mode `{}`) and `{}` as a whole (mode `{}`)",
-                    hop.name.value,
-                    rows.value,
-                    mode_name(rows_mode),
-                    all.value,
-                    mode_name(all_mode)
-                ))
-                .at(&all.span)
-                .also(&rows.span, "row by row")
-                .hint("give each kind of table a hop of its own"),
-            );
-            return;
-        }
-        let Some(from) = &hop.from else { return };
-        match (&from.value, incremental, whole) {
-            (Upstream::Source(source), _, Some((to, mode))) => {
-                let landed = TableName { layer: Layer::Bronze, name: to.value.name.clone() };
-                self.cx.report(
-                    Draft::error(format!(
-                        "hop `{}` reads source `{source}` into table `{}`, whose mode is `{}`",
-                        hop.name.value,
-                        to.value,
-                        mode_name(mode)
-                    ))
-                    .at(&from.span)
-                    .also(&to.span, format!("`{}` takes the whole of its upstream each time", mode_name(mode)))
-                    .hint(format!("a source gives each row once; land it in `{landed}` and read that")),
-                );
-            }
-            (Upstream::Table(table), Some((to, mode)), _) => {
-                if let Some(upstream) = self.mode(table).filter(|mode| *mode != WriteMode::Append) {
-                    self.report_rewritten(hop, from, table, &upstream, to, mode);
-                }
-            }
-            (Upstream::Table(table), None, Some((to, mode))) => {
-                if let Some(upstream) = self.mode(table).filter(|mode| !is_incremental(mode)) {
-                    self.report_rewritten(hop, from, table, &upstream, to, mode);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn report_rewritten(
-        &self,
-        hop: &HopDraft,
-        from: &At<Upstream>,
-        table: &TableName,
-        upstream: &WriteMode,
-        to: &At<TableName>,
-        mode: &WriteMode,
-    ) {
-        let (upstream_name, mode_name) = (mode_name(upstream), mode_name(mode));
-        let hint = match (upstream, is_incremental(mode)) {
-            (WriteMode::Upsert { .. }, true) => format!(
-                "rows of `{table}` change after they were written; make `{}` an `overwrite` or `replace` table, or read the append table that `{table}` is made from",
-                to.value
-            ),
-            _ => format!("`{table}` is written anew each time; read the append or upsert table that it is made from"),
-        };
-        self.cx.report(
-            Draft::error(format!(
-                "hop `{}` reads table `{table}` (mode `{upstream_name}`) into table `{}` (mode `{mode_name}`)",
-                hop.name.value, to.value
-            ))
-            .at(&from.span)
-            .also(&to.span, format!("`{mode_name}` needs {}", needs(mode)))
-            .hint(hint),
-        );
-    }
-
-    /// The mode of a table; `None` where its declaration is wrong and nothing can be said.
-    fn mode(&self, table: &TableName) -> Option<WriteMode> {
-        match self.parts.tables.iter().find(|draft| draft.name.value == *table) {
-            Some(draft) => draft.spec.as_ref().map(|spec| spec.mode.clone()),
-            None => Some(WriteMode::Append),
-        }
-    }
-}
-
-fn is_incremental(mode: &WriteMode) -> bool {
-    matches!(mode, WriteMode::Append | WriteMode::Upsert { .. })
-}
-
-fn needs(mode: &WriteMode) -> &'static str {
-    if is_incremental(mode) { "a source or an append table upstream" } else { "an append or upsert table upstream" }
-}
-
-fn mode_name(mode: &WriteMode) -> &'static str {
-    match mode {
-        WriteMode::Append => "append",
-        WriteMode::Upsert { .. } => "upsert",
-        WriteMode::Overwrite => "overwrite",
-        WriteMode::Replace { .. } => "replace",
     }
 }

@@ -14,6 +14,7 @@ mod context;
 mod hops;
 mod json;
 mod links;
+mod modes;
 mod names;
 mod order;
 mod paths;

@@ -1,20 +1,15 @@
 //! The order of hops, and the cycles that leave none.
 
-use std::collections::BTreeMap;
-
 use super::context::{Context, list};
 use super::hops::HopDraft;
+use super::links::Writers;
 use super::problem::Draft;
 use super::text::Span;
 use crate::plan::{TableName, Upstream};
 
 /// The hops, each after the hops that write what it reads or looks up, and otherwise in
 /// the order of the file. `None` when there is a cycle, which is reported.
-pub(super) fn check(
-    cx: &Context,
-    hops: &[HopDraft],
-    writers: &BTreeMap<TableName, (usize, Span)>,
-) -> Option<Vec<usize>> {
+pub(super) fn check(cx: &Context, hops: &[HopDraft], writers: &Writers) -> Option<Vec<usize>> {
     let reads: Vec<Vec<Read<'_>>> = hops.iter().map(|hop| reads(hop, writers)).collect();
     let mut order = Vec::with_capacity(hops.len());
     let mut placed = vec![false; hops.len()];
@@ -43,7 +38,7 @@ struct Read<'a> {
     span: &'a Span,
 }
 
-fn reads<'a>(hop: &'a HopDraft, writers: &BTreeMap<TableName, (usize, Span)>) -> Vec<Read<'a>> {
+fn reads<'a>(hop: &'a HopDraft, writers: &Writers) -> Vec<Read<'a>> {
     let from = hop.from.as_ref().and_then(|from| match &from.value {
         Upstream::Table(table) => Some((table, &from.span)),
         Upstream::Source(_) => None,

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::context::{Context, meant, meant_or_known};
 use super::keys;
 use super::names::check_name;
+use super::paths;
 use super::problem::Draft;
 use super::section::{Section, table};
 use super::text::Span;
@@ -80,10 +81,6 @@ impl Vars {
     }
 
     fn filled(&self, cx: &Context, text: &str, span: &Span) -> Option<String> {
-        if let Some(scheme) = secret_scheme(text) {
-            report_secret(cx, scheme, span);
-            return None;
-        }
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         let mut sound = true;
@@ -112,6 +109,10 @@ impl Vars {
             rest = &reference[end + 1..];
         }
         out.push_str(rest);
+        if let Some(scheme) = secret_scheme(&out) {
+            report_secret(cx, scheme, span);
+            return None;
+        }
         sound.then_some(out)
     }
 
@@ -145,60 +146,57 @@ impl Vars {
 fn read(cx: &Context, entry: &Entry, given: &BTreeMap<String, String>, folder: &Path) -> Var {
     let name = &entry.key;
     check_name(cx, "variable", name, &entry.key_span);
-    let mut var = Var { value: None, declared: entry.key_span.clone(), used: Cell::new(false) };
-    let Some(section) = Section::open(cx, &keys::VAR, format!("variable `{name}`"), &entry.key_span, &entry.node)
-    else {
-        return var;
-    };
-    let kind = section.or("type", VarType::String, Section::word);
+    let what = format!("variable `{name}`");
+    let value = Section::open(cx, &keys::VAR, what, &entry.key_span, &entry.node)
+        .and_then(|section| value(&section, name, given.get(name), folder));
+    Var { value, declared: entry.key_span.clone(), used: Cell::new(false) }
+}
+
+fn value(section: &Section<'_>, name: &str, given: Option<&String>, folder: &Path) -> Option<String> {
     section.or("description", None, |section, key| section.text(key).map(Some));
+    let kind = section.or("type", VarType::String, Section::word)?;
+    if let Some(given) = given {
+        return resolve(section, name, kind, given, Path::new(""));
+    }
     // An empty default is a value like any other, so it is not read as text that must not be empty.
-    let default = section.peek("default").map(|entry| &entry.node);
-    let Some(kind) = kind else { return var };
-    var.value = match (given.get(name), default) {
-        (Some(value), _) => resolve(cx, name, kind, value, Path::new("")),
-        (None, Some(Node { value: Value::Text(text), span })) => {
-            if text.contains("${") {
-                cx.report(
-                    Draft::error(format!("the default of variable `{name}` refers to another variable"))
-                        .at(span)
-                        .hint("variables are not used inside `[vars]`; put both where the value is used"),
-                );
-                return var;
-            }
-            if let Some(scheme) = secret_scheme(text) {
-                report_secret(cx, scheme, span);
-                return var;
-            }
-            resolve(cx, name, kind, text, folder)
+    match section.peek("default").map(|entry| &entry.node) {
+        Some(Node { value: Value::Text(text), span }) if text.contains("${") => {
+            section.cx.report(
+                Draft::error(format!("the default of variable `{name}` refers to another variable"))
+                    .at(span)
+                    .hint("variables are not used inside `[vars]`; put both where the value is used"),
+            );
+            None
         }
-        (None, Some(other)) => {
+        Some(Node { value: Value::Text(text), .. }) => resolve(section, name, kind, text, folder),
+        Some(other) => {
             section.wrong("default", "a string", other, None);
             None
         }
-        (None, None) => {
-            cx.report(
+        None => {
+            section.cx.report(
                 Draft::error(format!("variable `{name}` has no value"))
-                    .at(&entry.key_span)
+                    .at(&section.head)
                     .hint(format!("give it one with `--var {name}=…`, or give it a `default`")),
             );
             None
         }
-    };
-    var
+    }
 }
 
 /// The value as it is filled in: a path is made absolute, from `base` or the working directory.
-fn resolve(cx: &Context, name: &str, kind: VarType, value: &str, base: &Path) -> Option<String> {
-    if kind == VarType::String || value.contains("://") {
+fn resolve(section: &Section<'_>, name: &str, kind: VarType, value: &str, base: &Path) -> Option<String> {
+    if kind == VarType::String || paths::is_url(value) {
         return Some(value.to_owned());
     }
-    match super::paths::absolute(&base.join(value)) {
-        Ok(path) if !value.is_empty() => Some(path),
-        _ => {
-            cx.report(Draft::error(format!("variable `{name}` is a path, and `{value}` is not one")));
-            None
-        }
+    let refuse = |message: String| {
+        section.cx.report(Draft::error(message).at(&section.head).hint("the working directory itself is `.`"));
+        None
+    };
+    match paths::absolute(&base.join(value)) {
+        _ if value.is_empty() => refuse(format!("variable `{name}` is a path, and its value is empty")),
+        Ok(path) => Some(path),
+        Err(error) => refuse(format!("variable `{name}` is not a usable path: {error}")),
     }
 }
 

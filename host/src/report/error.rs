@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use super::visible;
 use crate::config::{Problem, Problems};
 use crate::fault::{Fault, Place};
 
@@ -83,9 +84,9 @@ const PLAIN: &str = "\x1b[0m";
 fn push(out: &mut String, indent: &str, label: &str, style: &str, message: &str, colour: bool) {
     let (style, plain) = if colour { (style, PLAIN) } else { ("", "") };
     let mut lines = message.trim_end().lines();
-    out.push_str(&format!("{indent}{style}{label}{plain}: {}\n", lines.next().unwrap_or_default()));
+    out.push_str(&format!("{indent}{style}{label}{plain}: {}\n", visible(lines.next().unwrap_or_default())));
     for line in lines {
-        out.push_str(&format!("{indent}{:width$}{line}\n", "", width = label.len() + 2));
+        out.push_str(&format!("{indent}{:width$}{}\n", "", visible(line), width = label.len() + 2));
     }
 }
 

@@ -29,3 +29,23 @@ pub fn colour(stream: &impl IsTerminal) -> bool {
 pub fn count(count: u64) -> String {
     HumanCount(count).to_string()
 }
+
+/// Text with its control characters spelled out. Errors quote rows and modules name
+/// themselves, and neither may steer the terminal that they are shown on.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelled_out_and_letters_are_not() {
+        assert_eq!(visible("a\u{1b}[31mé\t\u{9b}"), r"a\u{1b}[31mé\t\u{9b}");
+    }
+}

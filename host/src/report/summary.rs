@@ -4,6 +4,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Row, Table, TableComponent,
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::Value as Json;
 
+use super::visible;
+
 /// What a run did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
@@ -118,6 +120,7 @@ impl HopSummary {
             (Some(module), None) => module.clone(),
             (None, _) => "–".to_owned(),
         };
+        let module = visible(&module);
         let rate = if seconds > 0.0 { self.rows_in as f64 / seconds } else { 0.0 };
         Row::from([
             self.hop.clone(),

@@ -1,8 +1,7 @@
 //! What this process has used of the machine.
 
 use std::io;
-
-use nix::sys::resource::{UsageWho, getrusage};
+use std::mem::MaybeUninit;
 
 /// What this process has used so far: all of its threads, none of its children.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,19 +17,25 @@ pub struct Usage {
 /// # Errors
 /// When it does not say, as in a sandbox without `/proc`.
 pub fn usage() -> io::Result<Usage> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let cpu_seconds = seconds(usage.user_time()) + seconds(usage.system_time());
-    Ok(Usage { cpu_seconds, peak_memory_bytes: peak_memory(usage.max_rss())? })
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call writes to the one struct that it is given and keeps no pointer to it.
+    if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so the struct is filled; it is plain integers, and was zeroed before.
+    let usage = unsafe { usage.assume_init() };
+    let cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+    Ok(Usage { cpu_seconds, peak_memory_bytes: peak_memory(usage.ru_maxrss)? })
 }
 
-fn seconds(time: nix::sys::time::TimeVal) -> f64 {
-    time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
+fn seconds(time: libc::timeval) -> f64 {
+    time.tv_sec as f64 + time.tv_usec as f64 / 1e6
 }
 
 /// `ru_maxrss` outlives `exec`: under a large parent it is the parent's. Linux keeps the
 /// process's own peak beside it.
 #[cfg(target_os = "linux")]
-fn peak_memory(_max_rss: i64) -> io::Result<u64> {
+fn peak_memory(_max_rss: libc::c_long) -> io::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let peak =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
@@ -41,9 +46,9 @@ fn peak_memory(_max_rss: i64) -> io::Result<u64> {
 
 /// Bytes on macOS, kibibytes on the others.
 #[cfg(not(target_os = "linux"))]
-fn peak_memory(max_rss: i64) -> io::Result<u64> {
+fn peak_memory(max_rss: libc::c_long) -> io::Result<u64> {
     let unit = if cfg!(target_os = "macos") { 1 } else { 1_024 };
-    Ok(max_rss.unsigned_abs() * unit)
+    Ok(u64::from(max_rss.unsigned_abs()) * unit)
 }
 
 #[cfg(test)]
