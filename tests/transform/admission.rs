@@ -28,10 +28,19 @@ fn what_is_no_module_is_refused() {
         }
     };
     assert!(matches!(load(b""), AdmissionError::Compile { .. }));
-    assert!(matches!(load(b"\0asm\x01\0\0\0"), AdmissionError::Compile { .. }));
+    assert!(matches!(
+        load(b"\0asm\x01\0\0\0"),
+        AdmissionError::Compile { .. }
+    ));
     let whole = fs::read(path("evil")).unwrap();
-    assert!(matches!(load(&whole[..whole.len() / 2]), AdmissionError::Compile { .. }));
-    assert!(matches!(load(&vec![0; (16 << 20) + 1]), AdmissionError::TooLarge { .. }));
+    assert!(matches!(
+        load(&whole[..whole.len() / 2]),
+        AdmissionError::Compile { .. }
+    ));
+    assert!(matches!(
+        load(&vec![0; (16 << 20) + 1]),
+        AdmissionError::TooLarge { .. }
+    ));
     // An empty component is one, only it exports nothing.
     let error = load(b"\0asm\x0d\0\x01\0");
     assert!(matches!(error, AdmissionError::Export { .. }), "{error}");

@@ -12,7 +12,10 @@ use super::modules::path;
 fn load(folder: &Path) {
     let sandbox = Sandbox::new(CacheDir::At(folder.to_owned())).unwrap();
     let module = sandbox.load(&path("evil")).unwrap();
-    assert_eq!(module.describe("{}", &Limits::default()).unwrap().name, "evil");
+    assert_eq!(
+        module.describe("{}", &Limits::default()).unwrap().name,
+        "evil"
+    );
 }
 
 fn entry(folder: &Path) -> PathBuf {
@@ -33,7 +36,10 @@ fn an_entry_is_used_and_a_forged_one_is_not() {
     let entry = entry(&folder);
     let whole = fs::read(&entry).unwrap();
     for path in [&entry, &folder.join("key")] {
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
     let made = fs::metadata(&entry).unwrap().modified().unwrap();
 

@@ -129,6 +129,7 @@ fn emit(port: u32, batch: &RecordBatch) {
 }
 
 /// Deeds that can be done in any call. One that returns leaves the call to go on.
+#[inline(never)]
 fn act(deed: &str) -> Result<(), Failure> {
     match deed {
         "spin" => spin(),
@@ -149,7 +150,7 @@ fn act(deed: &str) -> Result<(), Failure> {
             let zero = std::hint::black_box(0i32);
             // SAFETY: none; without this promise the language would panic before dividing.
             unsafe { std::hint::assert_unchecked(zero != 0) };
-            std::hint::black_box(1 / zero);
+            std::hint::black_box(std::hint::black_box(100i32) / zero);
         }
         "out-of-bounds" => {
             let address = std::hint::black_box(0xffff_fff0usize) as *const u8;

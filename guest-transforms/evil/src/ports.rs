@@ -69,7 +69,7 @@ fn lie(deed: &str, descriptor: &mut Descriptor) {
             }
             first(schema(&one(deep)));
         }
-        "describe-bare-field" => first(bare_field()),
+        "describe-odd-field" => first(odd_field()),
         "describe-wide" => {
             first(schema(&Schema::new((0..5_000).map(|n| Field::new(format!("c{n}"), DataType::Int8, true)).collect::<Vec<_>>())))
         }
@@ -104,13 +104,17 @@ fn lie(deed: &str, descriptor: &mut Descriptor) {
     }
 }
 
-/// A schema whose field says it is an integer and does not say of how many bits.
-fn bare_field() -> Vec<u8> {
+/// A schema whose field says it is an integer and says it has seven bits.
+fn odd_field() -> Vec<u8> {
     let mut builder = flatbuffers::FlatBufferBuilder::new();
     let name = builder.create_string("c");
+    let mut int = arrow_ipc::IntBuilder::new(&mut builder);
+    int.add_bitWidth(7);
+    let int = int.finish();
     let mut field = arrow_ipc::FieldBuilder::new(&mut builder);
     field.add_name(name);
     field.add_type_type(arrow_ipc::Type::Int);
+    field.add_type_(int.as_union_value());
     let field = field.finish();
     let fields = builder.create_vector(&[field]);
     let mut schema = arrow_ipc::SchemaBuilder::new(&mut builder);

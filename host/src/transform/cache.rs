@@ -249,18 +249,29 @@ mod tests {
 
         fs::write(&path, &whole).unwrap();
         fs::write(folder.path().join(entry(&engine, "bb")), &whole).unwrap();
-        assert!(cache.load(&engine, "bb").is_none(), "another module's entry");
+        assert!(
+            cache.load(&engine, "bb").is_none(),
+            "another module's entry"
+        );
         assert!(cache.load(&engine, "aa").is_some());
         fs::write(folder.path().join(KEY), [7; 32]).unwrap();
-        assert!(open(folder.path()).load(&engine, "aa").is_none(), "another key");
+        assert!(
+            open(folder.path()).load(&engine, "aa").is_none(),
+            "another key"
+        );
     }
 
     #[test]
     fn processes_that_start_together_agree_on_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let keys: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| open(folder.path()).key)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| open(folder.path()).key))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert!(keys.iter().all(|key| *key == keys[0]));
     }

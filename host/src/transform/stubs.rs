@@ -158,7 +158,9 @@ fn link_harmless(
             })?;
         }
         ("wasi:cli/environment", "get-environment") => {
-            linker.func_wrap(name, |_: Store<'_>, ()| Ok((Vec::<(String, String)>::new(),)))?;
+            linker.func_wrap(name, |_: Store<'_>, ()| {
+                Ok((Vec::<(String, String)>::new(),))
+            })?;
         }
         ("wasi:cli/environment", "get-arguments") => {
             linker.func_wrap(name, |_: Store<'_>, ()| Ok((Vec::<String>::new(),)))?;
@@ -173,7 +175,9 @@ fn link_harmless(
             linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Ready>,)| Ok((true,)))?;
         }
         ("wasi:io/streams", "[method]output-stream.subscribe") => {
-            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| Ok((Resource::<Ready>::new_own(0),)))?;
+            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| {
+                Ok((Resource::<Ready>::new_own(0),))
+            })?;
         }
         ("wasi:cli/stdout", "get-stdout") | ("wasi:cli/stderr", "get-stderr") => {
             linker.func_wrap(name, |_: Store<'_>, ()| {
