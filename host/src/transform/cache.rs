@@ -211,3 +211,68 @@ impl Hasher for Stable {
             .fold(0, |word, byte| word << 8 | u64::from(*byte))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::engine::engine;
+
+    /// The smallest component there is.
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn open(folder: &Path) -> Cache {
+        Cache::open(&CacheDir::At(folder.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn only_an_untouched_entry_under_its_own_name_and_key_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(1 << 20).unwrap();
+        let component = Component::from_binary(&engine, EMPTY).unwrap();
+        let cache = open(folder.path());
+        cache.store(&engine, "aa", &component);
+        assert!(cache.load(&engine, "aa").is_some());
+        assert!(cache.load(&engine, "bb").is_none());
+
+        let path = folder.path().join(entry(&engine, "aa"));
+        let whole = fs::read(&path).unwrap();
+        for at in [0, 31, 32, whole.len() / 2, whole.len() - 1] {
+            let mut forged = whole.clone();
+            forged[at] ^= 1;
+            fs::write(&path, forged).unwrap();
+            assert!(cache.load(&engine, "aa").is_none(), "byte {at}");
+        }
+        for length in [0, 10, 32, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(cache.load(&engine, "aa").is_none(), "{length} bytes");
+        }
+
+        fs::write(&path, &whole).unwrap();
+        fs::write(folder.path().join(entry(&engine, "bb")), &whole).unwrap();
+        assert!(
+            cache.load(&engine, "bb").is_none(),
+            "another module's entry"
+        );
+        assert!(cache.load(&engine, "aa").is_some());
+        fs::write(folder.path().join(KEY), [7; 32]).unwrap();
+        assert!(
+            open(folder.path()).load(&engine, "aa").is_none(),
+            "another key"
+        );
+    }
+
+    #[test]
+    fn processes_that_start_together_agree_on_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| open(folder.path()).key))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+}

@@ -35,6 +35,8 @@ pub(super) fn engine(stack: usize) -> Result<Engine, SandboxError> {
         .memory_init_cow(true)
         .epoch_interruption(true)
         .max_wasm_stack(stack)
+        // Not used, yet the engine insists that it be no smaller.
+        .async_stack_size(STACK_CEILING)
         // Without the asynchronous component model a call is twice as fast, and all of
         // that machinery is out of a module's reach.
         .concurrency_support(false)

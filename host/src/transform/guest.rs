@@ -386,7 +386,9 @@ impl Guest {
             }
             if part.ends_with('\n') {
                 let line = std::mem::take(&mut self.console);
-                self.log(tracing::Level::WARN, &line);
+                if !line.is_empty() {
+                    self.log(tracing::Level::WARN, &line);
+                }
             }
         }
     }

@@ -293,12 +293,9 @@ fn classify(error: &wasmtime::Error, guest: &Guest, starting: bool) -> Cause {
 /// The names of a module's functions as its author wrote them, without those that every
 /// panic goes through.
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
-    const MACHINERY: [&str; 9] = [
+    const MACHINERY: [&str; 6] = [
         "abort",
-        "rust_panic",
-        "__rust_",
-        "rust_begin_unwind",
-        "_RNv",
+        "__rustc::",
         "core::panicking",
         "std::panicking",
         "std::sys::",

@@ -14,7 +14,7 @@ use arrow_ipc::reader::RecordBatchDecoder;
 use arrow_ipc::{FieldNode, MessageHeader, MetadataVersion};
 use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 
-use super::schema::{PREFIX, split};
+use super::schema::{PREFIX, first_line, split};
 
 /// Values of one array, nested ones included: what 32-bit offsets reach.
 const VALUES: i64 = 1 << 31;
@@ -130,7 +130,7 @@ pub(super) fn decode(
 ) -> Result<RecordBatch, MessageError> {
     let (metadata, body) = split(message).map_err(MessageError::Invalid)?;
     let root = arrow_ipc::root_as_message(metadata)
-        .map_err(|error| MessageError::Invalid(error.to_string()))?;
+        .map_err(|error| MessageError::Invalid(first_line(&error)))?;
     if root.header_type() != MessageHeader::RecordBatch {
         let actual = root
             .header_type()

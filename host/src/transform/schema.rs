@@ -82,6 +82,16 @@ pub(super) fn split(message: &[u8]) -> Result<(&[u8], &[u8]), String> {
         })
 }
 
+/// What the verifier found; where exactly fills a page that helps nobody.
+pub(super) fn first_line(error: &impl std::fmt::Display) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// Reads a schema that a module wrote.
 ///
 /// Metadata is left out: nothing in the host may depend on what a module says there.

@@ -1,8 +1,9 @@
 //! What stands in for the system interfaces that a compiled program imports.
 //!
 //! The standard libraries of Rust, C and Go link WASI interfaces whether they are used
-//! or not. Three kinds of them do something: the clock and the random numbers, which
-//! are the same in every run, and the standard streams, which are log lines. Every
+//! or not. A few of them do something, because a panic alone needs them to get its
+//! message out: the clock and the random numbers, which are the same in every run; the
+//! environment, which is empty; and the standard streams, which are log lines. Every
 //! other function exists only to say which capability a module asked for and has not.
 
 use wasmtime::StoreContextMut;
@@ -23,6 +24,8 @@ const CLOCK_STEP: u64 = 1_000;
 struct Stream;
 /// An error of a stream; there never is one.
 struct StreamFault;
+/// Something to wait for. The only ones are of standard streams, which are always ready.
+struct Ready;
 /// Any other resource; there never is one.
 struct Nothing;
 
@@ -87,6 +90,7 @@ pub(super) fn link(
                 let resource = match name {
                     "output-stream" => ResourceType::host::<Stream>(),
                     "error" => ResourceType::host::<StreamFault>(),
+                    "pollable" => ResourceType::host::<Ready>(),
                     _ => ResourceType::host::<Nothing>(),
                 };
                 linker.resource(name, resource, |_, _| Ok(()))?;
@@ -151,6 +155,28 @@ fn link_harmless(
         ("wasi:random/insecure-seed", "insecure-seed" | "get-insecure-seed") => {
             linker.func_wrap(name, |mut store: Store<'_>, ()| {
                 Ok(((random(&mut store), random(&mut store)),))
+            })?;
+        }
+        ("wasi:cli/environment", "get-environment") => {
+            linker.func_wrap(name, |_: Store<'_>, ()| {
+                Ok((Vec::<(String, String)>::new(),))
+            })?;
+        }
+        ("wasi:cli/environment", "get-arguments") => {
+            linker.func_wrap(name, |_: Store<'_>, ()| Ok((Vec::<String>::new(),)))?;
+        }
+        ("wasi:cli/environment", "initial-cwd") => {
+            linker.func_wrap(name, |_: Store<'_>, ()| Ok((None::<String>,)))?;
+        }
+        ("wasi:io/poll", "[method]pollable.block") => {
+            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Ready>,)| Ok(()))?;
+        }
+        ("wasi:io/poll", "[method]pollable.ready") => {
+            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Ready>,)| Ok((true,)))?;
+        }
+        ("wasi:io/streams", "[method]output-stream.subscribe") => {
+            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| {
+                Ok((Resource::<Ready>::new_own(0),))
             })?;
         }
         ("wasi:cli/stdout", "get-stdout") | ("wasi:cli/stderr", "get-stderr") => {
