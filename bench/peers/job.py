@@ -12,7 +12,8 @@ def run(spark, source: str, lake: str, *, dedupe: bool, rejects: bool) -> None:
     """Lands the file in bronze and cleans bronze into silver.
 
     `dedupe` drops repeated orders, which costs these engines a shuffle: they keep no order of rows
-    and so cannot just look at the row before. `rejects` writes the refused rows to a table too.
+    and so cannot just look at the row before. The repeats are whole rows, and `distinct` is several
+    times faster here than `dropDuplicates` by the order's number. `rejects` writes the refused rows to a table too.
     """
     bronze, silver = f"{lake}/bronze/orders", f"{lake}/silver/orders"
     landed = spark.read.schema(SCHEMA).option("header", True).csv(source)
@@ -23,7 +24,7 @@ def run(spark, source: str, lake: str, *, dedupe: bool, rejects: bool) -> None:
     clean = clean.withColumn("category", f.lower(f.trim("category")))
     clean = clean.withColumn("state", f.when(f.col("state") != "", f.col("state")))
     if dedupe:
-        clean = clean.dropDuplicates(["order_id"])
+        clean = clean.distinct()
     clean.write.format("delta").mode("append").save(silver)
     if rejects:
         refused = orders.where(~f.coalesce(f.col("quantity") > 0, f.lit(False)))

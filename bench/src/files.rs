@@ -4,8 +4,9 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
@@ -48,9 +49,19 @@ struct Side {
     name: &'static str,
     /// Makes the command that does the job once, into an empty folder.
     command: Box<dyn Fn(&Path) -> Command>,
-    /// Where the silver table is below that folder, and how many rows it must have.
-    silver: Option<(&'static str, u64)>,
+    /// The table it makes, for those that make one.
+    makes: Option<Made>,
     runs: Vec<Measured>,
+}
+
+/// A table that an independent reader must find.
+#[derive(Clone, Copy)]
+struct Made {
+    /// Below the folder that the side was given.
+    path: &'static str,
+    rows: u64,
+    /// Whether it is the silver table of the job, with clean values.
+    clean: bool,
 }
 
 struct Measured {
@@ -61,8 +72,17 @@ struct Measured {
 
 type Failure = Box<dyn Error>;
 
-fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match bench(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(arguments: Arguments) -> Result<(), Failure> {
     let (data, expected) = cached(&output().join("data"), arguments.rows)?;
     let input = data.join("orders.csv");
     let size = fs::metadata(&input)?.len();
@@ -124,7 +144,7 @@ fn sluice(data: &Path, expected: Expected) -> Result<Side, Failure> {
             command.arg("--lake").arg(lake).arg("--var").arg(&data);
             command
         }),
-        silver: Some(("silver/orders", expected.clean)),
+        makes: Some(Made { path: "silver/orders", rows: expected.clean, clean: true }),
         runs: Vec::new(),
     })
 }
@@ -134,7 +154,7 @@ fn native(input: &Path) -> Result<Side, Failure> {
     Ok(Side {
         name: "native parts",
         command: Box::new(move |folder| command(&program, &[input.as_ref(), folder.as_ref()])),
-        silver: None,
+        makes: None,
         runs: Vec::new(),
     })
 }
@@ -151,7 +171,7 @@ fn sail(input: &Path, expected: Expected) -> Result<Vec<Side>, Failure> {
                 command.args(options);
                 command
             }),
-            silver: Some(("silver/orders", rows)),
+            makes: Some(Made { path: "silver/orders", rows, clean: true }),
             runs: Vec::new(),
         }
     };
@@ -168,7 +188,7 @@ fn spark(input: &Path, expected: Expected) -> Result<Side, Failure> {
     Ok(Side {
         name: "spark",
         command: Box::new(move |lake| command(&python, &[script.as_ref(), input.as_ref(), lake.as_ref()])),
-        silver: Some(("silver/orders", expected.clean + expected.kept_repeats)),
+        makes: Some(Made { path: "silver/orders", rows: expected.clean + expected.kept_repeats, clean: true }),
         runs: Vec::new(),
     })
 }
@@ -180,7 +200,7 @@ fn floe(input: &Path, expected: Expected) -> Result<Side, Failure> {
         name: "floe",
         command: Box::new(move |lake| command(&script, &[input.as_ref(), lake.as_ref()])),
         // It rejects repeats by key and knows neither trimming nor our rule for quantities.
-        silver: Some(("accepted/orders", expected.rows - expected.repeats)),
+        makes: Some(Made { path: "accepted/orders", rows: expected.rows - expected.repeats, clean: false }),
         runs: Vec::new(),
     })
 }
@@ -199,32 +219,42 @@ fn measure(side: &mut Side, turn: usize, expected: Expected) -> Result<(), Failu
     let folder = tempfile::Builder::new().prefix("files-").tempdir_in(output())?;
     let run = run(&mut (side.command)(folder.path()))?;
     println!("{:>16} {}: {:.2} s", side.name, turn + 1, run.wall);
-    if let Some((table, rows)) = side.silver
+    if let Some(made) = side.makes
         && turn == 0
     {
-        verify(side.name, &folder.path().join(table), rows, expected)?;
+        verify(side.name, folder.path(), made, expected)?;
     }
     side.runs.push(Measured { run, written: files(folder.path(), ".parquet")? });
     Ok(())
 }
 
 /// Has an independent reader count the table: a fast wrong answer is worth nothing.
-fn verify(name: &str, table: &Path, rows: u64, expected: Expected) -> Result<(), Failure> {
+fn verify(name: &str, folder: &Path, made: Made, expected: Expected) -> Result<(), Failure> {
     let python = python("tests/harness/duckdb.txt")?;
-    let statement = "select count(*) as rows, count(distinct order_id) as orders from delta_scan('{lake}')";
-    let statement_file = tempfile::NamedTempFile::new()?;
-    fs::write(&statement_file, statement)?;
-    let output = Command::new(python)
-        .arg(root().join("tests/harness/duckdb_read.py"))
-        .arg(table)
-        .stdin(fs::File::open(&statement_file)?)
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let counted: Value = serde_json::from_str(text.trim())
+    let mut statement = tempfile::tempfile()?;
+    write!(
+        statement,
+        "with made as (select * from delta_scan('{{lake}}/{}')) select count(*) as rows, \
+         count(distinct order_id) as orders, \
+         (select sum(quantity) from (select distinct order_id, quantity from made)) as quantity, \
+         count(*) filter (category <> lower(trim(category)) or state = '') as untidy from made",
+        made.path
+    )?;
+    statement.rewind()?;
+    let output =
+        Command::new(python).arg(root().join("tests/harness/duckdb_read.py")).arg(folder).stdin(statement).output()?;
+    let counted: Value = serde_json::from_slice(&output.stdout)
         .map_err(|error| format!("{name}: {error}: {}", String::from_utf8_lossy(&output.stderr)))?;
-    let wanted = json!({ "rows": rows, "orders": if name == "floe" { rows } else { expected.clean } });
-    if counted != wanted {
-        return Err(format!("{name} wrote {counted}, not {wanted}, to {}", table.display()).into());
+    let mut wanted = json!({ "rows": made.rows });
+    if made.clean {
+        wanted["orders"] = expected.clean.into();
+        wanted["quantity"] = expected.quantity.into();
+        wanted["untidy"] = 0.into();
+    }
+    for (figure, value) in wanted.as_object().into_iter().flatten() {
+        if counted[figure] != *value {
+            return Err(format!("{name}: {} of {} is {}, not {value}", figure, made.path, counted[figure]).into());
+        }
     }
     Ok(())
 }
