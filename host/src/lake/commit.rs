@@ -31,7 +31,7 @@ use super::schema::{find, from_delta, to_delta};
 use super::sink::{create_folder, discard, sync_folder};
 use super::table::{CHECKPOINT_INTERVAL, Table};
 use super::upsert::{Change, Rewrite};
-use super::writer::{Body, Writer};
+use super::writer::{Match, Writer};
 use crate::batch::Positions;
 use crate::plan::WriteMode;
 
@@ -80,7 +80,7 @@ impl Table {
             began_with,
             schema,
             target,
-            mut body,
+            body,
             rows,
             ..
         } = writer;
@@ -90,7 +90,7 @@ impl Table {
             table: name.clone(),
             source,
         };
-        let (finished, body) = tokio::task::spawn_blocking(move || (body.finish(), body))
+        let (finished, rest) = tokio::task::spawn_blocking(move || body.finish())
             .await
             .map_err(task)?;
         let own = match finished {
@@ -107,7 +107,7 @@ impl Table {
             began_with,
             schema,
             target,
-            body: Some(body),
+            rest: Some(rest),
             rows,
             own,
         };
@@ -262,7 +262,7 @@ impl Table {
             }
             WriteMode::Upsert { .. } | WriteMode::Replace { .. } => {}
         }
-        let Some(body) = attempt.body.take() else {
+        let Some(rest) = attempt.rest.take() else {
             return Ok(nothing);
         };
         let (shelf, files, schema, target) = (
@@ -276,7 +276,7 @@ impl Table {
             table: self.manner.name.clone(),
             source,
         };
-        let (change, body) = tokio::task::spawn_blocking(move || {
+        let (change, rest) = tokio::task::spawn_blocking(move || {
             let runtime = Handle::current();
             let rewrite = Rewrite {
                 shelf: &shelf,
@@ -284,22 +284,19 @@ impl Table {
                 schema: &schema,
                 runtime: &runtime,
             };
-            let change = Files::new(target, &schema).and_then(|out| match &body {
-                Body::Upsert(source) => rewrite.upsert(source, out),
-                Body::Files {
-                    groups: Some(groups),
-                    ..
-                } => rewrite.remove(groups, out),
-                Body::Files { groups: None, .. } => Ok(Change {
+            let change = Files::new(target, &schema).and_then(|out| match &rest {
+                Match::Rows(source) => rewrite.upsert(source, out),
+                Match::Groups(groups) => rewrite.remove(groups, out),
+                Match::Nothing => Ok(Change {
                     written: Vec::new(),
                     removed: Vec::new(),
                 }),
             });
-            (change, body)
+            (change, rest)
         })
         .await
         .map_err(task)?;
-        attempt.body = Some(body);
+        attempt.rest = Some(rest);
         change
     }
 
@@ -439,7 +436,7 @@ struct Attempt {
     schema: SchemaRef,
     target: Target,
     /// Taken while files are rewritten on another thread.
-    body: Option<Body>,
+    rest: Option<Match>,
     rows: u64,
     /// The files of the new rows.
     own: Vec<Written>,

@@ -177,14 +177,28 @@ impl Writer {
     }
 }
 
+/// What is left of a body when its files are complete: what the table's rows are matched with.
+pub(super) enum Match {
+    /// The table's rows are not looked at.
+    Nothing,
+    /// Rows of these groups go.
+    Groups(Box<Keys>),
+    /// Rows of these keys give way.
+    Rows(Box<Source>),
+}
+
+/// The files of a body, or what went wrong and the files that were already complete.
+pub(super) type Finished = Result<Vec<Written>, (LakeError, Vec<String>)>;
+
 impl Body {
     /// Completes the files; blocks.
-    pub(super) fn finish(&mut self) -> Result<Vec<Written>, (LakeError, Vec<String>)> {
+    pub(super) fn finish(self) -> (Finished, Match) {
         match self {
-            Body::Files { files, .. } => files
-                .take()
-                .map_or_else(|| Ok(Vec::new()), |files| files.finish()),
-            Body::Upsert(_) => Ok(Vec::new()),
+            Body::Files { files, groups } => (
+                files.map_or_else(|| Ok(Vec::new()), |files| files.finish()),
+                groups.map_or(Match::Nothing, Match::Groups),
+            ),
+            Body::Upsert(source) => (Ok(Vec::new()), Match::Rows(source)),
         }
     }
 }
