@@ -1,6 +1,6 @@
 //! Where a lake lies, and the stores that reach it.
 
-use std::path::{Path as FsPath, PathBuf};
+use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
@@ -25,6 +25,25 @@ pub(super) struct Location {
     pub(super) folder: Option<PathBuf>,
     root: Arc<dyn ObjectStore>,
     prefix: Path,
+}
+
+/// An absolute path without `..`, which URLs and object paths cannot hold. The part of it
+/// that exists is resolved by the operating system, so that a link is followed before its
+/// parent is taken.
+fn without_parents(path: PathBuf) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            plain = plain.canonicalize().unwrap_or(plain);
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 impl Location {
@@ -54,7 +73,7 @@ impl Location {
     }
 
     fn local(path: &FsPath) -> Result<Self, LakeError> {
-        let path = std::path::absolute(path).map_err(LakeError::io("find", path))?;
+        let path = without_parents(std::path::absolute(path).map_err(LakeError::io("find", path))?);
         let refuse = |reason: &str| LakeError::Location {
             location: path.display().to_string(),
             reason: reason.to_owned(),
