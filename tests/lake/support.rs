@@ -80,7 +80,7 @@ pub async fn put_some(
         let mut refused = Vec::new();
         for batch in &batches {
             match writer.write(batch) {
-                Ok(some) => refused.extend(some),
+                Ok(some) => refused.extend(some.refused),
                 Err(error) => return (writer, Err(error)),
             }
         }
