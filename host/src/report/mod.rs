@@ -10,7 +10,7 @@ mod summary;
 mod usage;
 
 pub use error::{error, problems, render_error, warnings};
-pub use progress::{Hop, Progress, Show, Ticker};
+pub use progress::{Hop, Progress, Show, Stderr, Ticker};
 pub use summary::{HopSummary, Status, Summary};
 pub use usage::{Usage, usage};
 

@@ -107,11 +107,11 @@ impl Progress {
         }
     }
 
-    /// Prints a line above the live ones, where there are any, else to standard error.
-    pub fn print(&self, line: &str) {
+    /// Standard error for whatever else has to be said meanwhile, such as log lines.
+    pub fn stderr(&self) -> Stderr {
         match &self.screen {
-            Screen::Bars(screen, _) => screen.suspend(|| write_line(&mut io::stderr(), line)),
-            _ => write_line(&mut io::stderr(), line),
+            Screen::Bars(screen, _) => Stderr(Some(screen.clone())),
+            _ => Stderr(None),
         }
     }
 
@@ -143,6 +143,24 @@ impl Progress {
             }
             Screen::Nothing => {}
         }
+    }
+}
+
+/// Standard error, written to without tearing the live lines of a [`Progress`]: what is
+/// written, whole lines at a time, appears above them.
+#[derive(Clone, Debug)]
+pub struct Stderr(Option<MultiProgress>);
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            Some(screen) => screen.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 
