@@ -1,5 +1,7 @@
 //! Counters of a running hop: the pipeline adds, whoever shows progress reads.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one hop has done so far. Shared; every count only grows.
@@ -15,8 +17,12 @@ pub struct Meters {
     pub bytes_in: AtomicU64,
     /// Commits made.
     pub commits: AtomicU64,
-    /// Rows that the hop will read in all; 0 where that is not known.
-    pub rows_expected: AtomicU64,
+    /// How much of its source was read, in the source's own unit: bytes of files, or rows.
+    pub source_done: AtomicU64,
+    /// How much there is to read in all, in the same unit; 0 where that is not known.
+    pub source_total: AtomicU64,
+    /// Named numbers that the hop's module added to.
+    pub metrics: Mutex<BTreeMap<String, f64>>,
 }
 
 /// The counts of one moment.
@@ -32,8 +38,8 @@ pub struct Reading {
     pub bytes_in: u64,
     /// Commits made.
     pub commits: u64,
-    /// Rows that the hop will read in all, where that is known.
-    pub rows_expected: Option<u64>,
+    /// How much of its source was read, and how much there is, where that is known.
+    pub source: Option<(u64, u64)>,
 }
 
 impl Meters {
@@ -41,6 +47,19 @@ impl Meters {
     pub fn add(counter: &AtomicU64, count: u64) {
         // Counters are shown and never decide anything, so no order with other memory is needed.
         counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Says how far the source was read.
+    pub fn set_source(&self, done: u64, total: Option<u64>) {
+        self.source_done.store(done, Ordering::Relaxed);
+        self.source_total.store(total.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Adds to a number that a module reports.
+    pub fn add_metric(&self, name: &str, value: f64) {
+        // A thread that panicked while it held the lock left a number too small at worst.
+        let mut metrics = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *metrics.entry(name.to_owned()).or_default() += value;
     }
 
     /// The counts now. They are read one after another, so a batch in flight may be in one
@@ -53,7 +72,7 @@ impl Meters {
             rows_rejected: get(&self.rows_rejected),
             bytes_in: get(&self.bytes_in),
             commits: get(&self.commits),
-            rows_expected: Some(get(&self.rows_expected)).filter(|expected| *expected > 0),
+            source: Some((get(&self.source_done), get(&self.source_total))).filter(|(_, total)| *total > 0),
         }
     }
 }

@@ -49,15 +49,18 @@ fn hop(cx: &Context, entry: &Entry, folder: &Path) -> HopDraft {
         json::object(cx, &section.peek(key)?.node)
     });
     let limits = section.or("limits", Limits::default(), |section, key| limits(&section.section(key)?));
+    let fixtures = section.or("fixtures", None, |section, key| {
+        Some(Some(folder.join(section.text(key)?.value)))
+    });
     let flush = section.or("flush", Flush::default(), |section, key| flush(&section.section(key)?));
     if section.peek("module").is_none() {
-        for key in ["config", "lookups", "limits"] {
+        for key in ["config", "lookups", "limits", "fixtures"] {
             section.misplaced(key, "has no use without a module", "add `module = \"….wasm\"`, or remove it");
         }
     }
     let spec = || {
         let module = match module? {
-            Some(path) => Some(ModuleSpec { path, config: config?, limits: limits? }),
+            Some(path) => Some(ModuleSpec { path, config: config?, limits: limits?, fixtures: fixtures? }),
             None => None,
         };
         Some(HopSpec {

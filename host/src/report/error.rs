@@ -5,11 +5,34 @@ use std::io::{self, Write};
 
 use super::visible;
 use crate::config::{Problem, Problems};
-use crate::fault::Fault;
+use crate::fault::{Fault, Place};
 
 /// Prints an error once, to standard error: what failed, what caused it, what to try.
 pub fn error(error: &dyn Fault) {
     print(&render_error(error, super::colour(&io::stderr())));
+}
+
+/// Prints an error once, with the place in the pipeline file that it belongs to.
+pub fn error_at(error: &dyn Fault, place: Option<&Place>) {
+    print(&render(error, place, super::colour(&io::stderr())));
+}
+
+/// Prints something that is wrong and has no error of its own, such as an argument.
+pub fn message(text: &str, hint: Option<&str>) {
+    let colour = super::colour(&io::stderr());
+    let mut out = String::new();
+    push(&mut out, "", "error", RED, text, colour);
+    if let Some(hint) = hint {
+        push(&mut out, "  ", "hint", CYAN, hint, colour);
+    }
+    print(&out);
+}
+
+/// Prints something worth knowing that is no error.
+pub fn note(text: &str) {
+    let mut out = String::new();
+    push(&mut out, "", "note", CYAN, text, super::colour(&io::stderr()));
+    print(&out);
 }
 
 /// Prints everything that is wrong with a pipeline file, each with its piece of the file.
@@ -27,8 +50,15 @@ pub fn warnings(warnings: &[Problem]) {
 
 /// The text that [`error`] prints.
 pub fn render_error(error: &dyn Fault, colour: bool) -> String {
+    render(error, None, colour)
+}
+
+fn render(error: &dyn Fault, place: Option<&Place>, colour: bool) -> String {
     let mut out = String::new();
     push(&mut out, "", "error", RED, &error.to_string(), colour);
+    if let Some(Place { file, line, column }) = place {
+        out.push_str(&format!("  --> {file}:{line}:{column}\n"));
+    }
     let mut said = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

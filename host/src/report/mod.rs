@@ -9,18 +9,25 @@ mod rate;
 mod summary;
 mod usage;
 
-pub use error::{error, problems, render_error, warnings};
+pub use error::{error, error_at, message, note, problems, render_error, warnings};
 pub use progress::{Hop, Progress, Show, Stderr, Ticker};
 pub use summary::{HopSummary, Status, Summary};
 pub use usage::{Usage, usage};
 
 use std::io::IsTerminal;
 
+use indicatif::HumanCount;
+
 /// Whether to colour what is written to `stream`.
 pub fn colour(stream: &impl IsTerminal) -> bool {
     let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     stream.is_terminal() && !asked_not_to && !dumb
+}
+
+/// A count with its thousands set apart.
+pub fn count(count: u64) -> String {
+    HumanCount(count).to_string()
 }
 
 /// Text with its control characters spelled out. Errors quote rows and modules name

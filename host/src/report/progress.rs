@@ -213,12 +213,12 @@ impl<'a> State<'a> {
     }
 
     fn draw(&self, bar: &ProgressBar) {
-        if let Some(expected) = self.reading.rows_expected {
-            if bar.length() != Some(expected) {
-                bar.set_length(expected);
+        if let Some((done, total)) = self.reading.source {
+            if bar.length() != Some(total) {
+                bar.set_length(total);
                 bar.set_style(style("{prefix} [{bar:20}] {percent:>3}% {msg}"));
             }
-            bar.set_position(self.reading.rows_in.min(expected));
+            bar.set_position(done.min(total));
         }
         bar.set_message(self.counts());
         bar.tick();
@@ -242,11 +242,12 @@ impl<'a> State<'a> {
     }
 
     fn to_json(&self) -> String {
-        let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, rows_expected } = self.reading;
+        let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, source } = self.reading;
+        let share = source.map(|(done, total)| (done as f64 / total as f64).min(1.0));
         format!(
-            "{{\"hop\":{},\"rows_in\":{rows_in},\"rows_out\":{rows_out},\"rows_rejected\":{rows_rejected},\"bytes_in\":{bytes_in},\"commits\":{commits},\"rows_expected\":{},\"rows_per_second\":{}}}",
+            "{{\"hop\":{},\"rows_in\":{rows_in},\"rows_out\":{rows_out},\"rows_rejected\":{rows_rejected},\"bytes_in\":{bytes_in},\"commits\":{commits},\"source_read\":{},\"rows_per_second\":{}}}",
             Json::from(self.name),
-            Json::from(rows_expected),
+            Json::from(share),
             self.rows_per_second as u64,
         )
     }
@@ -334,15 +335,15 @@ mod tests {
         let (page, land) = (Page::default(), hop("land \"1\""));
         let hops = vec![land.clone(), hop("clean")];
         let mut progress = Progress::on(Screen::Json(Box::new(page.clone())), hops);
-        Meters::add(&land.meters.rows_expected, 100);
+        land.meters.set_source(1_024, Some(4_096));
         Meters::add(&land.meters.rows_in, 10);
         Meters::add(&land.meters.commits, 2);
         progress.tick_at(Duration::from_millis(999));
         progress.tick_at(Duration::from_millis(1_000));
         let expected = concat!(
             r#"{"event":"progress","seconds":1.0,"hops":["#,
-            r#"{"hop":"land \"1\"","rows_in":10,"rows_out":0,"rows_rejected":0,"bytes_in":0,"commits":2,"rows_expected":100,"rows_per_second":10},"#,
-            r#"{"hop":"clean","rows_in":0,"rows_out":0,"rows_rejected":0,"bytes_in":0,"commits":0,"rows_expected":null,"rows_per_second":0}]}"#,
+            r#"{"hop":"land \"1\"","rows_in":10,"rows_out":0,"rows_rejected":0,"bytes_in":0,"commits":2,"source_read":0.25,"rows_per_second":10},"#,
+            r#"{"hop":"clean","rows_in":0,"rows_out":0,"rows_rejected":0,"bytes_in":0,"commits":0,"source_read":null,"rows_per_second":0}]}"#,
             "\n"
         );
         assert_eq!(page.text(), expected);
@@ -354,7 +355,7 @@ mod tests {
         let Screen::Bars(screen, bars) = bars(&[land.clone(), clean.clone()]) else { panic!("bars are bars") };
         screen.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         let mut progress = Progress::on(Screen::Bars(screen, bars.clone()), vec![land.clone(), clean]);
-        Meters::add(&land.meters.rows_expected, 200);
+        land.meters.set_source(1_024, Some(2_048));
         Meters::add(&land.meters.rows_in, 300);
         progress.tick_at(Duration::from_millis(100));
         assert_eq!((bars[0].position(), bars[0].length()), (200, Some(200)), "a bar never runs over its end");
