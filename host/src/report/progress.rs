@@ -355,10 +355,10 @@ mod tests {
         let Screen::Bars(screen, bars) = bars(&[land.clone(), clean.clone()]) else { panic!("bars are bars") };
         screen.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         let mut progress = Progress::on(Screen::Bars(screen, bars.clone()), vec![land.clone(), clean]);
-        land.meters.set_source(1_024, Some(2_048));
+        land.meters.set_source(3_072, Some(2_048));
         Meters::add(&land.meters.rows_in, 300);
         progress.tick_at(Duration::from_millis(100));
-        assert_eq!((bars[0].position(), bars[0].length()), (200, Some(200)), "a bar never runs over its end");
+        assert_eq!((bars[0].position(), bars[0].length()), (2_048, Some(2_048)), "a bar never runs over its end");
         assert_eq!(bars[1].length(), None);
         assert_eq!(bars[1].message(), "0 in, 0 out, 0 rejected, 0 rows/s, 0 B/s");
         progress.finish();
