@@ -55,6 +55,8 @@ pub(super) struct CsvRows {
     record: u64,
     after_return: bool,
     skip: u64,
+    /// What the window holds when no long record makes it larger.
+    window_bytes: usize,
     /// Bytes that a full batch is expected to take.
     batch_bytes: usize,
 }
@@ -80,7 +82,17 @@ impl CsvRows {
         declared: Option<SchemaRef>,
         skip: u64,
     ) -> Result<Self, FormatError> {
-        let mut rows = Self::unnamed(text, format, skip);
+        Self::with_window(text, format, declared, skip, WINDOW_BYTES)
+    }
+
+    fn with_window(
+        text: Text,
+        format: &CsvFormat,
+        declared: Option<SchemaRef>,
+        skip: u64,
+        window_bytes: usize,
+    ) -> Result<Self, FormatError> {
+        let mut rows = Self::unnamed(text, format, skip, window_bytes);
         let names = rows.names(format, declared.as_deref())?;
         rows.columns = header::columns(&names, declared.as_deref(), format.header)?;
         rows.splitter.fields = names.len().max(1);
@@ -93,9 +105,9 @@ impl CsvRows {
         Ok(rows)
     }
 
-    fn unnamed(text: Text, format: &CsvFormat, skip: u64) -> Self {
+    fn unnamed(text: Text, format: &CsvFormat, skip: u64, window_bytes: usize) -> Self {
         Self {
-            window: Window::new(text.reader, WINDOW_BYTES),
+            window: Window::new(text.reader, window_bytes),
             original: text.original,
             splitter: Splitter {
                 marks: Marks {
@@ -116,7 +128,8 @@ impl CsvRows {
             record: 0,
             after_return: false,
             skip,
-            batch_bytes: WINDOW_BYTES,
+            window_bytes,
+            batch_bytes: window_bytes,
         }
     }
 
@@ -196,8 +209,10 @@ impl CsvRows {
         }
         self.line += self.records.lines;
         self.record += self.records.count as u64;
-        if self.window.capacity() > WINDOW_BYTES && self.window.bytes().len() < WINDOW_BYTES {
-            self.window.resize(WINDOW_BYTES);
+        if self.window.capacity() > self.window_bytes
+            && self.window.bytes().len() < self.window_bytes
+        {
+            self.window.resize(self.window_bytes);
         }
     }
 
@@ -444,7 +459,7 @@ impl CsvRows {
             Why::Null => ("csv.null", format!("column `{name}` must not be null")),
             Why::Type if std::str::from_utf8(record).is_ok() => (
                 "csv.type",
-                format!("column `{name}`: `{text}` is not a {kind}"),
+                format!("column `{name}`: `{text}` is not of type {kind}"),
             ),
             Why::Type | Why::Encoding => (
                 "csv.encoding",
@@ -480,7 +495,7 @@ impl Rows for CsvRows {
                 if self.records.count == BATCH_ROWS {
                     // A little more than this batch took, so that the next one rarely is cut short.
                     self.batch_bytes =
-                        (self.records.taken + self.records.taken / 16).min(WINDOW_BYTES);
+                        (self.records.taken + self.records.taken / 16).min(self.window_bytes);
                 }
                 self.advance();
                 Ok(Some(decoded))
@@ -516,4 +531,82 @@ fn lines(data: &[u8], range: std::ops::Range<usize>, after_return: bool) -> u64 
         count += u64::from(data[at] == b'\r' || !returned);
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::text;
+    use crate::plan::Encoding;
+
+    /// Gives its bytes in pieces of the given sizes, over and over.
+    struct Pieces {
+        bytes: Vec<u8>,
+        at: usize,
+        sizes: Vec<usize>,
+        turn: usize,
+    }
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let size = self.sizes[self.turn % self.sizes.len()];
+            self.turn += 1;
+            let count = size.min(buffer.len()).min(self.bytes.len() - self.at);
+            buffer[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
+            self.at += count;
+            Ok(count)
+        }
+    }
+
+    fn all(
+        bytes: &[u8],
+        sizes: &[usize],
+        window: usize,
+    ) -> (Vec<Vec<String>>, Vec<u64>, Vec<BadRecord>, u64) {
+        let pieces = Pieces {
+            bytes: bytes.to_vec(),
+            at: 0,
+            sizes: sizes.to_vec(),
+            turn: 0,
+        };
+        let text = text::decode(Box::new(pieces), Encoding::Utf8).unwrap();
+        let format = CsvFormat {
+            delimiter: b',',
+            quote: b'"',
+            header: true,
+            nulls: Vec::new(),
+            encoding: Encoding::Utf8,
+        };
+        let mut rows = CsvRows::with_window(text, &format, None, 0, window).unwrap();
+        let (mut table, mut numbers, mut bad, mut done) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        while let Some(decoded) = rows.next().unwrap() {
+            for row in 0..decoded.rows.num_rows() {
+                let value = |array: &ArrayRef| format!("{:?}", array.slice(row, 1));
+                table.push(decoded.rows.columns().iter().map(value).collect());
+            }
+            numbers.extend(decoded.numbers.to_vec(decoded.rows.num_rows()));
+            bad.extend(decoded.bad);
+            done = decoded.done;
+        }
+        (table, numbers, bad, done)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Where the window or a read happens to end must not matter.
+        #[test]
+        fn any_cut_gives_the_same_rows(
+            body in "([a-zé,\n\r\"]|,x|\n\"|\"\n|a,\"b\n\"){0,300}",
+            sizes in prop::collection::vec(1_usize..50, 1..6),
+            window in 4_usize..200,
+        ) {
+            let text = format!("a,b\n{body}");
+            prop_assert_eq!(all(text.as_bytes(), &[usize::MAX], 1 << 20), all(text.as_bytes(), &sizes, window));
+        }
+    }
 }
