@@ -50,16 +50,11 @@ fn a_block_without_records_does_not_end_the_file() {
     for numbers in [&[][..], &[1, 2], &[], &[], &[-3], &[]] {
         block(&mut bytes, numbers, &marker);
     }
-    let folder = Folder::new(Format::Avro)
-        .with("a.avro", &bytes)
-        .with("b.avro", header().0);
+    let folder = Folder::new(Format::Avro).with("a.avro", &bytes).with("b.avro", header().0);
     let read = folder.read();
     assert_eq!(read.table(), [["1"], ["2"], ["-3"]]);
     assert_eq!(read.sealed("a.avro"), Some(bytes.len() as u64));
-    assert!(
-        read.sealed("b.avro").is_some(),
-        "a header alone is an empty file"
-    );
+    assert!(read.sealed("b.avro").is_some(), "a header alone is an empty file");
 }
 
 #[test]
@@ -71,9 +66,7 @@ fn a_cut_anywhere_is_an_error() {
         if end == head.len() {
             continue;
         }
-        let error = Folder::new(Format::Avro)
-            .with("a.avro", &bytes[..end])
-            .fails();
+        let error = Folder::new(Format::Avro).with("a.avro", &bytes[..end]).fails();
         assert!(error.to_string().contains("a.avro"), "{end}: {error}");
         assert!(error.hint().is_some(), "{end}: {error:?}");
     }
@@ -86,13 +79,8 @@ fn a_damaged_block_is_an_error() {
     block(&mut bytes, &[3], b"fedcba9876543210");
     let error = Folder::new(Format::Avro).with("a.avro", &bytes).fails();
     let text = format!("{error:?}");
-    assert!(
-        text.contains("the block at byte") && text.contains("is damaged"),
-        "{text}"
-    );
-    Folder::new(Format::Avro)
-        .with("a.avro", "not avro at all")
-        .fails();
+    assert!(text.contains("the block at byte") && text.contains("is damaged"), "{text}");
+    Folder::new(Format::Avro).with("a.avro", "not avro at all").fails();
 }
 
 #[test]
@@ -100,24 +88,13 @@ fn codecs_and_resuming() {
     use arrow_avro::compression::CompressionCodec;
     use arrow_avro::writer::{WriterBuilder, format::AvroOcfFormat};
     let rows = RecordBatch::try_from_iter([
-        (
-            "n",
-            Arc::new(Int64Array::from_iter_values(0..20_000)) as arrow_array::ArrayRef,
-        ),
-        (
-            "s",
-            Arc::new(StringArray::from_iter_values(
-                (0..20_000).map(|n| format!("s{n}")),
-            )),
-        ),
+        ("n", Arc::new(Int64Array::from_iter_values(0..20_000)) as arrow_array::ArrayRef),
+        ("s", Arc::new(StringArray::from_iter_values((0..20_000).map(|n| format!("s{n}"))))),
     ])
     .unwrap();
-    for codec in [
-        None,
-        Some(CompressionCodec::Deflate),
-        Some(CompressionCodec::Snappy),
-        Some(CompressionCodec::ZStandard),
-    ] {
+    for codec in
+        [None, Some(CompressionCodec::Deflate), Some(CompressionCodec::Snappy), Some(CompressionCodec::ZStandard)]
+    {
         let mut bytes = Vec::new();
         let mut writer = WriterBuilder::new(rows.schema().as_ref().clone())
             .with_compression(codec)

@@ -9,11 +9,7 @@ use super::harness::{Folder, Read, csv};
 
 fn read(columns: &[(&str, &str)], text: impl AsRef<[u8]>) -> Read {
     let folder = Folder::csv();
-    let folder = if columns.is_empty() {
-        folder
-    } else {
-        folder.columns(columns)
-    };
+    let folder = if columns.is_empty() { folder } else { folder.columns(columns) };
     folder.with("a.csv", text).read()
 }
 
@@ -21,16 +17,8 @@ const TWO: &[(&str, &str)] = &[("a", "string"), ("b", "string")];
 
 #[test]
 fn columns_are_found_by_name() {
-    let read = read(
-        &[("b", "int32"), ("gone", "string"), ("a", "string")],
-        "\u{feff} a ,c, b\nx,y,1\n",
-    );
-    let names: Vec<_> = read.batches[0]
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let read = read(&[("b", "int32"), ("gone", "string"), ("a", "string")], "\u{feff} a ,c, b\nx,y,1\n");
+    let names: Vec<_> = read.batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["b", "a", "c", "_lane", "_position"]);
     assert_eq!(read.table(), [["1", "x", "y"]]);
 }
@@ -38,41 +26,18 @@ fn columns_are_found_by_name() {
 #[test]
 fn quotes_line_ends_and_blank_lines() {
     let text = "a,b\r\n\"x, \"\"y\"\"\nz\",1\r\n\r\nplain \"quoted\",2\rlone,3\n\n\"\",";
-    assert_eq!(
-        read(TWO, text).table(),
-        [
-            ["x, \"y\"\nz", "1"],
-            ["plain \"quoted\"", "2"],
-            ["lone", "3"],
-            ["", "∅"],
-        ]
-    );
+    assert_eq!(read(TWO, text).table(), [["x, \"y\"\nz", "1"], ["plain \"quoted\"", "2"], ["lone", "3"], ["", "∅"],]);
 }
 
 #[test]
 fn empty_and_listed_texts_are_null_and_quoted_ones_are_not() {
     let mut format = csv();
     format.nulls = vec!["NA".to_owned(), "-".to_owned()];
-    let folder = Folder::new(Format::Csv(format)).columns(&[
-        ("s", "string"),
-        ("i", "int64"),
-        ("f", "float64"),
-    ]);
-    let read = folder
-        .with(
-            "a.csv",
-            "s,i,f\nNA,NA,NA\n\"NA\",\"NA\",-\n\"\",\"\",\"\"\n,,\n-x, -1 ,\"-1.5\"\n",
-        )
-        .read();
+    let folder = Folder::new(Format::Csv(format)).columns(&[("s", "string"), ("i", "int64"), ("f", "float64")]);
+    let read = folder.with("a.csv", "s,i,f\nNA,NA,NA\n\"NA\",\"NA\",-\n\"\",\"\",\"\"\n,,\n-x, -1 ,\"-1.5\"\n").read();
     assert_eq!(
         read.table(),
-        [
-            ["∅", "∅", "∅"],
-            ["NA", "∅", "∅"],
-            ["", "∅", "∅"],
-            ["∅", "∅", "∅"],
-            ["-x", "-1", "-1.5"],
-        ]
+        [["∅", "∅", "∅"], ["NA", "∅", "∅"], ["", "∅", "∅"], ["∅", "∅", "∅"], ["-x", "-1", "-1.5"],]
     );
     assert_eq!(read.bad(), []);
 }
@@ -135,10 +100,7 @@ fn bad_rows_are_set_aside_with_line_reason_and_bytes() {
     let text = "id,price\n1,2.50\nx,1\n2,1.255\n\"3\n\",4,5\n\n4\n99999999999,1\n5,7\n";
     let read = read(&[("id", "int32"), ("price", "decimal(10,2)")], text);
     assert_eq!(read.table(), [["1", "2.50"], ["5", "7.00"]]);
-    assert_eq!(
-        read.places().iter().map(|(_, at)| *at).collect::<Vec<_>>(),
-        [0, 6]
-    );
+    assert_eq!(read.places().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 6]);
     assert_eq!(
         read.bad(),
         [
@@ -149,52 +111,24 @@ fn bad_rows_are_set_aside_with_line_reason_and_bytes() {
             (5, 9, "csv.type", "99999999999,1".to_owned()),
         ]
     );
-    assert_eq!(
-        read.rejects[0].message,
-        "column `id`: `x` is not of type int32"
-    );
-    assert_eq!(
-        read.rejects[1].message,
-        "column `price`: `1.255` is not of type decimal(10,2)"
-    );
+    assert_eq!(read.rejects[0].message, "column `id`: `x` is not of type int32");
+    assert_eq!(read.rejects[1].message, "column `price`: `1.255` is not of type decimal(10,2)");
     assert_eq!(read.rejects[2].message, "2 fields expected, 3 found");
 }
 
 #[test]
 fn a_null_where_none_may_be_is_a_bad_row() {
-    let read = read(
-        &[("id", "int32 not null"), ("s", "string not null")],
-        "id,s\n1,a\n,b\n2,\n3,\"\"\n",
-    );
+    let read = read(&[("id", "int32 not null"), ("s", "string not null")], "id,s\n1,a\n,b\n2,\n3,\"\"\n");
     assert_eq!(read.table(), [["1", "a"], ["3", ""]]);
-    assert_eq!(
-        read.bad(),
-        [
-            (1, 3, "csv.null", ",b".to_owned()),
-            (2, 4, "csv.null", "2,".to_owned())
-        ]
-    );
+    assert_eq!(read.bad(), [(1, 3, "csv.null", ",b".to_owned()), (2, 4, "csv.null", "2,".to_owned())]);
 }
 
 #[test]
 fn invalid_utf8_costs_its_row_only() {
-    let read = read(
-        &[("a", "string"), ("n", "int32")],
-        b"a,n\nok,1\ncaf\xe9,2\nfine,\xff\n\xc3\xa9t\xc3\xa9,4\n",
-    );
+    let read = read(&[("a", "string"), ("n", "int32")], b"a,n\nok,1\ncaf\xe9,2\nfine,\xff\n\xc3\xa9t\xc3\xa9,4\n");
     assert_eq!(read.table(), [["ok", "1"], ["été", "4"]]);
-    let bad: Vec<_> = read
-        .rejects
-        .iter()
-        .map(|bad| (bad.position, bad.reason.as_str(), bad.payload.clone()))
-        .collect();
-    assert_eq!(
-        bad,
-        [
-            (1, "csv.encoding", b"caf\xe9,2".to_vec()),
-            (2, "csv.encoding", b"fine,\xff".to_vec())
-        ]
-    );
+    let bad: Vec<_> = read.rejects.iter().map(|bad| (bad.position, bad.reason.as_str(), bad.payload.clone())).collect();
+    assert_eq!(bad, [(1, "csv.encoding", b"caf\xe9,2".to_vec()), (2, "csv.encoding", b"fine,\xff".to_vec())]);
 }
 
 #[test]
@@ -202,29 +136,16 @@ fn other_encodings_and_byte_order_marks() {
     let with = |encoding, bytes: &[u8]| {
         let mut format = csv();
         format.encoding = encoding;
-        Folder::new(Format::Csv(format))
-            .columns(&[("é", "string"), ("n", "int32")])
-            .with("a.csv", bytes)
-            .read()
+        Folder::new(Format::Csv(format)).columns(&[("é", "string"), ("n", "int32")]).with("a.csv", bytes).read()
     };
     let read = with(Encoding::Latin1, b"\xe9,n\nna\xefve \x80,1\n\xfc,x\n");
     assert_eq!(read.table(), [["naïve \u{80}", "1"]]);
-    assert_eq!(
-        read.rejects[0].payload, b"\xfc,x",
-        "a reject has the file's own bytes"
-    );
+    assert_eq!(read.rejects[0].payload, b"\xfc,x", "a reject has the file's own bytes");
     let read = with(Encoding::Windows1252, b"\xe9,n\n5 \x80,1\n\x80,x\n");
     assert_eq!(read.table(), [["5 €", "1"]]);
     assert_eq!(read.rejects[0].payload, b"\x80,x");
-    assert_eq!(
-        with(Encoding::Latin1, "\u{feff}é,n\nü,1\n".as_bytes()).table(),
-        [["ü", "1"]],
-        "the mark wins"
-    );
-    let utf16: Vec<u8> = "\u{feff}é,n\nü,1\n"
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .collect();
+    assert_eq!(with(Encoding::Latin1, "\u{feff}é,n\nü,1\n".as_bytes()).table(), [["ü", "1"]], "the mark wins");
+    let utf16: Vec<u8> = "\u{feff}é,n\nü,1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(with(Encoding::Utf8, &utf16).table(), [["ü", "1"]]);
 }
 
@@ -232,10 +153,7 @@ fn other_encodings_and_byte_order_marks() {
 fn a_quote_that_is_never_closed_costs_one_line() {
     let read = read(TWO, "a,b\n1,2\n\"3,4\n5,6\n7,8");
     assert_eq!(read.table(), [["1", "2"], ["5", "6"], ["7", "8"]]);
-    assert_eq!(
-        read.bad(),
-        [(1, 3, "csv.unclosed-quote", "\"3,4".to_owned())]
-    );
+    assert_eq!(read.bad(), [(1, 3, "csv.unclosed-quote", "\"3,4".to_owned())]);
 }
 
 #[test]
@@ -247,29 +165,10 @@ fn a_record_without_end_is_cut_at_its_line() {
     text.push_str(&"y\n".repeat(long / 2));
     text.push_str("\",z\n5,6\n");
     let read = read(TWO, &text);
-    let bad: Vec<_> = read.rejects[..2]
-        .iter()
-        .map(|bad| {
-            (
-                bad.position,
-                bad.line,
-                bad.reason.as_str(),
-                bad.payload.len(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        bad,
-        [
-            (1, Some(3), "csv.too-long", 1 << 20),
-            (3, Some(5), "csv.unclosed-quote", 2),
-        ]
-    );
-    assert!(
-        read.rejects[0].message.contains("17825794 bytes"),
-        "{}",
-        read.rejects[0].message
-    );
+    let bad: Vec<_> =
+        read.rejects[..2].iter().map(|bad| (bad.position, bad.line, bad.reason.as_str(), bad.payload.len())).collect();
+    assert_eq!(bad, [(1, Some(3), "csv.too-long", 1 << 20), (3, Some(5), "csv.unclosed-quote", 2),]);
+    assert!(read.rejects[0].message.contains("17825794 bytes"), "{}", read.rejects[0].message);
     let table = read.table();
     assert_eq!((table[0][0].as_str(), table[1][0].as_str()), ("1", "3"));
 }
@@ -288,14 +187,11 @@ fn a_file_without_header() {
     let mut format = csv();
     format.header = false;
     format.delimiter = b';';
-    let declared =
-        Folder::new(Format::Csv(format.clone())).columns(&[("a", "int32"), ("b", "string")]);
+    let declared = Folder::new(Format::Csv(format.clone())).columns(&[("a", "int32"), ("b", "string")]);
     let read = declared.with("a.csv", "1;x\n2;y\n3\n").read();
     assert_eq!(read.table(), [["1", "x"], ["2", "y"]]);
     assert_eq!(read.bad(), [(2, 3, "csv.column-count", "3".to_owned())]);
-    let read = Folder::new(Format::Csv(format))
-        .with("a.csv", "1;x\n2;y\n")
-        .read();
+    let read = Folder::new(Format::Csv(format)).with("a.csv", "1;x\n2;y\n").read();
     assert_eq!(read.batches[0].schema().field(1).name(), "column_2");
     assert_eq!(read.table(), [["1", "x"], ["2", "y"]]);
 }
@@ -306,10 +202,7 @@ fn headers_that_cannot_be_meant() {
     for (header, told) in [
         ("a,b,a\n", "names the column `a` twice"),
         ("id,_lane\n", "`_lane` has a name that is reserved"),
-        (
-            "x;id\n1;2\n",
-            "none of the declared columns; it reads `x;id`",
-        ),
+        ("x;id\n1;2\n", "none of the declared columns; it reads `x;id`"),
         ("\"id,\n", "header cannot be read"),
     ] {
         declared.write("a.csv", header);
@@ -324,26 +217,11 @@ fn types_are_inferred_with_care() {
     let text = "i,f,b,d,t,zip,s,n,big\n1,1.5,true,2024-01-01,2024-01-01 10:00:00,07197,x,,12345678901234567890\n\
         2,3,False,2024-01-02,2024-01-02T10:00:00Z,11320,,,1\n";
     let folder = Folder::csv().with("a.csv", text);
-    let kinds: Vec<_> = folder
-        .schema(None)
-        .unwrap()
-        .fields()
-        .iter()
-        .map(|field| field.data_type().to_string())
-        .collect();
+    let kinds: Vec<_> =
+        folder.schema(None).unwrap().fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!(
         kinds,
-        [
-            "Int64",
-            "Float64",
-            "Boolean",
-            "Date32",
-            "Timestamp(µs, \"UTC\")",
-            "Utf8",
-            "Utf8",
-            "Utf8",
-            "Float64"
-        ]
+        ["Int64", "Float64", "Boolean", "Date32", "Timestamp(µs, \"UTC\")", "Utf8", "Utf8", "Utf8", "Float64"]
     );
 }
 
@@ -356,11 +234,7 @@ fn two_bad_rows_in_a_hundred_are_found_exactly() {
     }
     let read = read(&[("id", "int64"), ("n", "int32")], text);
     assert_eq!((read.rows(), read.rejects.len()), (49_000, 1_000));
-    assert!(
-        read.rejects
-            .iter()
-            .all(|bad| bad.position % 50 == 7 && bad.line == Some(bad.position as u64 + 2))
-    );
+    assert!(read.rejects.iter().all(|bad| bad.position % 50 == 7 && bad.line == Some(bad.position as u64 + 2)));
     for ((_, position), row) in read.places().iter().zip(read.table()) {
         assert_eq!(position.to_string(), row[0]);
     }
@@ -368,14 +242,8 @@ fn two_bad_rows_in_a_hundred_are_found_exactly() {
 
 /// The reference: the `csv` crate, reading text of any shape.
 fn peer(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
-    let mut reader = ::csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text);
-    reader
-        .byte_records()
-        .map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect())
-        .collect()
+    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+    reader.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect()).collect()
 }
 
 fn field() -> impl Strategy<Value = String> {
@@ -388,10 +256,7 @@ fn field() -> impl Strategy<Value = String> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    let record = (
-        prop::collection::vec(field(), 1..5),
-        prop_oneof!["\n", "\r\n", "\r", "\n\n"],
-    )
+    let record = (prop::collection::vec(field(), 1..5), prop_oneof!["\n", "\r\n", "\r", "\n\n"])
         .prop_map(|(fields, end)| fields.join(",") + &end);
     prop::collection::vec(record, 0..40).prop_map(|records| records.concat())
 }

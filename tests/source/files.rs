@@ -19,36 +19,13 @@ fn numbers(count: usize) -> String {
 
 #[test]
 fn files_are_lanes_in_the_order_of_their_names() {
-    let folder = Folder::csv()
-        .with("b.csv", "x\n3\n")
-        .with("a/z.csv", "x\n2\n")
-        .with("a.csv", "x\n1\n")
-        .with("c.txt", "x\n4\n");
+    let folder =
+        Folder::csv().with("b.csv", "x\n3\n").with("a/z.csv", "x\n2\n").with("a.csv", "x\n1\n").with("c.txt", "x\n4\n");
     let read = folder.read();
-    assert_eq!(
-        read.places(),
-        [
-            ("a.csv".to_owned(), 0),
-            ("a/z.csv".to_owned(), 0),
-            ("b.csv".to_owned(), 0)
-        ]
-    );
+    assert_eq!(read.places(), [("a.csv".to_owned(), 0), ("a/z.csv".to_owned(), 0), ("b.csv".to_owned(), 0)]);
     assert_eq!(read.table(), [["1"], ["2"], ["3"]]);
-    assert_eq!(
-        [
-            read.sealed("a.csv"),
-            read.sealed("a/z.csv"),
-            read.sealed("b.csv")
-        ],
-        [Some(4); 3]
-    );
-    assert_eq!(
-        read.finished
-            .iter()
-            .map(|file| &*file.lane)
-            .collect::<Vec<_>>(),
-        ["a.csv", "a/z.csv", "b.csv"]
-    );
+    assert_eq!([read.sealed("a.csv"), read.sealed("a/z.csv"), read.sealed("b.csv")], [Some(4); 3]);
+    assert_eq!(read.finished.iter().map(|file| &*file.lane).collect::<Vec<_>>(), ["a.csv", "a/z.csv", "b.csv"]);
 }
 
 #[test]
@@ -79,65 +56,27 @@ fn a_kill_after_any_batch_neither_loses_nor_repeats_a_row() {
             break;
         };
         done.merge(&next.batch.positions);
-        let batch = super::harness::Read {
-            batches: vec![next.batch.rows],
-            ..Default::default()
-        };
+        let batch = super::harness::Read { batches: vec![next.batch.rows], ..Default::default() };
         rows.extend(batch.places().into_iter().zip(batch.table()));
     }
-    assert_eq!(
-        rows,
-        whole
-            .places()
-            .into_iter()
-            .zip(whole.table())
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(rows, whole.places().into_iter().zip(whole.table()).collect::<Vec<_>>());
     assert_eq!(done, whole.positions);
 }
 
 #[test]
 fn a_resume_at_any_record_goes_on_with_the_next() {
     let text = "a,b\n1,x\nbad\n2,\"y\n\n\"\n\n3,z\nbad,bad,bad\n4,w";
-    let folder = Folder::csv()
-        .columns(&[("a", "int64"), ("b", "string")])
-        .with("a.csv", text);
+    let folder = Folder::csv().columns(&[("a", "int64"), ("b", "string")]).with("a.csv", text);
     let whole = folder.read();
-    assert_eq!(
-        whole.places().iter().map(|(_, at)| *at).collect::<Vec<_>>(),
-        [0, 2, 3, 5]
-    );
+    assert_eq!(whole.places().iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 2, 3, 5]);
     for done in 0..=6 {
         let read = folder.read_after(&Positions::of("a.csv".into(), done));
-        let left: Vec<_> = whole
-            .places()
-            .into_iter()
-            .zip(whole.table())
-            .filter(|((_, at), _)| *at >= done)
-            .collect();
-        assert_eq!(
-            read.places()
-                .into_iter()
-                .zip(read.table())
-                .collect::<Vec<_>>(),
-            left,
-            "after {done}"
-        );
-        assert_eq!(
-            read.bad(),
-            whole
-                .bad()
-                .into_iter()
-                .filter(|bad| bad.0 >= done)
-                .collect::<Vec<_>>(),
-            "after {done}"
-        );
+        let left: Vec<_> = whole.places().into_iter().zip(whole.table()).filter(|((_, at), _)| *at >= done).collect();
+        assert_eq!(read.places().into_iter().zip(read.table()).collect::<Vec<_>>(), left, "after {done}");
+        assert_eq!(read.bad(), whole.bad().into_iter().filter(|bad| bad.0 >= done).collect::<Vec<_>>(), "after {done}");
         assert_eq!(read.sealed("a.csv"), Some(text.len() as u64));
     }
-    let error = folder
-        .try_read(&Positions::of("a.csv".into(), 7))
-        .err()
-        .unwrap();
+    let error = folder.try_read(&Positions::of("a.csv".into(), 7)).err().unwrap();
     assert!(error.hint().unwrap().contains("changed"), "{error:?}");
 }
 
@@ -148,10 +87,7 @@ fn a_file_that_changed_after_its_end_stops_the_source() {
     folder.write("a.csv", "x\n1\n2\n");
     let error = folder.try_read(&done).err().unwrap();
     let text = error.to_string();
-    assert!(
-        text.contains("a.csv") && text.contains("had 4 bytes") && text.contains("has 6 now"),
-        "{text}"
-    );
+    assert!(text.contains("a.csv") && text.contains("had 4 bytes") && text.contains("has 6 now"), "{text}");
     assert!(error.hint().is_some());
     folder.spec.changed_files = ChangedFiles::Ignore;
     assert_eq!(folder.read_after(&done).rows(), 0);
@@ -168,14 +104,7 @@ fn empty_files_and_bare_headers_are_sealed_at_once() {
         .with("f.csv", "x,y\n1,2");
     let read = folder.read();
     assert_eq!(read.table(), [["1", "2"]]);
-    for (lane, bytes) in [
-        ("a.csv", 0),
-        ("b.csv", 4),
-        ("c.csv", 3),
-        ("d.csv", 3),
-        ("e.csv", 4),
-        ("f.csv", 7),
-    ] {
+    for (lane, bytes) in [("a.csv", 0), ("b.csv", 4), ("c.csv", 3), ("d.csv", 3), ("e.csv", 4), ("f.csv", 7)] {
         assert_eq!(read.sealed(lane), Some(bytes), "{lane}");
     }
     assert_eq!(read.finished.len(), 6);
@@ -205,11 +134,7 @@ fn globs_choose_files_and_recursion_is_asked_for() {
     folder.spec.glob = vec!["*users*".to_owned()];
     assert_eq!(folder.read().table(), [["1"], ["4"]]);
     folder.spec.recursive = true;
-    assert_eq!(
-        folder.read().table(),
-        [["1"], ["4"]],
-        "a star stays within its folder"
-    );
+    assert_eq!(folder.read().table(), [["1"], ["4"]], "a star stays within its folder");
     folder.spec.glob = vec!["**/users.csv".to_owned(), "orders.*".to_owned()];
     assert_eq!(folder.read().table(), [["2"], ["3"], ["1"]]);
 }
@@ -220,10 +145,7 @@ fn a_missing_folder_and_a_file_in_its_place_are_named() {
     let path = folder.spec.path.clone();
     folder.spec.path = format!("{path}/nowhere");
     let error = folder.fails();
-    assert!(
-        error.to_string().contains("/nowhere does not exist") && error.hint().is_some(),
-        "{error}"
-    );
+    assert!(error.to_string().contains("/nowhere does not exist") && error.hint().is_some(), "{error}");
     folder.spec.path = format!("{path}/a.csv");
     assert!(folder.fails().to_string().contains("is not a folder"));
     folder.spec.path = "gopher://host/x".to_owned();
@@ -232,9 +154,7 @@ fn a_missing_folder_and_a_file_in_its_place_are_named() {
 
 #[test]
 fn a_file_that_disappears_after_the_listing_is_named() {
-    let folder = Folder::csv()
-        .with("a.csv", "x\n1\n")
-        .with("b.csv", "x\n2\n");
+    let folder = Folder::csv().with("a.csv", "x\n1\n").with("b.csv", "x\n2\n");
     let mut source = folder.open(&Positions::default(), None).unwrap();
     source.next().unwrap().unwrap();
     std::fs::remove_file(folder.dir.path().join("b.csv")).unwrap();
@@ -255,11 +175,7 @@ fn archives_are_read_member_by_member() {
     let (one, two) = text.split_at(100_000);
     let both = [gzip(one), gzip(two)].concat();
     folder.write("a.csv.gz", &both);
-    let frames = [
-        zstd::encode_all(one.as_bytes(), 1).unwrap(),
-        zstd::encode_all(two.as_bytes(), 1).unwrap(),
-    ]
-    .concat();
+    let frames = [zstd::encode_all(one.as_bytes(), 1).unwrap(), zstd::encode_all(two.as_bytes(), 1).unwrap()].concat();
     folder.write("b.csv.zst", &frames);
     let read = folder.read();
     assert_eq!(read.rows(), 40_000);
@@ -269,69 +185,35 @@ fn archives_are_read_member_by_member() {
         let folder = Folder::csv().columns(&[("id", "int64"), ("name", "string")]);
         folder.write(name, &bytes[..bytes.len() - 20]);
         let error = folder.fails();
-        assert!(
-            error.hint().unwrap().contains("ends in the middle"),
-            "{name}: {error:?}"
-        );
+        assert!(error.hint().unwrap().contains("ends in the middle"), "{name}: {error:?}");
     }
 }
 
 #[test]
 fn what_is_known_of_a_table_rules_the_next_file() {
     let folder = Folder::csv().with("a.csv", "zip,n\n7,1\n");
-    assert_eq!(
-        folder.schema(None).unwrap(),
-        schema(&[("zip", "int64"), ("n", "int64")])
-    );
-    let known = schema(&[
-        ("zip", "string"),
-        ("_lane", "string"),
-        ("_position", "int64"),
-        ("_ingested_at", "timestamp"),
-    ]);
-    assert_eq!(
-        folder.schema(Some(known.clone())).unwrap(),
-        schema(&[("zip", "string")])
-    );
+    assert_eq!(folder.schema(None).unwrap(), schema(&[("zip", "int64"), ("n", "int64")]));
+    let known =
+        schema(&[("zip", "string"), ("_lane", "string"), ("_position", "int64"), ("_ingested_at", "timestamp")]);
+    assert_eq!(folder.schema(Some(known.clone())).unwrap(), schema(&[("zip", "string")]));
     let mut source = folder.open(&Positions::default(), Some(known)).unwrap();
     let rows = source.next().unwrap().unwrap().batch.rows;
-    assert_eq!(
-        rows.schema().field(0),
-        schema(&[("zip", "string")]).field(0)
-    );
-    assert_eq!(
-        rows.schema().field(1),
-        schema(&[("n", "string")]).field(0),
-        "an unknown column is text"
-    );
+    assert_eq!(rows.schema().field(0), schema(&[("zip", "string")]).field(0));
+    assert_eq!(rows.schema().field(1), schema(&[("n", "string")]).field(0), "an unknown column is text");
 }
 
 #[test]
 fn columns_inferred_from_the_first_file_hold_for_all() {
-    let folder = Folder::csv()
-        .with("a.csv", "n,s\n1,x\n")
-        .with("b.csv", "n,s\nnot a number,y\n2,z\n");
+    let folder = Folder::csv().with("a.csv", "n,s\n1,x\n").with("b.csv", "n,s\nnot a number,y\n2,z\n");
     let read = folder.read();
     assert_eq!(read.table(), [["1", "x"], ["2", "z"]]);
-    assert_eq!(
-        read.bad(),
-        [(0, 2, "csv.type", "not a number,y".to_owned())]
-    );
-    assert!(matches!(
-        Position::read(read.positions.get("b.csv")),
-        Position::Sealed(_)
-    ));
+    assert_eq!(read.bad(), [(0, 2, "csv.type", "not a number,y".to_owned())]);
+    assert!(matches!(Position::read(read.positions.get("b.csv")), Position::Sealed(_)));
 }
 
 #[test]
 fn an_empty_folder_gives_nothing_and_has_no_columns() {
     let folder = Folder::csv().with("a.csv", "");
     assert_eq!(folder.read().rows(), 0);
-    assert!(
-        folder
-            .schema(None)
-            .unwrap_err()
-            .to_string()
-            .contains("cannot be inferred")
-    );
+    assert!(folder.schema(None).unwrap_err().to_string().contains("cannot be inferred"));
 }

@@ -9,9 +9,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use sluicebox::batch::{Positions, Reject, column};
-use sluicebox::plan::{
-    ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec,
-};
+use sluicebox::plan::{ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec};
 use sluicebox::source::{self, FinishedFile, OpenSource, Position, SourceError};
 
 /// A folder with one source over it.
@@ -33,13 +31,7 @@ pub struct Read {
 }
 
 pub fn csv() -> CsvFormat {
-    CsvFormat {
-        delimiter: b',',
-        quote: b'"',
-        header: true,
-        nulls: Vec::new(),
-        encoding: Encoding::Utf8,
-    }
+    CsvFormat { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 }
 }
 
 impl Folder {
@@ -55,10 +47,7 @@ impl Folder {
             keep_files: false,
             changed_files: ChangedFiles::Stop,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         Self { dir, spec, runtime }
     }
 
@@ -67,9 +56,7 @@ impl Folder {
     }
 
     pub fn json() -> Self {
-        Self::new(Format::JsonLines {
-            encoding: Encoding::Utf8,
-        })
+        Self::new(Format::JsonLines { encoding: Encoding::Utf8 })
     }
 
     pub fn columns(mut self, columns: &[(&str, &str)]) -> Self {
@@ -89,23 +76,11 @@ impl Folder {
     }
 
     pub fn source(&self) -> SourceSpec {
-        SourceSpec {
-            name: "files".to_owned(),
-            kind: SourceKind::Files(self.spec.clone()),
-        }
+        SourceSpec { name: "files".to_owned(), kind: SourceKind::Files(self.spec.clone()) }
     }
 
-    pub fn open(
-        &self,
-        done: &Positions,
-        known: Option<SchemaRef>,
-    ) -> Result<Box<dyn source::Source>, SourceError> {
-        source::open(OpenSource {
-            spec: &self.source(),
-            done,
-            known,
-            runtime: self.runtime.handle(),
-        })
+    pub fn open(&self, done: &Positions, known: Option<SchemaRef>) -> Result<Box<dyn source::Source>, SourceError> {
+        source::open(OpenSource { spec: &self.source(), done, known, runtime: self.runtime.handle() })
     }
 
     pub fn schema(&self, known: Option<SchemaRef>) -> Result<SchemaRef, SourceError> {
@@ -133,11 +108,7 @@ impl Folder {
             read.finished.extend(next.finished);
         }
         let progress = source.progress();
-        assert_eq!(
-            Some(progress.done),
-            progress.total,
-            "all bytes are counted at the end"
-        );
+        assert_eq!(Some(progress.done), progress.total, "all bytes are counted at the end");
         Ok(read)
     }
 
@@ -160,11 +131,7 @@ impl Read {
         let mut rows = Vec::new();
         for batch in &self.batches {
             for row in 0..batch.num_rows() {
-                rows.push(
-                    (0..batch.num_columns() - 2)
-                        .map(|at| shown(batch.column(at), row))
-                        .collect(),
-                );
+                rows.push((0..batch.num_columns() - 2).map(|at| shown(batch.column(at), row)).collect());
             }
         }
         rows
@@ -174,22 +141,12 @@ impl Read {
     pub fn places(&self) -> Vec<(String, i64)> {
         let mut places = Vec::new();
         for batch in &self.batches {
-            let lanes = batch
-                .column_by_name(column::LANE)
-                .unwrap()
-                .as_dictionary::<Int32Type>();
-            let positions = batch
-                .column_by_name(column::POSITION)
-                .unwrap()
-                .as_primitive::<arrow_array::types::Int64Type>();
+            let lanes = batch.column_by_name(column::LANE).unwrap().as_dictionary::<Int32Type>();
+            let positions =
+                batch.column_by_name(column::POSITION).unwrap().as_primitive::<arrow_array::types::Int64Type>();
             let lane = lanes.values().as_string::<i32>();
             assert_eq!(lane.len(), 1, "a batch has one lane");
-            places.extend(
-                positions
-                    .values()
-                    .iter()
-                    .map(|position| (lane.value(0).to_owned(), *position)),
-            );
+            places.extend(positions.values().iter().map(|position| (lane.value(0).to_owned(), *position)));
         }
         places
     }
@@ -200,12 +157,7 @@ impl Read {
             .iter()
             .map(|reject| {
                 let payload = String::from_utf8_lossy(&reject.payload).into_owned();
-                (
-                    reject.position,
-                    reject.line.unwrap_or(0),
-                    reject.reason.as_str(),
-                    payload,
-                )
+                (reject.position, reject.line.unwrap_or(0), reject.reason.as_str(), payload)
             })
             .collect()
     }
@@ -219,11 +171,7 @@ impl Read {
 }
 
 pub fn shown(array: &dyn Array, row: usize) -> String {
-    if array.is_null(row) {
-        "∅".to_owned()
-    } else {
-        array_value_to_string(array, row).unwrap()
-    }
+    if array.is_null(row) { "∅".to_owned() } else { array_value_to_string(array, row).unwrap() }
 }
 
 pub fn schema(columns: &[(&str, &str)]) -> SchemaRef {
@@ -251,13 +199,8 @@ fn data_type(kind: &str) -> DataType {
         "date" => DataType::Date32,
         "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         _ => {
-            let (precision, scale) = kind
-                .strip_prefix("decimal(")
-                .unwrap()
-                .strip_suffix(')')
-                .unwrap()
-                .split_once(',')
-                .unwrap();
+            let (precision, scale) =
+                kind.strip_prefix("decimal(").unwrap().strip_suffix(')').unwrap().split_once(',').unwrap();
             DataType::Decimal128(precision.parse().unwrap(), scale.parse().unwrap())
         }
     }
@@ -265,17 +208,12 @@ fn data_type(kind: &str) -> DataType {
 
 /// The shared test data, or a clear word that it is absent.
 pub fn data(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SLUICE_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("SLUICE_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let path = root.join(folder);
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!(
-        "SKIPPED: test data is absent: {} (set SLUICE_DATA)",
-        path.display()
-    );
+    eprintln!("SKIPPED: test data is absent: {} (set SLUICE_DATA)", path.display());
     None
 }

@@ -18,23 +18,8 @@ fn an_event_hubs_capture_file() {
     };
     let read = folder.read();
     assert_eq!((read.rows(), read.rejects.len()), (20, 0));
-    let names: Vec<_> = read.batches[0]
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
-    assert_eq!(
-        &names[..6],
-        [
-            "SequenceNumber",
-            "Offset",
-            "EnqueuedTimeUtc",
-            "SystemProperties",
-            "Properties",
-            "Body"
-        ]
-    );
+    let names: Vec<_> = read.batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(&names[..6], ["SequenceNumber", "Offset", "EnqueuedTimeUtc", "SystemProperties", "Properties", "Body"]);
     let first = &read.table()[0];
     assert_eq!(first[2], "12/9/2022 5:10:16 PM");
     assert!(first[3].contains("x-opt-partition-key"), "{}", first[3]);
@@ -42,12 +27,7 @@ fn an_event_hubs_capture_file() {
 
 #[test]
 fn app_events() {
-    let Some(folder) = over(
-        "app-events",
-        Format::JsonLines {
-            encoding: Encoding::Utf8,
-        },
-    ) else {
+    let Some(folder) = over("app-events", Format::JsonLines { encoding: Encoding::Utf8 }) else {
         return;
     };
     let read = folder.read();
@@ -62,10 +42,7 @@ fn app_events() {
     ];
     let read = folder.columns(columns).read();
     assert_eq!((read.rows(), read.rejects.len()), (10_000, 0));
-    assert_eq!(
-        read.table()[0][5],
-        "{\"product_id\": 941, \"url\": \"/product/941\"}"
-    );
+    assert_eq!(read.table()[0][5], "{\"product_id\": 941, \"url\": \"/product/941\"}");
 }
 
 #[test]
@@ -84,23 +61,12 @@ fn drifted_users() {
     ];
     let read = folder.columns(columns).read();
     assert_eq!(read.bad(), []);
-    let rows = |lane: &str| {
-        read.places()
-            .iter()
-            .filter(|(name, _)| name == lane)
-            .count()
-    };
+    let rows = |lane: &str| read.places().iter().filter(|(name, _)| name == lane).count();
     assert_eq!(rows("6M-0K-99K.users.dataset.public.csv"), 98_913);
     assert_eq!(rows("users.6M0xxK.2024.public.csv"), 20_743);
     let last = read.batches.last().unwrap().schema();
-    assert!(
-        last.field_with_name("hasAnyApp").is_err(),
-        "a missing column is absent"
-    );
-    assert!(
-        last.field_with_name("websiteLongevity").is_ok(),
-        "a new one follows"
-    );
+    assert!(last.field_with_name("hasAnyApp").is_err(), "a missing column is absent");
+    assert!(last.field_with_name("websiteLongevity").is_ok(), "a new one follows");
 }
 
 #[test]
@@ -122,11 +88,7 @@ fn a_year_of_retail_invoices() {
         .read();
     assert_eq!(read.bad(), []);
     assert_eq!((read.rows(), read.finished.len()), (541_909, 305));
-    let nulls: usize = read
-        .batches
-        .iter()
-        .map(|rows| rows.column(6).null_count())
-        .sum();
+    let nulls: usize = read.batches.iter().map(|rows| rows.column(6).null_count()).sum();
     assert_eq!(nulls, 135_080);
 }
 
@@ -149,13 +111,5 @@ fn quoted_and_marked_olist_tables() {
         assert_eq!((read.rows(), read.rejects.len()), (rows, 0), "{name}");
         found.push(read.batches[0].schema().field(0).name().clone());
     }
-    assert_eq!(
-        found,
-        [
-            "order_id",
-            "product_id",
-            "seller_id",
-            "product_category_name"
-        ]
-    );
+    assert_eq!(found, ["order_id", "product_id", "seller_id", "product_category_name"]);
 }

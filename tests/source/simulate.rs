@@ -14,12 +14,7 @@ use sluicebox::source::{self, OpenSource};
 use super::harness::{Folder, shown};
 
 fn spec(dataset: Dataset, rows: u64) -> SimulateSpec {
-    SimulateSpec {
-        dataset,
-        rows,
-        seed: 42,
-        bad: 0.0,
-    }
+    SimulateSpec { dataset, rows, seed: 42, bad: 0.0 }
 }
 
 fn all(spec: &SimulateSpec) -> RecordBatch {
@@ -30,17 +25,11 @@ fn all(spec: &SimulateSpec) -> RecordBatch {
 #[test]
 fn any_range_is_a_part_of_the_whole() {
     for dataset in [Dataset::Customers, Dataset::Products, Dataset::Orders] {
-        let spec = SimulateSpec {
-            bad: 0.1,
-            ..spec(dataset, 1_000)
-        };
+        let spec = SimulateSpec { bad: 0.1, ..spec(dataset, 1_000) };
         let whole = all(&spec);
         assert_eq!(whole.num_rows(), 1_000);
         for (from, to) in [(0, 1), (1, 2), (17, 600), (999, 1_000)] {
-            assert_eq!(
-                simulate::rows(&spec, from..to),
-                whole.slice(from as usize, (to - from) as usize)
-            );
+            assert_eq!(simulate::rows(&spec, from..to), whole.slice(from as usize, (to - from) as usize));
         }
         assert_ne!(all(&SimulateSpec { seed: 43, ..spec }), whole);
     }
@@ -51,21 +40,9 @@ fn the_shop_is_as_described() {
     let customers = all(&spec(Dataset::Customers, 20_000));
     let emails = customers.column(2).null_count();
     assert!((800..1_200).contains(&emails), "{emails} emails are null");
-    assert!(
-        customers
-            .column(3)
-            .as_string::<i32>()
-            .iter()
-            .flatten()
-            .all(|address| address.lines().count() == 2)
-    );
+    assert!(customers.column(3).as_string::<i32>().iter().flatten().all(|address| address.lines().count() == 2));
     let products = all(&spec(Dataset::Products, 2_000));
-    let categories: HashSet<_> = products
-        .column(2)
-        .as_string::<i32>()
-        .iter()
-        .flatten()
-        .collect();
+    let categories: HashSet<_> = products.column(2).as_string::<i32>().iter().flatten().collect();
     assert_eq!(categories.len(), 6);
     assert!(
         products
@@ -76,10 +53,7 @@ fn the_shop_is_as_described() {
             .all(|cents| (500..=100_000).contains(cents))
     );
     let orders = all(&spec(Dataset::Orders, 50_000));
-    let (status, ordered) = (
-        orders.column(5).as_string::<i32>(),
-        orders.column(3).as_primitive::<Date32Type>(),
-    );
+    let (status, ordered) = (orders.column(5).as_string::<i32>(), orders.column(3).as_primitive::<Date32Type>());
     let shipped = orders.column(6).as_primitive::<Date32Type>();
     for row in 0..orders.num_rows() {
         assert_eq!(shipped.is_valid(row), status.value(row) == "completed");
@@ -88,21 +62,13 @@ fn the_shop_is_as_described() {
     for (column, most) in [(1, 20_000), (2, 2_000), (4, 5)] {
         let values = orders.column(column).as_primitive::<Int32Type>();
         assert_eq!(values.null_count(), 0);
-        assert!(
-            values
-                .values()
-                .iter()
-                .all(|value| (1..=most).contains(value))
-        );
+        assert!(values.values().iter().all(|value| (1..=most).contains(value)));
     }
 }
 
 #[test]
 fn bad_rows_are_as_many_as_asked_for() {
-    let orders = all(&SimulateSpec {
-        bad: 0.2,
-        ..spec(Dataset::Orders, 20_000)
-    });
+    let orders = all(&SimulateSpec { bad: 0.2, ..spec(Dataset::Orders, 20_000) });
     let int = |column: usize| orders.column(column).as_primitive::<Int32Type>();
     let mut seen = HashSet::new();
     let bad = (0..orders.num_rows())
@@ -154,27 +120,16 @@ fn what_is_written_as_csv_is_read_back() {
             ],
         ),
     ] {
-        let spec = SimulateSpec {
-            bad: 0.05,
-            ..spec(dataset, 3_000)
-        };
+        let spec = SimulateSpec { bad: 0.05, ..spec(dataset, 3_000) };
         let mut text = Vec::new();
         simulate::write_csv(&spec, &mut text).unwrap();
-        let folder = Folder::csv()
-            .columns(columns)
-            .with(&format!("{name}.csv"), text);
+        let folder = Folder::csv().columns(columns).with(&format!("{name}.csv"), text);
         assert_eq!(folder.schema(None).unwrap(), simulate::schema(dataset));
         let read = folder.read();
         assert_eq!(read.bad(), []);
         let whole = all(&spec);
         let expected: Vec<Vec<String>> = (0..whole.num_rows())
-            .map(|row| {
-                whole
-                    .columns()
-                    .iter()
-                    .map(|column| shown(column, row))
-                    .collect()
-            })
+            .map(|row| whole.columns().iter().map(|column| shown(column, row)).collect())
             .collect();
         assert_eq!(read.table(), expected);
     }
@@ -182,21 +137,11 @@ fn what_is_written_as_csv_is_read_back() {
 
 #[test]
 fn a_source_of_generated_rows_resumes() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let source = SourceSpec {
-        name: "s".to_owned(),
-        kind: SourceKind::Simulate(spec(Dataset::Orders, 20_000)),
-    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec(Dataset::Orders, 20_000)) };
     let read = |done: &Positions| {
-        let mut open = source::open(OpenSource {
-            spec: &source,
-            done,
-            known: None,
-            runtime: runtime.handle(),
-        })
-        .unwrap();
+        let mut open =
+            source::open(OpenSource { spec: &source, done, known: None, runtime: runtime.handle() }).unwrap();
         let mut read = super::harness::Read::default();
         while let Some(next) = open.next().unwrap() {
             read.positions.merge(&next.batch.positions);

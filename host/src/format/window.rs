@@ -18,14 +18,7 @@ pub(super) struct Window {
 impl Window {
     /// A window of `capacity` bytes over `reader`.
     pub(super) fn new(reader: Box<dyn Read + Send>, capacity: usize) -> Self {
-        Self {
-            reader,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
-            capacity,
-            ended: false,
-        }
+        Self { reader, buffer: Vec::new(), start: 0, end: 0, capacity, ended: false }
     }
 
     /// What was read and not yet taken.

@@ -101,10 +101,8 @@ mod tests {
     fn fields_are_slices() {
         let text = br#" { "a" : 1 , "b\"c":{"x":[1,"}"]}, "d":"\\","e":null } "#;
         let found = fields(text).unwrap();
-        let shown: Vec<_> = found
-            .iter()
-            .map(|(key, value)| (name(key).unwrap(), str::from_utf8(value).unwrap()))
-            .collect();
+        let shown: Vec<_> =
+            found.iter().map(|(key, value)| (name(key).unwrap(), str::from_utf8(value).unwrap())).collect();
         assert_eq!(
             shown,
             [
@@ -115,18 +113,7 @@ mod tests {
             ]
         );
         assert_eq!(fields(b"{}").unwrap(), []);
-        for text in [
-            "",
-            "1",
-            "[1]",
-            "{",
-            "{\"a\"",
-            "{\"a\":}",
-            "{\"a\":1",
-            "{\"a\":1}{",
-            "{\"a\":\"",
-            "{\"a\":[1}",
-        ] {
+        for text in ["", "1", "[1]", "{", "{\"a\"", "{\"a\":}", "{\"a\":1", "{\"a\":1}{", "{\"a\":\"", "{\"a\":[1}"] {
             assert_eq!(fields(text.as_bytes()), None, "{text}");
         }
     }

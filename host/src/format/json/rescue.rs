@@ -16,10 +16,7 @@ pub(super) struct Prepared {
 
 /// Looks through `line`. One that is not shaped like an object is left to the decoder.
 pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
-    let nothing = Prepared {
-        text: None,
-        rescued: None,
-    };
+    let nothing = Prepared { text: None, rescued: None };
     let Some(fields) = object::fields(line) else {
         return nothing;
     };
@@ -49,11 +46,7 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
             kept.push((key, Cow::Borrowed(value)));
         }
     }
-    let rescued = if rescued.is_empty() {
-        None
-    } else {
-        object_of(rescued)
-    };
+    let rescued = if rescued.is_empty() { None } else { object_of(rescued) };
     let text = changed.then(|| {
         let mut text = vec![b'{'];
         for (at, (key, value)) in kept.iter().enumerate() {
@@ -87,9 +80,9 @@ fn unknown_in(value: &serde_json::Value, kind: &DataType) -> bool {
                 None => true,
             })
         }
-        (serde_json::Value::Array(values), DataType::List(item)) => values
-            .iter()
-            .any(|value| unknown_in(value, item.data_type())),
+        (serde_json::Value::Array(values), DataType::List(item)) => {
+            values.iter().any(|value| unknown_in(value, item.data_type()))
+        }
         _ => false,
     }
 }
