@@ -1,7 +1,7 @@
 //! A folder of files and what a source makes of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
@@ -11,12 +11,16 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use sluicebox::batch::{Positions, Reject, column};
 use sluicebox::plan::{ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec};
 use sluicebox::source::{self, FinishedFile, OpenSource, Position, SourceError};
+use tokio::runtime::Runtime;
+
+/// One for all tests: hundreds of cases would otherwise start hundreds of threads.
+pub static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap());
 
 /// A folder with one source over it.
 pub struct Folder {
     pub dir: tempfile::TempDir,
     pub spec: FilesSpec,
-    runtime: tokio::runtime::Runtime,
 }
 
 /// All that a source gave.
@@ -47,8 +51,7 @@ impl Folder {
             keep_files: false,
             changed_files: ChangedFiles::Stop,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        Self { dir, spec, runtime }
+        Self { dir, spec }
     }
 
     pub fn csv() -> Self {
@@ -80,11 +83,11 @@ impl Folder {
     }
 
     pub fn open(&self, done: &Positions, known: Option<SchemaRef>) -> Result<Box<dyn source::Source>, SourceError> {
-        source::open(OpenSource { spec: &self.source(), done, known, runtime: self.runtime.handle() })
+        source::open(OpenSource { spec: &self.source(), done, known, runtime: RUNTIME.handle() })
     }
 
     pub fn schema(&self, known: Option<SchemaRef>) -> Result<SchemaRef, SourceError> {
-        source::schema(&self.source(), known, self.runtime.handle())
+        source::schema(&self.source(), known, RUNTIME.handle())
     }
 
     pub fn read(&self) -> Read {

@@ -147,3 +147,27 @@ fn declared_nothing_known_nothing() {
     assert_eq!(read.table(), [["1", "∅"]]);
     assert_eq!(read.bad(), [(0, 1, "json.syntax", "not json".to_owned())]);
 }
+
+#[test]
+fn whole_numbers_and_decimals_are_exact() {
+    let columns = &[("i", "int32"), ("d", "decimal(10,2)"), ("b", "bool"), ("x", "binary")];
+    let text = "{\"i\":12.0,\"d\":1.10,\"b\":true,\"x\":\"ab\"}\n{\"i\":1.5}\n{\"d\":1.255}\n{\"i\":3000000000}\n{\"b\":\"maybe\"}\n{\"i\":1e3}\n{\"i\":[1]}\n";
+    let read = read(columns, text);
+    assert_eq!(read.table(), [["12", "1.10", "true", "6162", "∅"], ["1000", "∅", "∅", "∅", "∅"]]);
+    assert_eq!(
+        read.bad().iter().map(|bad| (bad.0, bad.2)).collect::<Vec<_>>(),
+        [(1, "json.type"), (2, "json.type"), (3, "json.type"), (4, "json.type"), (6, "json.type"),]
+    );
+    assert_eq!(read.rejects[0].message, "column `i`: `1.5` is not of type int32");
+}
+
+#[test]
+fn a_wrong_value_deep_inside_costs_its_row() {
+    let folder = Folder::json()
+        .with("a.jsonl", "{\"n\":{\"q\":[1,2],\"p\":{\"z\":1}}}\n")
+        .with("b.jsonl", "{\"n\":{\"q\":[]}}\n{\"n\":null}\n{\"n\":{\"q\":[1,2.5]}}\n{\"n\":{\"q\":[3],\"p\":{\"z\":\"x\"}}}\n{\"n\":{\"q\":[4]}}\n");
+    let read = folder.read();
+    assert_eq!(read.rows(), 4);
+    assert_eq!(read.bad().iter().map(|bad| (bad.0, bad.2)).collect::<Vec<_>>(), [(2, "json.type"), (3, "json.type")]);
+    assert_eq!(read.rejects[0].message, "column `n`: `2.5` is not of type struct");
+}

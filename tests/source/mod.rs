@@ -7,4 +7,5 @@ mod harness;
 mod json;
 mod parquet;
 mod real_data;
+mod remote;
 mod simulate;

@@ -3,7 +3,7 @@
 //! What people may rely on: every block's length and marker are checked before its
 //! records are decoded, blocks without records do not end the file, and a file that is
 //! cut off or damaged is an error. A union of several types becomes a string, as no
-//! table holds one; bytes in it that are not text become Base64.
+//! table holds one; bytes in it that are not text become hexadecimal.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::sync::Arc;

@@ -96,6 +96,14 @@ pub enum FormatError {
         /// Decoded.
         read: u64,
     },
+    /// A decoder met bytes that it cannot cope with.
+    #[error("its decoder failed after {done} records: {message}")]
+    Decoder {
+        /// Records that were read before.
+        done: u64,
+        /// Its last words.
+        message: String,
+    },
     /// Columns of one file could not be put together.
     #[error("its columns do not make rows")]
     Rows(#[source] ArrowError),
@@ -144,6 +152,7 @@ impl Fault for FormatError {
             }
             FormatError::UnsupportedType { .. } => "declare it as `string`",
             FormatError::Cast { .. } => "declare the column as the file has it, and change its type in a module",
+            FormatError::Decoder { .. } => "the file is damaged, or uses something that is not supported yet",
             FormatError::Infer(_) => "declare the columns",
             FormatError::Shorter { .. } => {
                 "the file was changed while it was being landed; give the new content a new name"

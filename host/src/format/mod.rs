@@ -7,6 +7,7 @@
 mod avro;
 pub mod csv;
 mod error;
+mod guard;
 mod input;
 mod json;
 mod parquet;
@@ -23,6 +24,7 @@ use arrow_schema::{Schema, SchemaRef};
 pub use error::FormatError;
 pub use input::{Input, Meter};
 
+use self::guard::{Guarded, guarded};
 use crate::plan::{Compression, Format};
 
 /// Rows of a batch at most.
@@ -103,6 +105,11 @@ pub struct FileSpec<'a> {
 /// # Errors
 /// The file cannot be opened, or its header does not fit.
 pub fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
+    let rows = guarded(spec.skip, || decoder(input, spec, meter))?;
+    Ok(Box::new(Guarded::new(rows, spec.skip)))
+}
+
+fn decoder(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
     let columns = spec.columns.cloned();
     match spec.format {
         Format::Csv(format) => {
@@ -114,7 +121,10 @@ pub fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn
             Ok(Box::new(json::JsonRows::new(text, columns, spec.skip)?))
         }
         Format::Parquet => parquet::open(input, columns, spec.skip, meter),
-        Format::Avro => Ok(Box::new(avro::AvroRows::new(input.reader(spec.compression, meter)?, columns, spec.skip)?)),
+        Format::Avro => {
+            let reader = input.reader(spec.compression, meter)?;
+            Ok(Box::new(avro::AvroRows::new(reader, columns, spec.skip)?))
+        }
     }
 }
 
@@ -125,12 +135,12 @@ pub fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn
 /// As [`open`]; an empty text file has no columns, which is an empty schema.
 pub fn schema(input: &Input, format: &Format, compression: Compression) -> Result<SchemaRef, FormatError> {
     let meter = Meter::default();
-    match format {
+    guarded(0, || match format {
         Format::Csv(csv) => csv::infer(text::open(input, compression, csv.encoding, &meter)?, csv),
         Format::JsonLines { encoding } => json::infer(text::open(input, compression, *encoding, &meter)?),
         Format::Parquet => parquet::schema(input),
         Format::Avro => avro::schema(input.reader(compression, &meter)?),
-    }
+    })
 }
 
 /// The endings by which a format's files are known, compressed forms included.

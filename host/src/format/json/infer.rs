@@ -29,9 +29,9 @@ pub(in crate::format) fn infer(text: Text) -> Result<SchemaRef, FormatError> {
                     };
                     for (key, _) in object::fields(text).unwrap_or_default() {
                         if let Some(name) = object::name(key)
-                            && !order.contains(&name)
+                            && !order.iter().any(|known| *known == name)
                         {
-                            order.push(name);
+                            order.push(name.into_owned());
                         }
                     }
                     sample.push(value);

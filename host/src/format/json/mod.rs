@@ -24,6 +24,7 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 pub(super) use infer::infer;
 
 use self::lines::{Front, Line, Lines};
+use self::rescue::Prepared;
 use super::csv::excerpt;
 use super::plain::type_name;
 use super::text::{Original, Text};
@@ -40,12 +41,14 @@ pub(super) struct JsonRows {
     schema: SchemaRef,
     /// Takes a whole batch of lines that hold only declared fields; `None` after an error.
     fast: Option<Decoder>,
+    /// Whether the last batch had fields that are not declared.
+    rescuing: bool,
     record: u64,
     skip: u64,
 }
 
-/// Lines that are tried together after a batch as a whole has failed. Small, so that a few bad
-/// lines in a hundred leave most groups whole.
+/// Lines that are decoded together after a batch as a whole has failed. Small, so that a few
+/// bad lines in a hundred leave most groups whole.
 const GROUP: usize = 16;
 
 /// Lines that were decoded to text columns, and those that were not.
@@ -84,7 +87,17 @@ impl JsonRows {
         fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
         let (lines, original) = Lines::new(text);
         let text = typed::as_text(&declared);
-        Ok(Self { lines, original, declared, text, schema: Arc::new(Schema::new(fields)), fast: None, record: 0, skip })
+        Ok(Self {
+            lines,
+            original,
+            declared,
+            text,
+            schema: Arc::new(Schema::new(fields)),
+            fast: None,
+            rescuing: false,
+            record: 0,
+            skip,
+        })
     }
 
     fn decoder(&self, strict: bool, rows: usize) -> Result<Decoder, FormatError> {
@@ -103,7 +116,7 @@ impl JsonRows {
             None => self.decoder(true, BATCH_ROWS)?,
         };
         for (row, line) in lines.iter().enumerate() {
-            if !takes_one(&mut decoder, self.lines.text(line), row) {
+            if one_object(&mut decoder, self.lines.text(line), row).is_err() {
                 return Ok(None);
             }
         }
@@ -112,61 +125,83 @@ impl JsonRows {
         Ok(Some(Texts { parts: vec![rows], lines: (0..lines.len()).collect(), rescued: None, bad: Vec::new() }))
     }
 
-    /// A few lines at once, and line by line where it must be: each becomes a row, with what is
-    /// not declared rescued, or is bad.
-    fn decode_each(&self, lines: &[Line]) -> Texts {
-        let mut texts = Texts { parts: Vec::new(), lines: Vec::new(), rescued: None, bad: Vec::new() };
-        let mut rescued = Vec::with_capacity(lines.len());
-        for (first, group) in lines.chunks(GROUP).enumerate().map(|(at, group)| (at * GROUP, group)) {
-            let prepared: Vec<_> =
-                group.iter().map(|line| rescue::prepare(self.lines.text(line), &self.declared)).collect();
-            let bytes: Vec<&[u8]> = prepared
-                .iter()
-                .zip(group)
-                .map(|(prepared, line)| prepared.text.as_deref().unwrap_or(self.lines.text(line)))
-                .collect();
-            if let Ok(rows) = self.decode_few(&bytes) {
-                texts.parts.push(rows);
-                texts.lines.extend(first..first + group.len());
-                rescued.extend(prepared.into_iter().map(|prepared| prepared.rescued));
-                continue;
-            }
-            for (at, bytes) in bytes.iter().enumerate() {
-                match self.decode_few(&[bytes]) {
-                    Ok(rows) => {
-                        texts.parts.push(rows);
-                        texts.lines.push(first + at);
-                        rescued.push(prepared[at].rescued.clone());
+    /// Whatever the lines are: each becomes a row, with what is not declared rescued, or is bad.
+    fn decode_each(&self, lines: &[Line]) -> Result<Texts, FormatError> {
+        let prepared: Vec<Prepared> =
+            lines.iter().map(|line| rescue::prepare(self.lines.text(line), &self.declared)).collect();
+        let bytes = |at: usize| prepared[at].text.as_deref().unwrap_or(self.lines.text(&lines[at]));
+        let (good, mut bad) = self.check(lines.len(), bytes)?;
+        let mut parts = Vec::new();
+        let mut rows = Vec::with_capacity(good.len());
+        if let Ok(all) = self.decode_checked(&good, bytes)? {
+            parts.push(all);
+            rows = good;
+        } else {
+            // A value in a wrong place fails all lines that are decoded together.
+            for group in good.chunks(GROUP) {
+                if let Ok(few) = self.decode_checked(group, bytes)? {
+                    parts.push(few);
+                    rows.extend_from_slice(group);
+                    continue;
+                }
+                for at in group {
+                    match self.decode_checked(&[*at], bytes)? {
+                        Ok(row) => {
+                            parts.push(row);
+                            rows.push(*at);
+                        }
+                        Err(problem) => bad.push((*at, problem)),
                     }
-                    Err(problem) => texts.bad.push((first + at, problem)),
                 }
             }
         }
-        texts.rescued = Some(rescued);
-        texts
+        let rescued = rows.iter().map(|at| prepared[*at].rescued.clone()).collect();
+        Ok(Texts { parts, lines: rows, rescued: Some(rescued), bad })
     }
 
-    fn decode_few(&self, texts: &[&[u8]]) -> Result<RecordBatch, Problem> {
-        let problem = |reason, message: &str| Problem { reason, message: message.to_owned() };
-        let mut decoder = self.decoder(false, texts.len()).map_err(|error| problem("json.type", &error.to_string()))?;
-        for (row, text) in texts.iter().enumerate() {
-            if std::str::from_utf8(text).is_err() {
-                return Err(problem("json.encoding", "the line is not valid UTF-8"));
-            }
-            match decoder.decode(text) {
-                Ok(_) if decoder.has_partial_record() => {
-                    return Err(problem("json.syntax", "the line ends inside of its object"));
+    /// Tells lines that are one JSON object from those that are not.
+    fn check<'a>(
+        &self,
+        count: usize,
+        bytes: impl Fn(usize) -> &'a [u8],
+    ) -> Result<(Vec<usize>, Vec<(usize, Problem)>), FormatError> {
+        let (mut good, mut bad) = (Vec::with_capacity(count), Vec::new());
+        let mut decoder = self.decoder(false, count)?;
+        let mut taken = 0;
+        for at in 0..count {
+            match one_object(&mut decoder, bytes(at), taken) {
+                Ok(()) => {
+                    taken += 1;
+                    good.push(at);
                 }
-                Ok(taken) if taken == text.len() && decoder.len() == row + 1 => {}
-                Ok(_) => return Err(problem("json.syntax", "the line is not one JSON object")),
-                Err(error) => return Err(problem("json.syntax", told(&error.to_string()))),
+                Err(problem) => {
+                    bad.push((at, problem));
+                    // What follows would be taken for the rest of this line.
+                    decoder = self.decoder(false, count - at)?;
+                    taken = 0;
+                }
             }
         }
-        match decoder.flush() {
-            Ok(Some(rows)) => Ok(rows),
-            Ok(None) => Err(problem("json.syntax", "the line is not one JSON object")),
-            Err(error) => Err(problem("json.type", told(&error.to_string()))),
+        Ok((good, bad))
+    }
+
+    /// Lines that are objects, all at once; the inner error is about one of them.
+    fn decode_checked<'a>(
+        &self,
+        lines: &[usize],
+        bytes: impl Fn(usize) -> &'a [u8],
+    ) -> Result<Result<RecordBatch, Problem>, FormatError> {
+        let mut decoder = self.decoder(false, lines.len().max(1))?;
+        for (row, at) in lines.iter().enumerate() {
+            if let Err(problem) = one_object(&mut decoder, bytes(*at), row) {
+                return Ok(Err(problem));
+            }
         }
+        Ok(match decoder.flush() {
+            Ok(Some(rows)) => Ok(rows),
+            Ok(None) => Ok(RecordBatch::new_empty(self.text.clone())),
+            Err(error) => Err(Problem { reason: "json.type", message: told(&error.to_string()).to_owned() }),
+        })
     }
 
     /// The decoded lines in the declared types.
@@ -261,14 +296,21 @@ impl JsonRows {
     }
 }
 
-/// Whether `text` is exactly one record, the one after `rows` others.
+/// Gives `text` to the decoder, as exactly one record, the one after `rows` others.
 ///
 /// A cut-off object would go on in the next line and a line may hold two objects, so that only
 /// the count after every single line says that lines and rows are the same.
-fn takes_one(decoder: &mut Decoder, text: &[u8], rows: usize) -> bool {
-    matches!(decoder.decode(text), Ok(taken) if taken == text.len())
-        && !decoder.has_partial_record()
-        && decoder.len() == rows + 1
+fn one_object(decoder: &mut Decoder, text: &[u8], rows: usize) -> Result<(), Problem> {
+    let problem = |reason, message: &str| Err(Problem { reason, message: message.to_owned() });
+    if std::str::from_utf8(text).is_err() {
+        return problem("json.encoding", "the line is not valid UTF-8");
+    }
+    match decoder.decode(text) {
+        Ok(_) if decoder.has_partial_record() => problem("json.syntax", "the line ends inside of its object"),
+        Ok(taken) if taken == text.len() && decoder.len() == rows + 1 => Ok(()),
+        Ok(_) => problem("json.syntax", "the line is not one JSON object"),
+        Err(error) => problem("json.syntax", told(&error.to_string())),
+    }
 }
 
 /// The decoder's own words without its name.
@@ -298,10 +340,13 @@ impl Rows for JsonRows {
                     continue;
                 }
                 Front::Lines(lines, bytes, taken) => {
-                    let texts = match self.decode_all(&lines)? {
+                    // Where one batch had fields beyond the declared ones, the next has them too.
+                    let all = if self.rescuing { None } else { self.decode_all(&lines)? };
+                    let texts = match all {
                         Some(texts) => texts,
-                        None => self.decode_each(&lines),
+                        None => self.decode_each(&lines)?,
                     };
+                    self.rescuing = texts.rescued.iter().flatten().any(Option::is_some);
                     let decoded = self.finish(&lines, texts)?;
                     self.record += lines.len() as u64;
                     self.lines.take(bytes, taken);

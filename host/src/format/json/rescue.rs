@@ -23,14 +23,18 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
     let mut rescued: Vec<(&[u8], &[u8])> = Vec::new();
     let mut kept: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(fields.len());
     let mut changed = false;
+    let mut next = 0;
     for (key, value) in fields {
         let Some(name) = object::name(key) else {
             return nothing;
         };
-        let Some((_, column)) = declared.fields().find(&name) else {
+        // Fields stand in the same order in most lines.
+        let expected = declared.fields().get(next).filter(|column| *column.name() == name).map(|column| (next, column));
+        let Some((at, column)) = expected.or_else(|| declared.fields().find(&name)) else {
             rescued.push((key, value));
             continue;
         };
+        next = at + 1;
         let nested = matches!(value.first(), Some(b'{' | b'['));
         if nested && matches!(column.data_type(), DataType::Utf8) {
             // A value that is not JSON must stay visible to the decoder as such.

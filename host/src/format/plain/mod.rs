@@ -1,5 +1,7 @@
 //! Types as people name them, and the plain types that the lake carries.
 
+mod union;
+
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -8,6 +10,7 @@ use arrow_cast::{CastOptions, cast_with_options};
 use arrow_ord::cmp::not_distinct;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
+use self::union::flatten;
 use super::{FormatError, is_system_column};
 
 /// A type as the pipeline file names it.
@@ -19,6 +22,9 @@ pub(super) fn type_name(kind: &DataType) -> String {
         DataType::Date32 => "date".to_owned(),
         DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp".to_owned(),
         DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Struct(_) => "struct".to_owned(),
+        DataType::List(_) => "list".to_owned(),
+        DataType::Map(..) => "map".to_owned(),
         other => other.to_string().to_lowercase(),
     }
 }
@@ -27,7 +33,7 @@ pub(super) fn type_name(kind: &DataType) -> String {
 /// time than microseconds, no views, dictionaries or large offsets.
 pub(super) fn plain_type(kind: &DataType) -> DataType {
     match kind {
-        DataType::Null | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::Null | DataType::LargeUtf8 | DataType::Utf8View | DataType::Union(..) => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
@@ -55,7 +61,9 @@ pub(super) fn plain_type(kind: &DataType) -> DataType {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
+    // A union may hold a null without saying so itself.
+    let nullable = field.is_nullable() || matches!(field.data_type(), DataType::Union(..));
+    Arc::new(Field::new(field.name(), plain_type(field.data_type()), nullable))
 }
 
 /// How a file's columns become the declared ones and plain ones.
@@ -129,6 +137,7 @@ fn to_type(array: &ArrayRef, target: &Field) -> Result<ArrayRef, FormatError> {
         to: type_name(target.data_type()),
         source,
     };
+    let array = &flatten(array).map_err(failed)?;
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let result = cast_with_options(array, target.data_type(), &options).map_err(failed)?;
     if rounds(array.data_type(), target.data_type()) {
