@@ -145,14 +145,14 @@ impl CsvRows {
     fn front(&mut self, most: usize) -> Result<Front, FormatError> {
         let mut least = self.batch_bytes;
         loop {
-            let done = self.record;
-            self.window.fill(least).map_err(|source| FormatError::Read { done, source })?;
+            self.window.fill(least);
             let ended = self.window.ended();
             self.splitter.split(self.window.bytes(), self.after_return, ended, most, &mut self.records);
             if self.records.count > 0 {
                 return Ok(Front::Records);
             }
             self.advance();
+            self.check()?;
             let unread = self.window.bytes().len();
             if ended && unread == 0 {
                 return Ok(Front::End);
@@ -202,8 +202,8 @@ impl CsvRows {
             if self.window.ended() {
                 break;
             }
-            let done = self.record;
-            self.window.fill(1).map_err(|source| FormatError::Read { done, source })?;
+            self.check()?;
+            self.window.fill(1);
         }
         let (reason, problem) = if open_quote {
             ("csv.unclosed-quote", "a quoted field that begins on this line is never closed".to_owned())
@@ -225,6 +225,11 @@ impl CsvRows {
         self.line += 1;
         self.record += 1;
         Ok(bad)
+    }
+
+    fn check(&mut self) -> Result<(), FormatError> {
+        let done = self.record;
+        self.window.check().map_err(|source| FormatError::Read { done, source })
     }
 
     fn block(&self) -> Block<'_> {

@@ -50,7 +50,7 @@ impl Lines {
     /// Up to `most` lines at the front of the window.
     pub(super) fn front(&mut self, most: usize) -> io::Result<Front> {
         loop {
-            self.window.fill(self.window.capacity() / 2)?;
+            self.window.fill(self.window.capacity() / 2);
             let (bytes, ended) = (self.window.bytes(), self.window.ended());
             let (mut lines, mut start, mut number) = (Vec::new(), 0, self.number);
             let mut keep = |place: Range<usize>, number| {
@@ -77,7 +77,9 @@ impl Lines {
             if !lines.is_empty() {
                 return Ok(Front::Lines(lines, start, number - self.number));
             }
-            self.take(start, number - self.number);
+            let count = number - self.number;
+            self.take(start, count);
+            self.window.check()?;
             let unread = self.window.bytes().len();
             if ended && unread == 0 {
                 return Ok(Front::End);
@@ -88,7 +90,7 @@ impl Lines {
             if unread == self.window.capacity() {
                 self.window.resize((unread * 2).min(RECORD_BYTES));
             }
-            self.window.fill(self.window.capacity())?;
+            self.window.fill(self.window.capacity());
         }
     }
 
@@ -115,7 +117,8 @@ impl Lines {
             if end.is_some() || self.window.ended() {
                 break;
             }
-            self.window.fill(1)?;
+            self.window.check()?;
+            self.window.fill(1);
         }
         self.number += 1;
         Ok(Front::TooLong(self.number - 1, length, beginning))

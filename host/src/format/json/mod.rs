@@ -130,10 +130,11 @@ impl JsonRows {
         let prepared: Vec<Prepared> =
             lines.iter().map(|line| rescue::prepare(self.lines.text(line), &self.declared)).collect();
         let bytes = |at: usize| prepared[at].text.as_deref().unwrap_or(self.lines.text(&lines[at]));
-        let (good, mut bad) = self.check(lines.len(), bytes)?;
+        let (good, mut bad, mut decoder) = self.check(lines.len(), bytes)?;
         let mut parts = Vec::new();
         let mut rows = Vec::with_capacity(good.len());
-        if let Ok(all) = self.decode_checked(&good, bytes)? {
+        let all = if bad.is_empty() { flushed(&mut decoder, &self.text) } else { self.decode_checked(&good, bytes)? };
+        if let Ok(all) = all {
             parts.push(all);
             rows = good;
         } else {
@@ -159,12 +160,13 @@ impl JsonRows {
         Ok(Texts { parts, lines: rows, rescued: Some(rescued), bad })
     }
 
-    /// Tells lines that are one JSON object from those that are not.
+    /// Tells lines that are one JSON object from those that are not. Where all are, the decoder
+    /// holds them.
     fn check<'a>(
         &self,
         count: usize,
         bytes: impl Fn(usize) -> &'a [u8],
-    ) -> Result<(Vec<usize>, Vec<(usize, Problem)>), FormatError> {
+    ) -> Result<(Vec<usize>, Vec<(usize, Problem)>, Decoder), FormatError> {
         let (mut good, mut bad) = (Vec::with_capacity(count), Vec::new());
         let mut decoder = self.decoder(false, count)?;
         let mut taken = 0;
@@ -182,7 +184,7 @@ impl JsonRows {
                 }
             }
         }
-        Ok((good, bad))
+        Ok((good, bad, decoder))
     }
 
     /// Lines that are objects, all at once; the inner error is about one of them.
@@ -197,11 +199,7 @@ impl JsonRows {
                 return Ok(Err(problem));
             }
         }
-        Ok(match decoder.flush() {
-            Ok(Some(rows)) => Ok(rows),
-            Ok(None) => Ok(RecordBatch::new_empty(self.text.clone())),
-            Err(error) => Err(Problem { reason: "json.type", message: told(&error.to_string()).to_owned() }),
-        })
+        Ok(flushed(&mut decoder, &self.text))
     }
 
     /// The decoded lines in the declared types.
@@ -310,6 +308,15 @@ fn one_object(decoder: &mut Decoder, text: &[u8], rows: usize) -> Result<(), Pro
         Ok(taken) if taken == text.len() && decoder.len() == rows + 1 => Ok(()),
         Ok(_) => problem("json.syntax", "the line is not one JSON object"),
         Err(error) => problem("json.syntax", told(&error.to_string())),
+    }
+}
+
+/// The rows that the decoder holds, if each value is in a place that takes it.
+fn flushed(decoder: &mut Decoder, schema: &SchemaRef) -> Result<RecordBatch, Problem> {
+    match decoder.flush() {
+        Ok(Some(rows)) => Ok(rows),
+        Ok(None) => Ok(RecordBatch::new_empty(schema.clone())),
+        Err(error) => Err(Problem { reason: "json.type", message: told(&error.to_string()).to_owned() }),
     }
 }
 

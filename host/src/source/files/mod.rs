@@ -39,8 +39,9 @@ struct OpenFile {
     lane: Lane,
     rows: Box<dyn Rows>,
     meter: Meter,
-    /// The batch after the one given out, so that the last one is known to be the last.
-    ahead: Option<Decoded>,
+    /// The batch after the one given out, so that the last one is known to be the last. An error
+    /// waits here too, so that what was read before it is not lost.
+    ahead: Result<Option<Decoded>, FormatError>,
 }
 
 impl FileSource {
@@ -87,7 +88,7 @@ impl FileSource {
         let lane: Lane = file.name.as_str().into();
         let meter = Meter::default();
         if file.bytes == 0 {
-            return Ok(OpenFile { file, lane, rows: Box::new(NoRows), meter, ahead: None });
+            return Ok(OpenFile { file, lane, rows: Box::new(NoRows), meter, ahead: Ok(None) });
         }
         if self.columns.is_none() {
             let inferred = format::schema(&file.input, &self.spec.format, self.spec.compression);
@@ -106,7 +107,7 @@ impl FileSource {
             Ok((rows, ahead))
         });
         match opened {
-            Ok((rows, ahead)) => Ok(OpenFile { file, lane, rows, meter, ahead }),
+            Ok((rows, ahead)) => Ok(OpenFile { file, lane, rows, meter, ahead: Ok(ahead) }),
             Err(error) => Err(self.failed(&file, error)),
         }
     }
@@ -121,7 +122,11 @@ impl Source for FileSource {
                 None => return Ok(None),
             },
         };
-        let Some(decoded) = open.ahead.take() else {
+        let decoded = match std::mem::replace(&mut open.ahead, Ok(None)) {
+            Ok(decoded) => decoded,
+            Err(error) => return Err(self.failed(&open.file, error)),
+        };
+        let Some(decoded) = decoded else {
             // Nothing in it, or nothing more than is done already.
             let batch = SourceBatch {
                 batch: Batch { rows: stamp::no_rows(), positions: Positions::default() },
@@ -130,13 +135,13 @@ impl Source for FileSource {
             };
             return Ok(Some(self.finish(open, batch)));
         };
-        open.ahead = open.rows.next().map_err(|error| self.failed(&open.file, error))?;
+        open.ahead = open.rows.next();
         let position = Position::Records(decoded.done).to_i64();
         let rejects = decoded.bad.iter().map(|bad| reject(bad, &open.lane)).collect();
         let rows = stamp::stamp(decoded, &open.lane).map_err(|error| self.failed(&open.file, error))?;
         let batch = Batch { rows, positions: Positions::of(open.lane.clone(), position) };
         let batch = SourceBatch { batch, rejects, finished: None };
-        if open.ahead.is_some() {
+        if !matches!(open.ahead, Ok(None)) {
             self.open = Some(open);
             return Ok(Some(batch));
         }
