@@ -302,6 +302,8 @@ pub struct ModuleSpec {
     pub config: String,
     /// What its job may use.
     pub limits: Limits,
+    /// The folder of its fixtures, for `sluice test`.
+    pub fixtures: Option<PathBuf>,
 }
 
 /// What one job may use.

@@ -15,6 +15,7 @@ mod plain;
 mod text;
 mod value;
 mod window;
+mod json_rows;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 pub use error::FormatError;
 pub use input::{Input, Meter};
+pub use json_rows::{infer_json, rows_as_json, rows_from_json};
 
 use self::guard::{Guarded, guarded};
 use crate::plan::{Compression, Format};
