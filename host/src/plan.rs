@@ -262,11 +262,7 @@ pub enum Drift {
 
 impl Default for Contract {
     fn default() -> Self {
-        Self {
-            new_column: Drift::Evolve,
-            missing_column: Drift::NullValue,
-            type_change: Drift::RejectRow,
-        }
+        Self { new_column: Drift::Evolve, missing_column: Drift::NullValue, type_change: Drift::RejectRow }
     }
 }
 
@@ -359,10 +355,6 @@ pub struct Flush {
 
 impl Default for Flush {
     fn default() -> Self {
-        Self {
-            rows: 2_000_000,
-            bytes: 256 << 20,
-            time: Duration::from_secs(30),
-        }
+        Self { rows: 2_000_000, bytes: 256 << 20, time: Duration::from_secs(30) }
     }
 }

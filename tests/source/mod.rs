@@ -1,1 +1,11 @@
-//! Tests of source.
+//! Tests of sources and formats.
+
+mod avro;
+mod csv;
+mod files;
+mod harness;
+mod json;
+mod parquet;
+mod real_data;
+mod remote;
+mod simulate;

@@ -3,7 +3,7 @@
 //! What people may rely on: every block's length and marker are checked before its
 //! records are decoded, blocks without records do not end the file, and a file that is
 //! cut off or damaged is an error. A union of several types becomes a string, as no
-//! table holds one; bytes in it that are not text become Base64.
+//! table holds one; bytes in it that are not text become hexadecimal.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_avro::reader::{Reader, ReaderBuilder};
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 
 use super::plain::Plan;
 use super::{BATCH_ROWS, Decoded, FormatError, Numbers, Rows};
@@ -33,20 +33,13 @@ impl AvroRows {
         skip: u64,
     ) -> Result<Self, FormatError> {
         let announced = Arc::new(AtomicU64::new(0));
-        let blocks = Blocks::new(reader, announced.clone())
-            .map_err(|source| FormatError::Read { done: 0, source })?;
+        let blocks = Blocks::new(reader, announced.clone()).map_err(|source| FormatError::Read { done: 0, source })?;
         let reader = ReaderBuilder::new()
             .with_batch_size(BATCH_ROWS)
             .build(BufReader::new(blocks))
-            .map_err(|source| FormatError::Avro { done: 0, source })?;
+            .map_err(|error| broken(0, error))?;
         let plan = Plan::new(&reader.schema(), declared.as_deref())?;
-        Ok(Self {
-            reader,
-            plan,
-            announced,
-            done: 0,
-            skip,
-        })
+        Ok(Self { reader, plan, announced, done: 0, skip })
     }
 
     fn decoded(&mut self, rows: &RecordBatch) -> Result<Option<Decoded>, FormatError> {
@@ -56,15 +49,20 @@ impl AvroRows {
             return Ok(None);
         }
         let before = usize::try_from(self.skip.saturating_sub(first)).unwrap_or(usize::MAX);
-        let rows = self
-            .plan
-            .apply(&rows.slice(before, rows.num_rows() - before))?;
-        Ok(Some(Decoded {
-            rows,
-            numbers: Numbers::From(first + before as u64),
-            bad: Vec::new(),
-            done: self.done,
-        }))
+        let rows = self.plan.apply(&rows.slice(before, rows.num_rows() - before))?;
+        Ok(Some(Decoded { rows, numbers: Numbers::From(first + before as u64), bad: Vec::new(), done: self.done }))
+    }
+}
+
+/// The decoder's error, or that of the reading below it.
+fn broken(done: u64, error: ArrowError) -> FormatError {
+    match error {
+        ArrowError::IoError(_, source) => FormatError::Read { done, source },
+        ArrowError::ExternalError(error) => match error.downcast::<io::Error>() {
+            Ok(source) => FormatError::Read { done, source: *source },
+            Err(error) => FormatError::Avro { done, source: ArrowError::ExternalError(error) },
+        },
+        source => FormatError::Avro { done, source },
     }
 }
 
@@ -76,26 +74,17 @@ pub(super) fn schema(reader: Box<dyn Read + Send>) -> Result<SchemaRef, FormatEr
 impl Rows for AvroRows {
     fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
         while let Some(rows) = self.reader.next() {
-            let rows = rows.map_err(|source| FormatError::Avro {
-                done: self.done,
-                source,
-            })?;
+            let rows = rows.map_err(|source| FormatError::Avro { done: self.done, source })?;
             if let Some(decoded) = self.decoded(&rows)? {
                 return Ok(Some(decoded));
             }
         }
         let announced = self.announced.load(Ordering::Relaxed);
         if announced != self.done {
-            return Err(FormatError::AvroCount {
-                announced,
-                read: self.done,
-            });
+            return Err(FormatError::AvroCount { announced, read: self.done });
         }
         if self.done < self.skip {
-            return Err(FormatError::Shorter {
-                found: self.done,
-                expected: self.skip,
-            });
+            return Err(FormatError::Shorter { found: self.done, expected: self.skip });
         }
         Ok(None)
     }
@@ -122,14 +111,7 @@ const BLOCK_BYTES: u64 = 1 << 30;
 impl Blocks {
     fn new(reader: Box<dyn Read + Send>, announced: Arc<AtomicU64>) -> io::Result<Self> {
         let inner = BufReader::with_capacity(256 << 10, reader);
-        let mut blocks = Self {
-            inner,
-            marker: [0; 16],
-            present: Vec::new(),
-            at: 0,
-            announced,
-            offset: 0,
-        };
+        let mut blocks = Self { inner, marker: [0; 16], present: Vec::new(), at: 0, announced, offset: 0 };
         blocks.header()?;
         Ok(blocks)
     }
@@ -147,13 +129,10 @@ impl Blocks {
             }
             if entries < 0 {
                 self.long()?;
-                entries = entries
-                    .checked_neg()
-                    .ok_or_else(|| damaged("its header is damaged"))?;
+                entries = entries.checked_neg().ok_or_else(|| damaged("its header is damaged"))?;
             }
             for _ in 0..entries.saturating_mul(2) {
-                let length =
-                    u64::try_from(self.long()?).map_err(|_| damaged("its header is damaged"))?;
+                let length = u64::try_from(self.long()?).map_err(|_| damaged("its header is damaged"))?;
                 self.bytes(length, HEADER_BYTES)?;
             }
         }
@@ -206,11 +185,7 @@ impl Blocks {
         if (self.present.len() as u64).saturating_add(count) > most {
             return Err(damaged_block(self.offset));
         }
-        let taken = self
-            .inner
-            .by_ref()
-            .take(count)
-            .read_to_end(&mut self.present)? as u64;
+        let taken = self.inner.by_ref().take(count).read_to_end(&mut self.present)? as u64;
         self.offset += taken;
         if taken < count {
             let message = format!("the file ends inside of a block, at byte {}", self.offset);

@@ -96,6 +96,14 @@ pub enum FormatError {
         /// Decoded.
         read: u64,
     },
+    /// A decoder met bytes that it cannot cope with.
+    #[error("its decoder failed after {done} records: {message}")]
+    Decoder {
+        /// Records that were read before.
+        done: u64,
+        /// Its last words.
+        message: String,
+    },
     /// Columns of one file could not be put together.
     #[error("its columns do not make rows")]
     Rows(#[source] ArrowError),
@@ -118,9 +126,7 @@ pub enum FormatError {
 impl Fault for FormatError {
     fn remedy(&self) -> Remedy {
         match self {
-            FormatError::Store(error) if !matches!(error, object_store::Error::NotFound { .. }) => {
-                Remedy::Retry
-            }
+            FormatError::Store(error) if !matches!(error, object_store::Error::NotFound { .. }) => Remedy::Retry,
             _ => Remedy::Stop,
         }
     }
@@ -139,17 +145,14 @@ impl Fault for FormatError {
             FormatError::Read { .. } => {
                 "if it is compressed, check that `compression` fits and that the archive is whole"
             }
-            FormatError::DuplicateColumn { .. } => {
-                "rename one of them, or read the file without its header"
-            }
+            FormatError::DuplicateColumn { .. } => "rename one of them, or read the file without its header",
             FormatError::ReservedColumn { .. } => "give it another name in the file",
             FormatError::ForeignHeader { .. } => {
                 "check `delimiter` and `encoding`; for a file without a header set `header = false`"
             }
             FormatError::UnsupportedType { .. } => "declare it as `string`",
-            FormatError::Cast { .. } => {
-                "declare the column as the file has it, and change its type in a module"
-            }
+            FormatError::Cast { .. } => "declare the column as the file has it, and change its type in a module",
+            FormatError::Decoder { .. } => "the file is damaged, or uses something that is not supported yet",
             FormatError::Infer(_) => "declare the columns",
             FormatError::Shorter { .. } => {
                 "the file was changed while it was being landed; give the new content a new name"

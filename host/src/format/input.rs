@@ -58,19 +58,12 @@ impl Input {
     }
 
     /// Its bytes, decompressed.
-    pub(super) fn reader(
-        &self,
-        compression: Compression,
-        meter: &Meter,
-    ) -> Result<Box<dyn Read + Send>, FormatError> {
-        let raw = Metered {
-            inner: self.raw()?,
-            meter: meter.clone(),
-        };
+    pub(super) fn reader(&self, compression: Compression, meter: &Meter) -> Result<Box<dyn Read + Send>, FormatError> {
+        let raw = Metered { inner: self.raw()?, meter: meter.clone() };
         Ok(match compression.of(&self.name()) {
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(
-                BufReader::with_capacity(READ_BYTES, raw),
-            )),
+            Compression::Gzip => {
+                Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, raw)))
+            }
             Compression::Zstd => Box::new(zstd::Decoder::new(raw).map_err(FormatError::Open)?),
             Compression::None | Compression::Auto => Box::new(raw),
         })
@@ -79,17 +72,9 @@ impl Input {
     fn raw(&self) -> Result<Box<dyn Read + Send>, FormatError> {
         match self {
             Input::Local(path) => Ok(Box::new(File::open(path).map_err(FormatError::Open)?)),
-            Input::Remote {
-                store,
-                path,
-                runtime,
-            } => {
+            Input::Remote { store, path, runtime } => {
                 let stream = runtime.block_on(store.get(path))?.into_stream();
-                Ok(Box::new(Chunks {
-                    stream,
-                    runtime: runtime.clone(),
-                    present: Bytes::new(),
-                }))
+                Ok(Box::new(Chunks { stream, runtime: runtime.clone(), present: Bytes::new() }))
             }
         }
     }

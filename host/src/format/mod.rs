@@ -7,11 +7,13 @@
 mod avro;
 pub mod csv;
 mod error;
+mod guard;
 mod input;
 mod json;
 mod parquet;
 mod plain;
 mod text;
+mod value;
 mod window;
 mod json_rows;
 
@@ -24,6 +26,7 @@ pub use error::FormatError;
 pub use input::{Input, Meter};
 pub use json_rows::{infer_json, rows_as_json, rows_from_json};
 
+use self::guard::{Guarded, guarded};
 use crate::plan::{Compression, Format};
 
 /// Rows of a batch at most.
@@ -103,29 +106,27 @@ pub struct FileSpec<'a> {
 ///
 /// # Errors
 /// The file cannot be opened, or its header does not fit.
-pub fn open(
-    input: &Input,
-    spec: &FileSpec<'_>,
-    meter: &Meter,
-) -> Result<Box<dyn Rows>, FormatError> {
+pub fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
+    let rows = guarded(spec.skip, || decoder(input, spec, meter))?;
+    Ok(Box::new(Guarded::new(rows, spec.skip)))
+}
+
+fn decoder(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
     let columns = spec.columns.cloned();
     match spec.format {
         Format::Csv(format) => {
             let text = text::open(input, spec.compression, format.encoding, meter)?;
-            Ok(Box::new(csv::CsvRows::new(
-                text, format, columns, spec.skip,
-            )?))
+            Ok(Box::new(csv::CsvRows::new(text, format, columns, spec.skip)?))
         }
         Format::JsonLines { encoding } => {
             let text = text::open(input, spec.compression, *encoding, meter)?;
             Ok(Box::new(json::JsonRows::new(text, columns, spec.skip)?))
         }
         Format::Parquet => parquet::open(input, columns, spec.skip, meter),
-        Format::Avro => Ok(Box::new(avro::AvroRows::new(
-            input.reader(spec.compression, meter)?,
-            columns,
-            spec.skip,
-        )?)),
+        Format::Avro => {
+            let reader = input.reader(spec.compression, meter)?;
+            Ok(Box::new(avro::AvroRows::new(reader, columns, spec.skip)?))
+        }
     }
 }
 
@@ -134,20 +135,14 @@ pub fn open(
 ///
 /// # Errors
 /// As [`open`]; an empty text file has no columns, which is an empty schema.
-pub fn schema(
-    input: &Input,
-    format: &Format,
-    compression: Compression,
-) -> Result<SchemaRef, FormatError> {
+pub fn schema(input: &Input, format: &Format, compression: Compression) -> Result<SchemaRef, FormatError> {
     let meter = Meter::default();
-    match format {
+    guarded(0, || match format {
         Format::Csv(csv) => csv::infer(text::open(input, compression, csv.encoding, &meter)?, csv),
-        Format::JsonLines { encoding } => {
-            json::infer(text::open(input, compression, *encoding, &meter)?)
-        }
+        Format::JsonLines { encoding } => json::infer(text::open(input, compression, *encoding, &meter)?),
         Format::Parquet => parquet::schema(input),
         Format::Avro => avro::schema(input.reader(compression, &meter)?),
-    }
+    })
 }
 
 /// The endings by which a format's files are known, compressed forms included.
@@ -182,12 +177,7 @@ impl Numbers {
 
 /// The declared columns without the system columns, for a schema that comes from a table.
 pub fn without_system_columns(schema: &Schema) -> SchemaRef {
-    let fields: Vec<_> = schema
-        .fields()
-        .iter()
-        .filter(|field| !is_system_column(field.name()))
-        .cloned()
-        .collect();
+    let fields: Vec<_> = schema.fields().iter().filter(|field| !is_system_column(field.name())).cloned().collect();
     Arc::new(Schema::new(fields))
 }
 

@@ -39,16 +39,9 @@ pub(super) fn open(
 }
 
 /// `reader` as text. A byte-order mark wins over `encoding`.
-pub(super) fn decode(
-    mut reader: Box<dyn Read + Send>,
-    encoding: Encoding,
-) -> Result<Text, FormatError> {
+pub(super) fn decode(mut reader: Box<dyn Read + Send>, encoding: Encoding) -> Result<Text, FormatError> {
     let mut head = Vec::with_capacity(3);
-    reader
-        .by_ref()
-        .take(3)
-        .read_to_end(&mut head)
-        .map_err(|source| FormatError::Read { done: 0, source })?;
+    reader.by_ref().take(3).read_to_end(&mut head).map_err(|source| FormatError::Read { done: 0, source })?;
     let (charset, mark) = match Charset::for_bom(&head) {
         Some((charset, mark)) => (Some(charset), mark),
         None => (None, 0),
@@ -60,27 +53,15 @@ pub(super) fn decode(
         (None, Encoding::Utf8) => None,
         (None, Encoding::Windows1252) => Some((encoding_rs::WINDOWS_1252, Original::Windows1252)),
         (None, Encoding::Latin1) => {
-            return Ok(Text {
-                reader: buffered(Latin1 { inner: rest }),
-                original: Original::Latin1,
-            });
+            return Ok(Text { reader: buffered(Latin1 { inner: rest }), original: Original::Latin1 });
         }
     };
     Ok(match charset {
-        None => Text {
-            reader: rest,
-            original: Original::Same,
-        },
+        None => Text { reader: rest, original: Original::Same },
         Some((charset, original)) => {
             let decoder = charset.new_decoder_without_bom_handling();
             Text {
-                reader: buffered(Transcoded {
-                    inner: rest,
-                    decoder,
-                    raw: vec![0; RAW_BYTES],
-                    at: 0..0,
-                    ended: false,
-                }),
+                reader: buffered(Transcoded { inner: rest, decoder, raw: vec![0; RAW_BYTES], at: 0..0, ended: false }),
                 original,
             }
         }
@@ -98,12 +79,8 @@ impl Original {
     /// The bytes that `text` had in the file.
     pub(super) fn restore(self, text: &[u8]) -> Vec<u8> {
         match (self, std::str::from_utf8(text)) {
-            (Original::Latin1, Ok(text)) => {
-                encoding_rs::mem::encode_latin1_lossy(text).into_owned()
-            }
-            (Original::Windows1252, Ok(text)) => {
-                encoding_rs::WINDOWS_1252.encode(text).0.into_owned()
-            }
+            (Original::Latin1, Ok(text)) => encoding_rs::mem::encode_latin1_lossy(text).into_owned(),
+            (Original::Windows1252, Ok(text)) => encoding_rs::WINDOWS_1252.encode(text).0.into_owned(),
             _ => text.to_vec(),
         }
     }
@@ -120,16 +97,10 @@ impl Read for Latin1 {
         let mut raw = [0; 16 << 10];
         let room = (buffer.len() / 2).min(raw.len());
         if room == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a Latin-1 reader needs room for two bytes",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a Latin-1 reader needs room for two bytes"));
         }
         let count = self.inner.read(&mut raw[..room])?;
-        Ok(encoding_rs::mem::convert_latin1_to_utf8(
-            &raw[..count],
-            buffer,
-        ))
+        Ok(encoding_rs::mem::convert_latin1_to_utf8(&raw[..count], buffer))
     }
 }
 
@@ -145,10 +116,7 @@ impl Read for Transcoded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // The decoder writes whole characters only.
         if buffer.len() < 4 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a transcoding reader needs room for a character",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a transcoding reader needs room for a character"));
         }
         loop {
             if self.at.is_empty() && !self.ended {
@@ -157,9 +125,7 @@ impl Read for Transcoded {
                 self.at = 0..count;
             }
             let last = self.ended;
-            let (result, read, written, _) =
-                self.decoder
-                    .decode_to_utf8(&self.raw[self.at.clone()], buffer, last);
+            let (result, read, written, _) = self.decoder.decode_to_utf8(&self.raw[self.at.clone()], buffer, last);
             self.at.start += read;
             if written > 0 || (last && result == CoderResult::InputEmpty) {
                 return Ok(written);

@@ -13,19 +13,13 @@ pub(super) struct Window {
     end: usize,
     capacity: usize,
     ended: bool,
+    failed: Option<io::Error>,
 }
 
 impl Window {
     /// A window of `capacity` bytes over `reader`.
     pub(super) fn new(reader: Box<dyn Read + Send>, capacity: usize) -> Self {
-        Self {
-            reader,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
-            capacity,
-            ended: false,
-        }
+        Self { reader, buffer: Vec::new(), start: 0, end: 0, capacity, ended: false, failed: None }
     }
 
     /// What was read and not yet taken.
@@ -49,10 +43,11 @@ impl Window {
         debug_assert!(self.start <= self.end);
     }
 
-    /// Reads until at least `least` bytes are there, the window is full, or the stream ends.
-    pub(super) fn fill(&mut self, least: usize) -> io::Result<()> {
-        if self.ended || self.end - self.start >= least.min(self.capacity) {
-            return Ok(());
+    /// Reads until the window is full or the stream ends or fails, if fewer than `least` bytes
+    /// are there. A failure waits until [`Window::check`], so that what was read before it counts.
+    pub(super) fn fill(&mut self, least: usize) {
+        if self.ended || self.failed.is_some() || self.end - self.start >= least.min(self.capacity) {
+            return;
         }
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -66,10 +61,17 @@ impl Window {
                 }
                 Ok(count) => self.end += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Asks, when the bytes at hand are not enough, whether more can come.
+    pub(super) fn check(&mut self) -> io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
     }
 
     /// Lets it hold `capacity` bytes from now on.

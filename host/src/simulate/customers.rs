@@ -32,9 +32,7 @@ pub(super) fn columns(dice: &Dice, range: Range<u64>) -> Vec<ArrayRef> {
         let last: String = LastName().fake_with_rng(&mut random);
         name.append_value(format!("{first} {last}"));
         let has_email = random.random_bool(0.95);
-        let user = format!("{first}.{last}")
-            .to_lowercase()
-            .replace([' ', '\''], "");
+        let user = format!("{first}.{last}").to_lowercase().replace([' ', '\''], "");
         email.append_option(has_email.then(|| format!("{user}{}@example.com", row + 1)));
         let number: String = BuildingNumber().fake_with_rng(&mut random);
         let street: String = StreetName().fake_with_rng(&mut random);

@@ -54,10 +54,7 @@ pub fn schema(dataset: Dataset) -> SchemaRef {
             ("shipping_date", DataType::Date32),
         ],
     };
-    let fields: Vec<Field> = columns
-        .into_iter()
-        .map(|(name, kind)| Field::new(name, kind, true))
-        .collect();
+    let fields: Vec<Field> = columns.into_iter().map(|(name, kind)| Field::new(name, kind, true)).collect();
     Arc::new(Schema::new(fields))
 }
 
@@ -76,8 +73,7 @@ pub fn rows(spec: &SimulateSpec, range: Range<u64>) -> RecordBatch {
 /// All rows of a dataset, `batch` at a time.
 pub fn batches(spec: &SimulateSpec, batch: u64) -> impl Iterator<Item = RecordBatch> {
     let (spec, batch) = (spec.clone(), batch.max(1));
-    (0..spec.rows.div_ceil(batch))
-        .map(move |at| rows(&spec, at * batch..spec.rows.min((at + 1) * batch)))
+    (0..spec.rows.div_ceil(batch)).map(move |at| rows(&spec, at * batch..spec.rows.min((at + 1) * batch)))
 }
 
 /// What decides every row.
@@ -97,10 +93,7 @@ impl Dice {
             Dataset::Products => 2,
             Dataset::Orders => 3,
         });
-        Self {
-            generator,
-            bad: spec.bad.clamp(0.0, 1.0),
-        }
+        Self { generator, bad: spec.bad.clamp(0.0, 1.0) }
     }
 
     /// The generator of a row, and which of `kinds` faults it has, if any.

@@ -27,8 +27,7 @@ impl Order {
     fn new(dice: &Dice, row: u64) -> Self {
         let (mut random, fault) = dice.row(row, FAULTS);
         let date = FIRST_DAY + random.random_range(0..730);
-        let status =
-            ["completed", "completed", "completed", "pending", "failed"][random.random_range(0..5)];
+        let status = ["completed", "completed", "completed", "pending", "failed"][random.random_range(0..5)];
         let days_to_ship = random.random_range(1..=7);
         let mut order = Self {
             order: Some(row as i32 + 1),

@@ -15,49 +15,15 @@ use super::Dice;
 const FAULTS: u32 = 3;
 
 const CATEGORIES: [(&str, [&str; 6]); 6] = [
-    (
-        "Electronics",
-        [
-            "Headphones",
-            "Charger",
-            "Keyboard",
-            "Speaker",
-            "Camera",
-            "Lamp",
-        ],
-    ),
-    (
-        "Books",
-        [
-            "Novel",
-            "Cookbook",
-            "Atlas",
-            "Biography",
-            "Dictionary",
-            "Guide",
-        ],
-    ),
-    (
-        "Clothing",
-        ["Shirt", "Jacket", "Scarf", "Trousers", "Hat", "Socks"],
-    ),
-    (
-        "Home Goods",
-        ["Kettle", "Pillow", "Vase", "Blanket", "Pan", "Mirror"],
-    ),
-    (
-        "Food",
-        ["Coffee", "Chocolate", "Olive Oil", "Honey", "Tea", "Pasta"],
-    ),
-    (
-        "Beauty",
-        ["Soap", "Shampoo", "Perfume", "Cream", "Lipstick", "Balm"],
-    ),
+    ("Electronics", ["Headphones", "Charger", "Keyboard", "Speaker", "Camera", "Lamp"]),
+    ("Books", ["Novel", "Cookbook", "Atlas", "Biography", "Dictionary", "Guide"]),
+    ("Clothing", ["Shirt", "Jacket", "Scarf", "Trousers", "Hat", "Socks"]),
+    ("Home Goods", ["Kettle", "Pillow", "Vase", "Blanket", "Pan", "Mirror"]),
+    ("Food", ["Coffee", "Chocolate", "Olive Oil", "Honey", "Tea", "Pasta"]),
+    ("Beauty", ["Soap", "Shampoo", "Perfume", "Cream", "Lipstick", "Balm"]),
 ];
 
-const QUALITIES: [&str; 8] = [
-    "Classic", "Compact", "Deluxe", "Eco", "Modern", "Premium", "Simple", "Vintage",
-];
+const QUALITIES: [&str; 8] = ["Classic", "Compact", "Deluxe", "Eco", "Modern", "Premium", "Simple", "Vintage"];
 
 pub(super) fn columns(dice: &Dice, range: Range<u64>) -> Vec<ArrayRef> {
     let mut id = Int32Builder::new();

@@ -79,9 +79,7 @@ pub enum SourceError {
         path: String,
     },
     /// A file changed after it was read to its end.
-    #[error(
-        "source `{name}`: {file} had {before} bytes when it was read to its end and has {after} now"
-    )]
+    #[error("source `{name}`: {file} had {before} bytes when it was read to its end and has {after} now")]
     Changed {
         /// The source.
         name: String,

@@ -105,11 +105,7 @@ pub fn open(request: OpenSource<'_>) -> Result<Box<dyn Source>, SourceError> {
 ///
 /// # Errors
 /// There is no file to infer from, or the first one cannot be read.
-pub fn schema(
-    spec: &SourceSpec,
-    known: Option<SchemaRef>,
-    runtime: &Handle,
-) -> Result<SchemaRef, SourceError> {
+pub fn schema(spec: &SourceSpec, known: Option<SchemaRef>, runtime: &Handle) -> Result<SchemaRef, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::schema(&spec.name, files, known, runtime),
         SourceKind::Simulate(spec) => Ok(crate::simulate::schema(spec.dataset)),

@@ -25,11 +25,7 @@ impl Simulated {
     /// Goes on where `done` ends.
     pub(super) fn open(spec: &SimulateSpec, done: &Positions) -> Self {
         let done = done.get(LANE).map_or(0, |done| done.max(0).unsigned_abs());
-        Self {
-            spec: spec.clone(),
-            lane: LANE.into(),
-            done,
-        }
+        Self { spec: spec.clone(), lane: LANE.into(), done }
     }
 }
 
@@ -41,29 +37,17 @@ impl Source for Simulated {
         let end = self.spec.rows.min(self.done + BATCH_ROWS);
         let rows = simulate::rows(&self.spec, self.done..end);
         let positions: Int64Array = (self.done as i64..end as i64).collect();
-        let rows =
-            with_columns(&rows, &self.lane, positions).map_err(|source| SourceError::File {
-                name: LANE.to_owned(),
-                file: LANE.to_owned(),
-                source,
-            })?;
+        let rows = with_columns(&rows, &self.lane, positions).map_err(|source| SourceError::File {
+            name: LANE.to_owned(),
+            file: LANE.to_owned(),
+            source,
+        })?;
         self.done = end;
-        let batch = Batch {
-            rows,
-            positions: Positions::of(self.lane.clone(), end as i64),
-        };
-        Ok(Some(SourceBatch {
-            batch,
-            rejects: Vec::new(),
-            finished: None,
-        }))
+        let batch = Batch { rows, positions: Positions::of(self.lane.clone(), end as i64) };
+        Ok(Some(SourceBatch { batch, rejects: Vec::new(), finished: None }))
     }
 
     fn progress(&self) -> Progress {
-        Progress {
-            done: self.done,
-            total: Some(self.spec.rows),
-            unit: Unit::Rows,
-        }
+        Progress { done: self.done, total: Some(self.spec.rows), unit: Unit::Rows }
     }
 }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use arrow_array::builder::BooleanBuilder;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, TimestampMicrosecondType,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{ArrayRef, BinaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::split::Records;
-use super::value;
+use crate::format::value;
 
 /// Some records of a window.
 #[derive(Clone, Copy)]
@@ -87,10 +87,7 @@ impl<'a> Block<'a> {
     /// One field's text, quotes resolved.
     pub(super) fn text(&self, row: usize, field: usize) -> Cow<'a, [u8]> {
         let marks = &self.records.marks[row * (self.fields + 1) + field..];
-        unquote(
-            &self.data[marks[0].wrapping_add(1) as usize..marks[1] as usize],
-            self.quote,
-        )
+        unquote(&self.data[marks[0].wrapping_add(1) as usize..marks[1] as usize], self.quote)
     }
 
     /// Where every row's field lies in the window, quotes and all.
@@ -108,12 +105,7 @@ impl<'a> Block<'a> {
     }
 
     /// Field `field` as an array of `kind`; what is not readable is null and in `bad`.
-    pub(super) fn column(
-        &self,
-        field: usize,
-        kind: &DataType,
-        bad: &mut Vec<BadValue>,
-    ) -> ArrayRef {
+    pub(super) fn column(&self, field: usize, kind: &DataType, bad: &mut Vec<BadValue>) -> ArrayRef {
         match kind {
             DataType::Int8 => self.integers::<Int8Type>(field, bad),
             DataType::Int16 => self.integers::<Int16Type>(field, bad),
@@ -126,14 +118,11 @@ impl<'a> Block<'a> {
             DataType::Float64 => Arc::new(self.values::<Float64Type>(field, bad, value::float)),
             DataType::Date32 => Arc::new(self.values::<Date32Type>(field, bad, value::date)),
             DataType::Timestamp(TimeUnit::Microsecond, zone) => Arc::new(
-                self.values::<TimestampMicrosecondType>(field, bad, value::timestamp)
-                    .with_timezone_opt(zone.clone()),
+                self.values::<TimestampMicrosecondType>(field, bad, value::timestamp).with_timezone_opt(zone.clone()),
             ),
             DataType::Decimal128(precision, scale) => {
                 let (precision, scale) = (*precision, *scale);
-                let values = self.values::<Decimal128Type>(field, bad, |text| {
-                    value::decimal(text, precision, scale)
-                });
+                let values = self.values::<Decimal128Type>(field, bad, |text| value::decimal(text, precision, scale));
                 Arc::new(values.with_data_type(DataType::Decimal128(precision, scale)))
             }
             DataType::Boolean => self.booleans(field, bad),
@@ -150,9 +139,7 @@ impl<'a> Block<'a> {
         T: ArrowPrimitiveType,
         T::Native: TryFrom<i64>,
     {
-        Arc::new(self.values::<T>(field, bad, |text| {
-            T::Native::try_from(value::integer(text)?).ok()
-        }))
+        Arc::new(self.values::<T>(field, bad, |text| T::Native::try_from(value::integer(text)?).ok()))
     }
 
     #[inline]
@@ -200,11 +187,7 @@ impl<'a> Block<'a> {
         }
         let value = read(trimmed);
         if value.is_none() {
-            bad.push(BadValue {
-                row,
-                field,
-                why: Why::Type,
-            });
+            bad.push(BadValue { row, field, why: Why::Type });
         }
         value
     }
@@ -231,11 +214,7 @@ impl<'a> Block<'a> {
         let mut broken = Vec::new();
         for row in 0..self.rows() {
             if std::str::from_utf8(&self.text(row, field)).is_err() {
-                bad.push(BadValue {
-                    row,
-                    field,
-                    why: Why::Encoding,
-                });
+                bad.push(BadValue { row, field, why: Why::Encoding });
                 broken.push(row);
             }
         }
@@ -245,16 +224,9 @@ impl<'a> Block<'a> {
     }
 
     /// The column's texts one after another; those of the rows in `without` (ascending) are empty.
-    fn bytes(
-        &self,
-        field: usize,
-        without: &[usize],
-    ) -> (OffsetBuffer<i32>, Buffer, Option<arrow_buffer::NullBuffer>) {
+    fn bytes(&self, field: usize, without: &[usize]) -> (OffsetBuffer<i32>, Buffer, Option<arrow_buffer::NullBuffer>) {
         let total: usize = self.places(field).map(|place| place.len()).sum();
-        let mut text = Text {
-            bytes: vec![0; total + STEP],
-            len: 0,
-        };
+        let mut text = Text { bytes: vec![0; total + STEP], len: 0 };
         let mut offsets = Vec::with_capacity(self.rows() + 1);
         let mut nulls = NullBufferBuilder::new(self.rows());
         let mut without = without.iter().peekable();
@@ -276,11 +248,7 @@ impl<'a> Block<'a> {
             offsets.push(text.len as i32);
         }
         text.bytes.truncate(text.len);
-        (
-            OffsetBuffer::new(ScalarBuffer::from(offsets)),
-            Buffer::from_vec(text.bytes),
-            nulls.finish(),
-        )
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(text.bytes), nulls.finish())
     }
 }
 

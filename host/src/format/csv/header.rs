@@ -20,11 +20,7 @@ pub(super) struct Column {
 
 /// The columns of a file whose fields have those names: the declared ones that it has, in
 /// their order, then the others as strings.
-pub(super) fn columns(
-    names: &[String],
-    declared: Option<&Schema>,
-    header: bool,
-) -> Result<Vec<Column>, FormatError> {
+pub(super) fn columns(names: &[String], declared: Option<&Schema>, header: bool) -> Result<Vec<Column>, FormatError> {
     let declared = declared.map_or(&[][..], |schema| schema.fields());
     let mut columns = Vec::with_capacity(names.len());
     let mut left: Vec<bool> = vec![true; names.len()];
@@ -39,10 +35,7 @@ pub(super) fn columns(
             });
         }
         left[field] = false;
-        columns.push(Column {
-            field,
-            target: target.clone(),
-        });
+        columns.push(Column { field, target: target.clone() });
     }
     if columns.is_empty() && !declared.is_empty() && !names.is_empty() && header {
         let mut header = names.join(",");
@@ -56,10 +49,7 @@ pub(super) fn columns(
         if is_system_column(name) {
             return Err(FormatError::ReservedColumn { name: name.clone() });
         }
-        columns.push(Column {
-            field,
-            target: Arc::new(Field::new(name, DataType::Utf8, true)),
-        });
+        columns.push(Column { field, target: Arc::new(Field::new(name, DataType::Utf8, true)) });
     }
     Ok(columns)
 }
@@ -70,11 +60,7 @@ pub(super) fn clean(names: Vec<String>) -> Result<Vec<String>, FormatError> {
     let mut clean = Vec::with_capacity(names.len());
     for (at, name) in names.into_iter().enumerate() {
         let name = name.trim_start_matches('\u{feff}').trim();
-        let name = if name.is_empty() {
-            counted(at)
-        } else {
-            name.to_owned()
-        };
+        let name = if name.is_empty() { counted(at) } else { name.to_owned() };
         if !seen.insert(name.clone()) {
             return Err(FormatError::DuplicateColumn { name });
         }
@@ -95,13 +81,7 @@ pub(super) fn counted_names(fields: usize, declared: Option<&Schema>) -> Vec<Str
 
 /// The declared names.
 pub(super) fn declared_names(declared: Option<&Schema>) -> Vec<String> {
-    declared.map_or_else(Vec::new, |schema| {
-        schema
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect()
-    })
+    declared.map_or_else(Vec::new, |schema| schema.fields().iter().map(|field| field.name().clone()).collect())
 }
 
 fn counted(at: usize) -> String {

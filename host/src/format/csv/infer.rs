@@ -6,9 +6,9 @@ use arrow_array::StringArray;
 use arrow_array::cast::AsArray;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::{CsvRows, value};
+use super::CsvRows;
 use crate::format::text::Text;
-use crate::format::{FormatError, Rows, SAMPLE_RECORDS};
+use crate::format::{FormatError, Rows, SAMPLE_RECORDS, value};
 use crate::plan::CsvFormat;
 
 /// A type that a column may still have, from the narrowest to the widest.
@@ -20,10 +20,7 @@ fn candidates() -> Vec<Candidate> {
         (is_integer, DataType::Int64),
         (is_float, DataType::Float64),
         (is_date, DataType::Date32),
-        (
-            is_timestamp,
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        ),
+        (is_timestamp, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
     ]
 }
 
@@ -46,10 +43,7 @@ pub(in crate::format) fn infer(text: Text, format: &CsvFormat) -> Result<SchemaR
         .iter()
         .enumerate()
         .map(|(at, field)| {
-            let parts: Vec<&StringArray> = sample
-                .iter()
-                .map(|rows| rows.column(at).as_string())
-                .collect();
+            let parts: Vec<&StringArray> = sample.iter().map(|rows| rows.column(at).as_string()).collect();
             Field::new(field.name(), kind(&parts), true)
         })
         .collect();
@@ -72,7 +66,8 @@ fn is_boolean(text: &[u8]) -> bool {
 }
 
 fn is_integer(text: &[u8]) -> bool {
-    !is_code(text) && value::integer(text).is_some()
+    let digits = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-'));
+    digits && !is_code(text) && value::integer(text).is_some()
 }
 
 fn is_float(text: &[u8]) -> bool {

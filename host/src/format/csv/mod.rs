@@ -17,7 +17,6 @@ mod header;
 mod infer;
 mod scan;
 mod split;
-mod value;
 mod write;
 
 use std::sync::Arc;
@@ -35,9 +34,7 @@ use self::split::{Records, Splitter};
 use super::plain::type_name;
 use super::text::{Original, Text};
 use super::window::Window;
-use super::{
-    BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows,
-};
+use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows};
 use crate::plan::CsvFormat;
 
 /// The rows of one file of delimited text.
@@ -55,6 +52,8 @@ pub(super) struct CsvRows {
     record: u64,
     after_return: bool,
     skip: u64,
+    /// What the window holds when no long record makes it larger.
+    window_bytes: usize,
     /// Bytes that a full batch is expected to take.
     batch_bytes: usize,
 }
@@ -80,35 +79,31 @@ impl CsvRows {
         declared: Option<SchemaRef>,
         skip: u64,
     ) -> Result<Self, FormatError> {
-        let mut rows = Self::unnamed(text, format, skip);
+        Self::with_window(text, format, declared, skip, WINDOW_BYTES)
+    }
+
+    fn with_window(
+        text: Text,
+        format: &CsvFormat,
+        declared: Option<SchemaRef>,
+        skip: u64,
+        window_bytes: usize,
+    ) -> Result<Self, FormatError> {
+        let mut rows = Self::unnamed(text, format, skip, window_bytes);
         let names = rows.names(format, declared.as_deref())?;
         rows.columns = header::columns(&names, declared.as_deref(), format.header)?;
         rows.splitter.fields = names.len().max(1);
-        rows.schema = Arc::new(Schema::new(
-            rows.columns
-                .iter()
-                .map(|column| column.target.clone())
-                .collect::<Vec<_>>(),
-        ));
+        rows.schema =
+            Arc::new(Schema::new(rows.columns.iter().map(|column| column.target.clone()).collect::<Vec<_>>()));
         Ok(rows)
     }
 
-    fn unnamed(text: Text, format: &CsvFormat, skip: u64) -> Self {
+    fn unnamed(text: Text, format: &CsvFormat, skip: u64, window_bytes: usize) -> Self {
         Self {
-            window: Window::new(text.reader, WINDOW_BYTES),
+            window: Window::new(text.reader, window_bytes),
             original: text.original,
-            splitter: Splitter {
-                marks: Marks {
-                    delimiter: format.delimiter,
-                    quote: format.quote,
-                },
-                fields: 1,
-            },
-            nulls: format
-                .nulls
-                .iter()
-                .map(|null| null.clone().into_bytes())
-                .collect(),
+            splitter: Splitter { marks: Marks { delimiter: format.delimiter, quote: format.quote }, fields: 1 },
+            nulls: format.nulls.iter().map(|null| null.clone().into_bytes()).collect(),
             columns: Vec::new(),
             schema: Arc::new(Schema::empty()),
             records: Records::default(),
@@ -116,23 +111,18 @@ impl CsvRows {
             record: 0,
             after_return: false,
             skip,
-            batch_bytes: WINDOW_BYTES,
+            window_bytes,
+            batch_bytes: window_bytes,
         }
     }
 
     /// The names of the file's fields: from its header, or counted.
-    fn names(
-        &mut self,
-        format: &CsvFormat,
-        declared: Option<&Schema>,
-    ) -> Result<Vec<String>, FormatError> {
+    fn names(&mut self, format: &CsvFormat, declared: Option<&Schema>) -> Result<Vec<String>, FormatError> {
         // With one wanted field every other first record is odd, and odd ones are counted.
         let fields = match self.front(1)? {
             Front::End => return Ok(header::declared_names(declared)),
             Front::Bad(bad) => {
-                return Err(FormatError::Header {
-                    problem: bad.message,
-                });
+                return Err(FormatError::Header { problem: bad.message });
             }
             Front::Records => self.records.odd.first().map_or(1, |odd| odd.fields),
         };
@@ -145,9 +135,7 @@ impl CsvRows {
         let names = (0..fields)
             .map(|field| String::from_utf8(block.text(0, field).into_owned()))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| FormatError::Header {
-                problem: "it is not UTF-8; set `encoding`".to_owned(),
-            })?;
+            .map_err(|_| FormatError::Header { problem: "it is not UTF-8; set `encoding`".to_owned() })?;
         self.advance();
         self.record = 0;
         header::clean(names)
@@ -157,22 +145,14 @@ impl CsvRows {
     fn front(&mut self, most: usize) -> Result<Front, FormatError> {
         let mut least = self.batch_bytes;
         loop {
-            let done = self.record;
-            self.window
-                .fill(least)
-                .map_err(|source| FormatError::Read { done, source })?;
+            self.window.fill(least);
             let ended = self.window.ended();
-            self.splitter.split(
-                self.window.bytes(),
-                self.after_return,
-                ended,
-                most,
-                &mut self.records,
-            );
+            self.splitter.split(self.window.bytes(), self.after_return, ended, most, &mut self.records);
             if self.records.count > 0 {
                 return Ok(Front::Records);
             }
             self.advance();
+            self.check()?;
             let unread = self.window.bytes().len();
             if ended && unread == 0 {
                 return Ok(Front::End);
@@ -196,8 +176,8 @@ impl CsvRows {
         }
         self.line += self.records.lines;
         self.record += self.records.count as u64;
-        if self.window.capacity() > WINDOW_BYTES && self.window.bytes().len() < WINDOW_BYTES {
-            self.window.resize(WINDOW_BYTES);
+        if self.window.capacity() > self.window_bytes && self.window.bytes().len() < self.window_bytes {
+            self.window.resize(self.window_bytes);
         }
     }
 
@@ -222,27 +202,16 @@ impl CsvRows {
             if self.window.ended() {
                 break;
             }
-            let done = self.record;
-            self.window
-                .fill(1)
-                .map_err(|source| FormatError::Read { done, source })?;
+            self.check()?;
+            self.window.fill(1);
         }
         let (reason, problem) = if open_quote {
-            (
-                "csv.unclosed-quote",
-                "a quoted field that begins on this line is never closed".to_owned(),
-            )
+            ("csv.unclosed-quote", "a quoted field that begins on this line is never closed".to_owned())
         } else {
-            (
-                "csv.too-long",
-                format!("the record has no end within {} MiB", RECORD_BYTES >> 20),
-            )
+            ("csv.too-long", format!("the record has no end within {} MiB", RECORD_BYTES >> 20))
         };
         let message = if length > payload.len() as u64 {
-            format!(
-                "{problem}; of its {length} bytes the first {} are kept",
-                payload.len()
-            )
+            format!("{problem}; of its {length} bytes the first {} are kept", payload.len())
         } else {
             problem
         };
@@ -256,6 +225,11 @@ impl CsvRows {
         self.line += 1;
         self.record += 1;
         Ok(bad)
+    }
+
+    fn check(&mut self) -> Result<(), FormatError> {
+        let done = self.record;
+        self.window.check().map_err(|source| FormatError::Read { done, source })
     }
 
     fn block(&self) -> Block<'_> {
@@ -276,10 +250,7 @@ impl CsvRows {
                 Front::Records => self.advance(),
                 Front::Bad(_) => {}
                 Front::End => {
-                    return Err(FormatError::Shorter {
-                        found: self.record,
-                        expected: self.skip,
-                    });
+                    return Err(FormatError::Shorter { found: self.record, expected: self.skip });
                 }
             }
         }
@@ -296,23 +267,14 @@ impl CsvRows {
             let array = block.column(column.field, column.target.data_type(), &mut bad);
             if !column.target.is_nullable() && array.null_count() > 0 {
                 let nulls = (0..rows).filter(|row| array.is_null(*row));
-                bad.extend(nulls.map(|row| BadValue {
-                    row,
-                    field: column.field,
-                    why: Why::Null,
-                }));
+                bad.extend(nulls.map(|row| BadValue { row, field: column.field, why: Why::Null }));
             }
             arrays.push(array);
         }
         let done = self.record + self.records.count as u64;
         if bad.is_empty() && self.records.odd.is_empty() {
             let rows = self.batch(arrays, rows)?;
-            return Ok(Decoded {
-                rows,
-                numbers: Numbers::From(self.record),
-                bad: Vec::new(),
-                done,
-            });
+            return Ok(Decoded { rows, numbers: Numbers::From(self.record), bad: Vec::new(), done });
         }
         // A value that is not of its type is null as well: the first finding is the telling one.
         bad.sort_by_key(|value| (value.row, value.why));
@@ -331,12 +293,8 @@ impl CsvRows {
         for value in &bad {
             good[value.row] = false;
         }
-        let numbers = numbers
-            .iter()
-            .zip(&good)
-            .filter(|(_, good)| **good)
-            .map(|(number, _)| *number)
-            .collect::<Vec<_>>();
+        let numbers =
+            numbers.iter().zip(&good).filter(|(_, good)| **good).map(|(number, _)| *number).collect::<Vec<_>>();
         let mask = BooleanArray::from(good);
         let arrays = arrays
             .iter()
@@ -344,18 +302,12 @@ impl CsvRows {
             .collect::<Result<Vec<_>, _>>()
             .map_err(FormatError::Rows)?;
         let rows = self.batch(arrays, numbers.len())?;
-        Ok(Decoded {
-            rows,
-            numbers: Numbers::Each(numbers),
-            bad: bad_records,
-            done,
-        })
+        Ok(Decoded { rows, numbers: Numbers::Each(numbers), bad: bad_records, done })
     }
 
     fn batch(&self, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, FormatError> {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
-            .map_err(FormatError::Rows)
+        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(FormatError::Rows)
     }
 
     /// The record number of every row of the block.
@@ -379,12 +331,7 @@ impl CsvRows {
         for odd in &self.records.odd {
             let wanted = self.splitter.fields;
             let message = format!("{wanted} fields expected, {} found", odd.fields);
-            found.push((
-                self.record + odd.record as u64,
-                odd.start..odd.end,
-                "csv.column-count",
-                message,
-            ));
+            found.push((self.record + odd.record as u64, odd.start..odd.end, "csv.column-count", message));
         }
         for value in values {
             let place = block.record(value.row);
@@ -401,55 +348,28 @@ impl CsvRows {
                 let payload = &block.data[place];
                 let kept = &payload[..payload.len().min(PAYLOAD_BYTES)];
                 let message = if kept.len() < payload.len() {
-                    format!(
-                        "{message}; of its {} bytes the first {} are kept",
-                        payload.len(),
-                        kept.len()
-                    )
+                    format!("{message}; of its {} bytes the first {} are kept", payload.len(), kept.len())
                 } else {
                     message
                 };
-                BadRecord {
-                    record,
-                    line: Some(line),
-                    reason,
-                    message,
-                    payload: self.original.restore(kept),
-                }
+                BadRecord { record, line: Some(line), reason, message, payload: self.original.restore(kept) }
             })
             .collect()
     }
 
-    fn describe(
-        &self,
-        value: BadValue,
-        block: &Block<'_>,
-        record: &[u8],
-    ) -> (&'static str, String) {
-        let column = self
-            .columns
-            .iter()
-            .find(|column| column.field == value.field);
+    fn describe(&self, value: BadValue, block: &Block<'_>, record: &[u8]) -> (&'static str, String) {
+        let column = self.columns.iter().find(|column| column.field == value.field);
         let (name, kind) = column.map_or_else(
             || (String::new(), String::new()),
-            |column| {
-                (
-                    column.target.name().clone(),
-                    type_name(column.target.data_type()),
-                )
-            },
+            |column| (column.target.name().clone(), type_name(column.target.data_type())),
         );
         let text = excerpt(&block.text(value.row, value.field));
         match value.why {
             Why::Null => ("csv.null", format!("column `{name}` must not be null")),
-            Why::Type if std::str::from_utf8(record).is_ok() => (
-                "csv.type",
-                format!("column `{name}`: `{text}` is not a {kind}"),
-            ),
-            Why::Type | Why::Encoding => (
-                "csv.encoding",
-                format!("column `{name}`: `{text}` is not valid UTF-8"),
-            ),
+            Why::Type if std::str::from_utf8(record).is_ok() => {
+                ("csv.type", format!("column `{name}`: `{text}` is not of type {kind}"))
+            }
+            Why::Type | Why::Encoding => ("csv.encoding", format!("column `{name}`: `{text}` is not valid UTF-8")),
         }
     }
 }
@@ -468,19 +388,13 @@ impl Rows for CsvRows {
             Front::End => Ok(None),
             Front::Bad(bad) => {
                 let rows = RecordBatch::new_empty(self.schema.clone());
-                Ok(Some(Decoded {
-                    rows,
-                    numbers: Numbers::From(self.record),
-                    bad: vec![bad],
-                    done: self.record,
-                }))
+                Ok(Some(Decoded { rows, numbers: Numbers::From(self.record), bad: vec![bad], done: self.record }))
             }
             Front::Records => {
                 let decoded = self.decode()?;
                 if self.records.count == BATCH_ROWS {
                     // A little more than this batch took, so that the next one rarely is cut short.
-                    self.batch_bytes =
-                        (self.records.taken + self.records.taken / 16).min(WINDOW_BYTES);
+                    self.batch_bytes = (self.records.taken + self.records.taken / 16).min(self.window_bytes);
                 }
                 self.advance();
                 Ok(Some(decoded))
@@ -493,11 +407,7 @@ impl Rows for CsvRows {
 pub(super) fn excerpt(text: &[u8]) -> String {
     const CHARACTERS: usize = 80;
     let text = String::from_utf8_lossy(&text[..text.len().min(CHARACTERS * 4)]);
-    let mut shown: String = text
-        .chars()
-        .take(CHARACTERS)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = text.chars().take(CHARACTERS).flat_map(char::escape_debug).collect();
     if text.chars().nth(CHARACTERS).is_some() {
         shown.push('…');
     }
@@ -508,12 +418,72 @@ pub(super) fn excerpt(text: &[u8]) -> String {
 fn lines(data: &[u8], range: std::ops::Range<usize>, after_return: bool) -> u64 {
     let mut count = 0;
     for at in memchr::memchr2_iter(b'\n', b'\r', &data[range.clone()]).map(|at| at + range.start) {
-        let returned = if at == 0 {
-            after_return
-        } else {
-            data[at - 1] == b'\r'
-        };
+        let returned = if at == 0 { after_return } else { data[at - 1] == b'\r' };
         count += u64::from(data[at] == b'\r' || !returned);
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::text;
+    use crate::plan::Encoding;
+
+    /// Gives its bytes in pieces of the given sizes, over and over.
+    struct Pieces {
+        bytes: Vec<u8>,
+        at: usize,
+        sizes: Vec<usize>,
+        turn: usize,
+    }
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let size = self.sizes[self.turn % self.sizes.len()];
+            self.turn += 1;
+            let count = size.min(buffer.len()).min(self.bytes.len() - self.at);
+            buffer[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
+            self.at += count;
+            Ok(count)
+        }
+    }
+
+    fn all(bytes: &[u8], sizes: &[usize], window: usize) -> (Vec<Vec<String>>, Vec<u64>, Vec<BadRecord>, u64) {
+        let pieces = Pieces { bytes: bytes.to_vec(), at: 0, sizes: sizes.to_vec(), turn: 0 };
+        let text = text::decode(Box::new(pieces), Encoding::Utf8).unwrap();
+        let format =
+            CsvFormat { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 };
+        let mut rows = CsvRows::with_window(text, &format, None, 0, window).unwrap();
+        let (mut table, mut numbers, mut bad, mut done) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        while let Some(decoded) = rows.next().unwrap() {
+            for row in 0..decoded.rows.num_rows() {
+                let value = |array: &ArrayRef| format!("{:?}", array.slice(row, 1));
+                table.push(decoded.rows.columns().iter().map(value).collect());
+            }
+            numbers.extend(decoded.numbers.to_vec(decoded.rows.num_rows()));
+            bad.extend(decoded.bad);
+            done = decoded.done;
+        }
+        (table, numbers, bad, done)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Where the window or a read happens to end must not matter.
+        #[test]
+        fn any_cut_gives_the_same_rows(
+            body in "([a-zé,\n\r\"]|,x|\n\"|\"\n|a,\"b\n\"){0,300}",
+            sizes in prop::collection::vec(1_usize..50, 1..6),
+            window in 4_usize..200,
+        ) {
+            let text = format!("a,b\n{body}");
+            prop_assert_eq!(all(text.as_bytes(), &[usize::MAX], 1 << 20), all(text.as_bytes(), &sizes, window));
+        }
+    }
 }

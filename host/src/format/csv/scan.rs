@@ -14,9 +14,7 @@ impl Marks {
     #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(super) fn find(self, block: &[u8; 64]) -> u64 {
-        use std::arch::x86_64::{
-            _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-        };
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
         let mut found = 0;
         for lane in 0..4 {
             let bytes = &block[lane * 16..lane * 16 + 16];
@@ -50,8 +48,7 @@ impl Marks {
     fn find_one_by_one(self, block: &[u8; 64]) -> u64 {
         let mut found = 0;
         for (at, byte) in block.iter().enumerate() {
-            let hit =
-                *byte == self.delimiter || *byte == self.quote || *byte == b'\n' || *byte == b'\r';
+            let hit = *byte == self.delimiter || *byte == self.quote || *byte == b'\n' || *byte == b'\r';
             found |= u64::from(hit) << at;
         }
         found
@@ -64,10 +61,7 @@ mod tests {
 
     #[test]
     fn both_ways_find_the_same() {
-        let marks = Marks {
-            delimiter: b';',
-            quote: b'\'',
-        };
+        let marks = Marks { delimiter: b';', quote: b'\'' };
         let mut state = 1_u32;
         for _ in 0..2_000 {
             let block: [u8; 64] = std::array::from_fn(|_| {

@@ -55,14 +55,7 @@ impl Splitter {
     /// `data` begins at a record's start and is shorter than 4 GiB. With `ended`, the
     /// last record needs no line end; a record that is open in a quote is never found.
     /// `after_return` says that the byte before `data` was a carriage return.
-    pub(super) fn split(
-        self,
-        data: &[u8],
-        after_return: bool,
-        ended: bool,
-        most: usize,
-        records: &mut Records,
-    ) {
+    pub(super) fn split(self, data: &[u8], after_return: bool, ended: bool, most: usize, records: &mut Records) {
         records.marks.clear();
         records.odd.clear();
         let mut cut = Cut::new(self, most, records);
@@ -70,9 +63,7 @@ impl Splitter {
         let mut blocks = data.chunks_exact(64);
         let mut base = 0;
         for block in blocks.by_ref() {
-            let block: &[u8; 64] = block
-                .try_into()
-                .expect("a chunk of 64 because chunks_exact gives no other");
+            let block: &[u8; 64] = block.try_into().expect("a chunk of 64 because chunks_exact gives no other");
             if cut.block(data, base, self.marks.find(block)) {
                 return cut.finish(data, false);
             }
@@ -176,11 +167,7 @@ impl<'a> Cut<'a> {
 
     /// Counts a line, unless this is the line feed of one that was counted at its carriage return.
     fn end_line(&mut self, data: &[u8], at: usize) {
-        let after_return = if at == 0 {
-            self.after_return
-        } else {
-            data[at - 1] == b'\r'
-        };
+        let after_return = if at == 0 { self.after_return } else { data[at - 1] == b'\r' };
         if data[at] == b'\r' || !after_return {
             self.lines += 1;
         }
@@ -216,12 +203,7 @@ impl<'a> Cut<'a> {
     #[cold]
     fn odd_record(&mut self, at: usize) {
         let fields = self.splitter.fields - self.room + self.beyond;
-        self.records.odd.push(OddRecord {
-            record: self.count,
-            start: self.record_start,
-            end: at,
-            fields,
-        });
+        self.records.odd.push(OddRecord { record: self.count, start: self.record_start, end: at, fields });
         self.records.marks.truncate(self.record_mark);
         self.records.marks.push(at as u32);
         self.beyond = 0;
@@ -247,22 +229,14 @@ mod tests {
     use super::*;
 
     fn split(text: &str, fields: usize, ended: bool) -> (Vec<Vec<String>>, Records) {
-        let splitter = Splitter {
-            marks: Marks {
-                delimiter: b',',
-                quote: b'"',
-            },
-            fields,
-        };
+        let splitter = Splitter { marks: Marks { delimiter: b',', quote: b'"' }, fields };
         let mut records = Records::default();
         splitter.split(text.as_bytes(), false, ended, 100, &mut records);
         let rows = records
             .marks
             .chunks_exact(fields + 1)
             .map(|row| {
-                row.windows(2)
-                    .map(|pair| text[pair[0].wrapping_add(1) as usize..pair[1] as usize].to_owned())
-                    .collect()
+                row.windows(2).map(|pair| text[pair[0].wrapping_add(1) as usize..pair[1] as usize].to_owned()).collect()
             })
             .collect();
         (rows, records)
@@ -296,11 +270,7 @@ mod tests {
     fn odd_records_are_set_aside() {
         let (rows, records) = split("a\n1,2\n1,2,3,4\n5,6", 2, true);
         assert_eq!(rows, [["1", "2"], ["5", "6"]]);
-        let odd: Vec<_> = records
-            .odd
-            .iter()
-            .map(|odd| (odd.record, odd.fields, odd.start, odd.end))
-            .collect();
+        let odd: Vec<_> = records.odd.iter().map(|odd| (odd.record, odd.fields, odd.start, odd.end)).collect();
         assert_eq!(odd, [(0, 1, 0, 1), (2, 4, 6, 13)]);
         assert_eq!(records.count, 4);
     }

@@ -15,12 +15,8 @@ pub struct CsvWriter<W: Write> {
 impl<W: Write> CsvWriter<W> {
     /// A writer to `output`, which should be buffered.
     pub fn new(output: W) -> Self {
-        let builder = arrow_csv::WriterBuilder::new()
-            .with_header(true)
-            .with_date_format("%Y-%m-%d".to_owned());
-        Self {
-            inner: builder.build(output),
-        }
+        let builder = arrow_csv::WriterBuilder::new().with_header(true).with_date_format("%Y-%m-%d".to_owned());
+        Self { inner: builder.build(output) }
     }
 
     /// Writes the rows of one batch.

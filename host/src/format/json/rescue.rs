@@ -16,24 +16,25 @@ pub(super) struct Prepared {
 
 /// Looks through `line`. One that is not shaped like an object is left to the decoder.
 pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
-    let nothing = Prepared {
-        text: None,
-        rescued: None,
-    };
+    let nothing = Prepared { text: None, rescued: None };
     let Some(fields) = object::fields(line) else {
         return nothing;
     };
     let mut rescued: Vec<(&[u8], &[u8])> = Vec::new();
     let mut kept: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(fields.len());
     let mut changed = false;
+    let mut next = 0;
     for (key, value) in fields {
         let Some(name) = object::name(key) else {
             return nothing;
         };
-        let Some((_, column)) = declared.fields().find(&name) else {
+        // Fields stand in the same order in most lines.
+        let expected = declared.fields().get(next).filter(|column| *column.name() == name).map(|column| (next, column));
+        let Some((at, column)) = expected.or_else(|| declared.fields().find(&name)) else {
             rescued.push((key, value));
             continue;
         };
+        next = at + 1;
         let nested = matches!(value.first(), Some(b'{' | b'['));
         if nested && matches!(column.data_type(), DataType::Utf8) {
             // A value that is not JSON must stay visible to the decoder as such.
@@ -49,11 +50,7 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
             kept.push((key, Cow::Borrowed(value)));
         }
     }
-    let rescued = if rescued.is_empty() {
-        None
-    } else {
-        object_of(rescued)
-    };
+    let rescued = if rescued.is_empty() { None } else { object_of(rescued) };
     let text = changed.then(|| {
         let mut text = vec![b'{'];
         for (at, (key, value)) in kept.iter().enumerate() {
@@ -87,9 +84,9 @@ fn unknown_in(value: &serde_json::Value, kind: &DataType) -> bool {
                 None => true,
             })
         }
-        (serde_json::Value::Array(values), DataType::List(item)) => values
-            .iter()
-            .any(|value| unknown_in(value, item.data_type())),
+        (serde_json::Value::Array(values), DataType::List(item)) => {
+            values.iter().any(|value| unknown_in(value, item.data_type()))
+        }
         _ => false,
     }
 }

@@ -13,9 +13,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use futures::StreamExt;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
 
@@ -44,17 +42,9 @@ pub(super) fn open(
 ) -> Result<Box<dyn Rows>, FormatError> {
     let (metadata, bytes) = metadata(input)?;
     let plan = Plan::new(metadata.schema(), declared.as_deref())?;
-    let rows: u64 = metadata
-        .metadata()
-        .file_metadata()
-        .num_rows()
-        .try_into()
-        .unwrap_or(0);
+    let rows: u64 = metadata.metadata().file_metadata().num_rows().try_into().unwrap_or(0);
     if skip > rows {
-        return Err(FormatError::Shorter {
-            found: rows,
-            expected: skip,
-        });
+        return Err(FormatError::Shorter { found: rows, expected: skip });
     }
     let mask = ProjectionMask::roots(metadata.parquet_schema(), plan.sources().iter().copied());
     let offset = usize::try_from(skip).unwrap_or(usize::MAX);
@@ -69,16 +59,8 @@ pub(super) fn open(
                 .map_err(|error| broken(0, error))?;
             Box::new(reader)
         }
-        Input::Remote {
-            store,
-            path,
-            runtime,
-        } => {
-            let reader = Object {
-                store: store.clone(),
-                path: path.clone(),
-                bytes,
-            };
+        Input::Remote { store, path, runtime } => {
+            let reader = Object { store: store.clone(), path: path.clone(), bytes };
             let mut stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
                 .with_projection(mask)
                 .with_batch_size(BATCH_ROWS)
@@ -87,20 +69,11 @@ pub(super) fn open(
                 .map_err(|error| broken(0, error))?;
             let runtime = runtime.clone();
             Box::new(std::iter::from_fn(move || {
-                runtime
-                    .block_on(stream.next())
-                    .map(|rows| rows.map_err(ArrowError::from))
+                runtime.block_on(stream.next()).map(|rows| rows.map_err(ArrowError::from))
             }))
         }
     };
-    Ok(Box::new(ParquetRows {
-        batches,
-        plan: plan.compact(),
-        done: skip,
-        meter: meter.clone(),
-        bytes,
-        rows,
-    }))
+    Ok(Box::new(ParquetRows { batches, plan: plan.compact(), done: skip, meter: meter.clone(), bytes, rows }))
 }
 
 /// The columns of a Parquet file, as plain types.
@@ -117,23 +90,12 @@ fn metadata(input: &Input) -> Result<(ArrowReaderMetadata, u64), FormatError> {
         Input::Local(path) => {
             let file = File::open(path).map_err(FormatError::Open)?;
             let bytes = file.metadata().map_err(FormatError::Open)?.len();
-            Ok((
-                ArrowReaderMetadata::load(&file, options).map_err(|error| broken(0, error))?,
-                bytes,
-            ))
+            Ok((ArrowReaderMetadata::load(&file, options).map_err(|error| broken(0, error))?, bytes))
         }
-        Input::Remote {
-            store,
-            path,
-            runtime,
-        } => runtime.block_on(async {
+        Input::Remote { store, path, runtime } => runtime.block_on(async {
             use object_store::ObjectStoreExt;
             let bytes = store.head(path).await?.size;
-            let mut reader = Object {
-                store: store.clone(),
-                path: path.clone(),
-                bytes,
-            };
+            let mut reader = Object { store: store.clone(), path: path.clone(), bytes };
             let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
             Ok((metadata.map_err(|error| broken(0, error))?, bytes))
         }),
@@ -141,10 +103,7 @@ fn metadata(input: &Input) -> Result<(ArrowReaderMetadata, u64), FormatError> {
 }
 
 fn broken(done: u64, error: ParquetError) -> FormatError {
-    FormatError::Parquet {
-        done,
-        source: error.into(),
-    }
+    FormatError::Parquet { done, source: error.into() }
 }
 
 impl Rows for ParquetRows {
@@ -152,22 +111,12 @@ impl Rows for ParquetRows {
         let Some(rows) = self.batches.next() else {
             return Ok(None);
         };
-        let rows = rows.map_err(|source| FormatError::Parquet {
-            done: self.done,
-            source,
-        })?;
+        let rows = rows.map_err(|source| FormatError::Parquet { done: self.done, source })?;
         let rows = self.plan.apply(&rows)?;
         let first = self.done;
         self.done += rows.num_rows() as u64;
-        let share = |done: u64| {
-            (u128::from(self.bytes) * u128::from(done) / u128::from(self.rows.max(1))) as u64
-        };
+        let share = |done: u64| (u128::from(self.bytes) * u128::from(done) / u128::from(self.rows.max(1))) as u64;
         self.meter.add(share(self.done) - share(first));
-        Ok(Some(Decoded {
-            rows,
-            numbers: Numbers::From(first),
-            bad: Vec::new(),
-            done: self.done,
-        }))
+        Ok(Some(Decoded { rows, numbers: Numbers::From(first), bad: Vec::new(), done: self.done }))
     }
 }

@@ -39,8 +39,9 @@ struct OpenFile {
     lane: Lane,
     rows: Box<dyn Rows>,
     meter: Meter,
-    /// The batch after the one given out, so that the last one is known to be the last.
-    ahead: Option<Decoded>,
+    /// The batch after the one given out, so that the last one is known to be the last. An error
+    /// waits here too, so that what was read before it is not lost.
+    ahead: Result<Option<Decoded>, FormatError>,
 }
 
 impl FileSource {
@@ -75,23 +76,11 @@ impl FileSource {
         }
         let columns = declared(spec, request.known.clone());
         let total_bytes = waiting.iter().map(|(file, _)| file.bytes).sum();
-        Ok(Self {
-            name: name.clone(),
-            spec: spec.clone(),
-            columns,
-            waiting,
-            open: None,
-            done_bytes: 0,
-            total_bytes,
-        })
+        Ok(Self { name: name.clone(), spec: spec.clone(), columns, waiting, open: None, done_bytes: 0, total_bytes })
     }
 
     fn failed(&self, file: &Listed, source: FormatError) -> SourceError {
-        SourceError::File {
-            name: self.name.clone(),
-            file: file.location.clone(),
-            source,
-        }
+        SourceError::File { name: self.name.clone(), file: file.location.clone(), source }
     }
 
     /// Begins with a file and reads its first batch.
@@ -99,13 +88,7 @@ impl FileSource {
         let lane: Lane = file.name.as_str().into();
         let meter = Meter::default();
         if file.bytes == 0 {
-            return Ok(OpenFile {
-                file,
-                lane,
-                rows: Box::new(NoRows),
-                meter,
-                ahead: None,
-            });
+            return Ok(OpenFile { file, lane, rows: Box::new(NoRows), meter, ahead: Ok(None) });
         }
         if self.columns.is_none() {
             let inferred = format::schema(&file.input, &self.spec.format, self.spec.compression);
@@ -124,13 +107,7 @@ impl FileSource {
             Ok((rows, ahead))
         });
         match opened {
-            Ok((rows, ahead)) => Ok(OpenFile {
-                file,
-                lane,
-                rows,
-                meter,
-                ahead,
-            }),
+            Ok((rows, ahead)) => Ok(OpenFile { file, lane, rows, meter, ahead: Ok(ahead) }),
             Err(error) => Err(self.failed(&file, error)),
         }
     }
@@ -145,40 +122,26 @@ impl Source for FileSource {
                 None => return Ok(None),
             },
         };
-        let Some(decoded) = open.ahead.take() else {
+        let decoded = match std::mem::replace(&mut open.ahead, Ok(None)) {
+            Ok(decoded) => decoded,
+            Err(error) => return Err(self.failed(&open.file, error)),
+        };
+        let Some(decoded) = decoded else {
             // Nothing in it, or nothing more than is done already.
             let batch = SourceBatch {
-                batch: Batch {
-                    rows: stamp::no_rows(),
-                    positions: Positions::default(),
-                },
+                batch: Batch { rows: stamp::no_rows(), positions: Positions::default() },
                 rejects: Vec::new(),
                 finished: None,
             };
             return Ok(Some(self.finish(open, batch)));
         };
-        open.ahead = open
-            .rows
-            .next()
-            .map_err(|error| self.failed(&open.file, error))?;
+        open.ahead = open.rows.next();
         let position = Position::Records(decoded.done).to_i64();
-        let rejects = decoded
-            .bad
-            .iter()
-            .map(|bad| reject(bad, &open.lane))
-            .collect();
-        let rows =
-            stamp::stamp(decoded, &open.lane).map_err(|error| self.failed(&open.file, error))?;
-        let batch = Batch {
-            rows,
-            positions: Positions::of(open.lane.clone(), position),
-        };
-        let batch = SourceBatch {
-            batch,
-            rejects,
-            finished: None,
-        };
-        if open.ahead.is_some() {
+        let rejects = decoded.bad.iter().map(|bad| reject(bad, &open.lane)).collect();
+        let rows = stamp::stamp(decoded, &open.lane).map_err(|error| self.failed(&open.file, error))?;
+        let batch = Batch { rows, positions: Positions::of(open.lane.clone(), position) };
+        let batch = SourceBatch { batch, rejects, finished: None };
+        if !matches!(open.ahead, Ok(None)) {
             self.open = Some(open);
             return Ok(Some(batch));
         }
@@ -186,32 +149,19 @@ impl Source for FileSource {
     }
 
     fn progress(&self) -> Progress {
-        let reading = self
-            .open
-            .as_ref()
-            .map_or(0, |open| open.meter.bytes().min(open.file.bytes));
-        Progress {
-            done: self.done_bytes + reading,
-            total: Some(self.total_bytes),
-            unit: Unit::Bytes,
-        }
+        let reading = self.open.as_ref().map_or(0, |open| open.meter.bytes().min(open.file.bytes));
+        Progress { done: self.done_bytes + reading, total: Some(self.total_bytes), unit: Unit::Bytes }
     }
 }
 
 impl FileSource {
     /// Seals the lane with the file's last batch.
     fn finish(&mut self, open: OpenFile, mut batch: SourceBatch) -> SourceBatch {
-        let bytes = open.file.bytes;
-        self.done_bytes += bytes;
-        batch
-            .batch
-            .positions
-            .advance(open.lane.clone(), Position::Sealed(bytes).to_i64());
-        batch.finished = Some(FinishedFile {
-            lane: open.lane,
-            location: open.file.location,
-            bytes,
-        });
+        // A file that grew after the listing was read as it was then.
+        let bytes = open.file.bytes.max(open.meter.bytes());
+        self.done_bytes += open.file.bytes;
+        batch.batch.positions.advance(open.lane.clone(), Position::Sealed(bytes).to_i64());
+        batch.finished = Some(FinishedFile { lane: open.lane, location: open.file.location, bytes });
         batch
     }
 }
@@ -228,10 +178,7 @@ fn reject(bad: &format::BadRecord, lane: &Lane) -> Reject {
 }
 
 fn declared(spec: &FilesSpec, known: Option<SchemaRef>) -> Option<SchemaRef> {
-    let columns = spec
-        .columns
-        .clone()
-        .or_else(|| known.map(|known| format::without_system_columns(&known)));
+    let columns = spec.columns.clone().or_else(|| known.map(|known| format::without_system_columns(&known)));
     columns.filter(|columns| !columns.fields().is_empty())
 }
 
@@ -245,26 +192,14 @@ pub(super) fn schema(
     if let Some(columns) = declared(spec, known) {
         return Ok(columns);
     }
-    for file in listing::list(name, spec, runtime)?
-        .into_iter()
-        .filter(|file| file.bytes > 0)
-    {
-        let inferred =
-            format::schema(&file.input, &spec.format, spec.compression).map_err(|source| {
-                SourceError::File {
-                    name: name.to_owned(),
-                    file: file.location,
-                    source,
-                }
-            })?;
+    for file in listing::list(name, spec, runtime)?.into_iter().filter(|file| file.bytes > 0) {
+        let inferred = format::schema(&file.input, &spec.format, spec.compression)
+            .map_err(|source| SourceError::File { name: name.to_owned(), file: file.location, source })?;
         if !inferred.fields().is_empty() {
             return Ok(inferred);
         }
     }
-    Err(SourceError::NothingToInfer {
-        name: name.to_owned(),
-        path: spec.path.clone(),
-    })
+    Err(SourceError::NothingToInfer { name: name.to_owned(), path: spec.path.clone() })
 }
 
 /// A file without a single byte.

@@ -21,9 +21,7 @@ impl Position {
     pub fn read(kept: Option<i64>) -> Self {
         match kept {
             None => Position::Records(0),
-            Some(kept) if kept & SEALED != 0 && kept > 0 => {
-                Position::Sealed((kept & !SEALED).unsigned_abs())
-            }
+            Some(kept) if kept & SEALED != 0 && kept > 0 => Position::Sealed((kept & !SEALED).unsigned_abs()),
             Some(kept) => Position::Records(kept.max(0).unsigned_abs()),
         }
     }
@@ -46,12 +44,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for position in [
-            Position::Records(0),
-            Position::Records(98_913),
-            Position::Sealed(0),
-            Position::Sealed(1 << 40),
-        ] {
+        for position in
+            [Position::Records(0), Position::Records(98_913), Position::Sealed(0), Position::Sealed(1 << 40)]
+        {
             assert_eq!(Position::read(Some(position.to_i64())), position);
         }
         assert_eq!(Position::read(None), Position::Records(0));

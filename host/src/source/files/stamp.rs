@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
-use arrow_array::{
-    ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
-};
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
 use crate::batch::{Lane, column};
@@ -33,8 +31,7 @@ pub(in crate::source) fn with_columns(
     arrays.push(lanes(lane, rows.num_rows()));
     arrays.push(Arc::new(positions));
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
-        .map_err(FormatError::Rows)
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(FormatError::Rows)
 }
 
 /// A batch that only moves a lane.
@@ -44,10 +41,7 @@ pub(super) fn no_rows() -> RecordBatch {
 
 fn system_fields() -> [FieldRef; 2] {
     let lane = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    [
-        Arc::new(Field::new(column::LANE, lane, false)),
-        Arc::new(Field::new(column::POSITION, DataType::Int64, false)),
-    ]
+    [Arc::new(Field::new(column::LANE, lane, false)), Arc::new(Field::new(column::POSITION, DataType::Int64, false))]
 }
 
 fn lanes(lane: &Lane, rows: usize) -> ArrayRef {

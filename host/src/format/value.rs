@@ -4,24 +4,26 @@ use arrow_array::types::{Date32Type, Float64Type};
 use arrow_cast::parse::{Parser, string_to_datetime};
 use chrono::{DateTime, NaiveDate, Utc};
 
-/// A whole number, with an optional sign.
+/// A whole number, with an optional sign; `12.0` and `1.2e1` are whole as well.
 #[inline]
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
+pub(in crate::format) fn integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = sign(text);
-    if digits.is_empty() {
-        return None;
+    if digits.is_empty() || digits.len() > 18 {
+        return integer_with_care(text);
     }
-    if digits.len() > 18 {
-        // Near the ends of the range only the standard library's care will do.
-        return std::str::from_utf8(text).ok()?.parse().ok();
-    }
-    let value = digits_to_number(digits)? as i64;
+    let Some(value) = digits_to_number(digits) else { return integer_with_care(text) };
+    let value = value as i64;
     Some(if negative { -value } else { value })
+}
+
+#[cold]
+fn integer_with_care(text: &[u8]) -> Option<i64> {
+    i64::try_from(decimal(text, 38, 0)?).ok()
 }
 
 /// A floating-point number, correctly rounded; `NaN` and `inf` included.
 #[inline]
-pub(super) fn float(text: &[u8]) -> Option<f64> {
+pub(in crate::format) fn float(text: &[u8]) -> Option<f64> {
     exact_float(text).or_else(|| <Float64Type as Parser>::parse(std::str::from_utf8(text).ok()?))
 }
 
@@ -57,13 +59,11 @@ fn exact_float(text: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-const POWERS: [f64; 16] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-];
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// `true`, `t`, `yes`, `y`, `1` and their opposites, in any case.
 #[inline]
-pub(super) fn boolean(text: &[u8]) -> Option<bool> {
+pub(in crate::format) fn boolean(text: &[u8]) -> Option<bool> {
     const TRUE: [&[u8]; 5] = [b"true", b"t", b"yes", b"y", b"1"];
     const FALSE: [&[u8]; 5] = [b"false", b"f", b"no", b"n", b"0"];
     if TRUE.iter().any(|word| text.eq_ignore_ascii_case(word)) {
@@ -79,14 +79,11 @@ pub(super) fn boolean(text: &[u8]) -> Option<bool> {
 ///
 /// Digits beyond the scale are fine only where they are zero; exponents are understood.
 #[inline]
-pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
+pub(in crate::format) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
     let (negative, digits) = sign(text);
     let (mantissa, exponent) = match digits.iter().position(|byte| matches!(byte, b'e' | b'E')) {
         None => (digits, 0),
-        Some(at) => (
-            &digits[..at],
-            i32::try_from(integer(&digits[at + 1..])?).ok()?,
-        ),
+        Some(at) => (&digits[..at], i32::try_from(integer(&digits[at + 1..])?).ok()?),
     };
     let mut value = 0_i128;
     let mut seen = 0_usize;
@@ -97,10 +94,7 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
         if digit <= 9 {
             seen += 1;
             value = if seen <= 18 {
-                (value as i64)
-                    .wrapping_mul(10)
-                    .wrapping_add(i64::from(digit))
-                    .into()
+                (value as i64).wrapping_mul(10).wrapping_add(i64::from(digit)).into()
             } else {
                 value.checked_mul(10)?.checked_add(i128::from(digit))?
             };
@@ -114,9 +108,7 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
     if seen == 0 {
         return None;
     }
-    let shift = i32::from(scale)
-        .checked_add(exponent)?
-        .checked_sub(fraction.unwrap_or(0))?;
+    let shift = i32::from(scale).checked_add(exponent)?.checked_sub(fraction.unwrap_or(0))?;
     if shift > 0 && value != 0 {
         value = value.checked_mul(10_i128.checked_pow(shift as u32)?)?;
     } else if shift < 0 && value != 0 {
@@ -134,13 +126,9 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
 
 /// An ISO date, or an ISO date and time at midnight, as days since 1970.
 #[inline]
-pub(super) fn date(text: &[u8]) -> Option<i32> {
+pub(in crate::format) fn date(text: &[u8]) -> Option<i32> {
     if let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text {
-        return days(
-            two(y1, y2)? * 100 + two(y3, y4)?,
-            two(m1, m2)?,
-            two(d1, d2)?,
-        );
+        return days(two(y1, y2)? * 100 + two(y3, y4)?, two(m1, m2)?, two(d1, d2)?);
     }
     if let Some(micros) = timestamp(text).filter(|_| text.len() > 10) {
         return (micros % DAY == 0).then_some(i32::try_from(micros / DAY).ok()?);
@@ -153,7 +141,7 @@ const DAY: i64 = 86_400_000_000;
 /// An ISO date and time as microseconds since 1970; without a zone it is UTC. Digits of the
 /// second beyond the sixth are cut off.
 #[inline]
-pub(super) fn timestamp(text: &[u8]) -> Option<i64> {
+pub(in crate::format) fn timestamp(text: &[u8]) -> Option<i64> {
     if let &[
         y1,
         y2,
@@ -180,16 +168,13 @@ pub(super) fn timestamp(text: &[u8]) -> Option<i64> {
         let rest = rest.strip_suffix(b"Z").unwrap_or(rest);
         let micros = match rest {
             [] => Some(0),
-            [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => digits_to_number(digits)
-                .map(|number| number as i64 * 10_i64.pow(6 - digits.len() as u32)),
+            [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => {
+                digits_to_number(digits).map(|number| number as i64 * 10_i64.pow(6 - digits.len() as u32))
+            }
             _ => None,
         };
         if let Some(micros) = micros {
-            let days = days(
-                two(y1, y2)? * 100 + two(y3, y4)?,
-                two(m1, m2)?,
-                two(d1, d2)?,
-            )?;
+            let days = days(two(y1, y2)? * 100 + two(y3, y4)?, two(m1, m2)?, two(d1, d2)?)?;
             let (hour, minute, second) = (two(h1, h2)?, two(n1, n2)?, two(s1, s2)?);
             if hour < 24 && minute < 60 && second < 60 {
                 let seconds = i64::from(hour * 3_600 + minute * 60 + second);
@@ -253,7 +238,12 @@ mod tests {
             ("000000000000000000012", Some(12)),
             ("", None),
             ("-", None),
-            ("1.0", None),
+            ("1.0", Some(1)),
+            ("-1.2e1", Some(-12)),
+            ("1.5", None),
+            ("1e", None),
+            ("1.", Some(1)),
+            (".", None),
             ("1 ", None),
             ("٣", None),
         ] {
@@ -263,25 +253,11 @@ mod tests {
 
     #[test]
     fn floats_round_once() {
-        for text in [
-            "0",
-            "-0.0",
-            "2.55",
-            "106.83",
-            "3060.3362068965516",
-            "1e3",
-            ".5",
-            "5.",
-            "123456789012345",
-            "0.1",
-            "1e-320",
-        ] {
+        for text in
+            ["0", "-0.0", "2.55", "106.83", "3060.3362068965516", "1e3", ".5", "5.", "123456789012345", "0.1", "1e-320"]
+        {
             let value = float(text.as_bytes()).unwrap();
-            assert_eq!(
-                value.to_bits(),
-                text.parse::<f64>().unwrap().to_bits(),
-                "{text}"
-            );
+            assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
         }
         assert!(float(b"NaN").unwrap().is_nan());
         for text in [".", "", "-", "1.2.3", "1,5", "abc", "--1"] {
@@ -343,12 +319,7 @@ mod tests {
     #[test]
     fn booleans() {
         assert_eq!(
-            [
-                boolean(b"True"),
-                boolean(b"FALSE"),
-                boolean(b"1"),
-                boolean(b"2")
-            ],
+            [boolean(b"True"), boolean(b"FALSE"), boolean(b"1"), boolean(b"2")],
             [Some(true), Some(false), Some(true), None]
         );
     }

@@ -1,11 +1,16 @@
 //! Types as people name them, and the plain types that the lake carries.
 
+mod union;
+
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_cast::display::array_value_to_string;
 use arrow_cast::{CastOptions, cast_with_options};
+use arrow_ord::cmp::not_distinct;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
+use self::union::flatten;
 use super::{FormatError, is_system_column};
 
 /// A type as the pipeline file names it.
@@ -17,6 +22,9 @@ pub(super) fn type_name(kind: &DataType) -> String {
         DataType::Date32 => "date".to_owned(),
         DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp".to_owned(),
         DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Struct(_) => "struct".to_owned(),
+        DataType::List(_) => "list".to_owned(),
+        DataType::Map(..) => "map".to_owned(),
         other => other.to_string().to_lowercase(),
     }
 }
@@ -25,20 +33,17 @@ pub(super) fn type_name(kind: &DataType) -> String {
 /// time than microseconds, no views, dictionaries or large offsets.
 pub(super) fn plain_type(kind: &DataType) -> DataType {
     match kind {
-        DataType::Null | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            DataType::Binary
-        }
+        DataType::Null | DataType::LargeUtf8 | DataType::Utf8View | DataType::Union(..) => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
         DataType::UInt32 => DataType::Int64,
         DataType::UInt64 => DataType::Decimal128(20, 0),
         DataType::Float16 => DataType::Float32,
         DataType::Date64 => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Timestamp(_, zone) => DataType::Timestamp(
-            TimeUnit::Microsecond,
-            Some(zone.as_ref().map_or("UTC", |_| "UTC").into()),
-        ),
+        DataType::Timestamp(_, zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some(zone.as_ref().map_or("UTC", |_| "UTC").into()))
+        }
         DataType::Time32(_) | DataType::Time64(_) => DataType::Utf8,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             DataType::Decimal128(*precision, *scale)
@@ -56,11 +61,9 @@ pub(super) fn plain_type(kind: &DataType) -> DataType {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(
-        field.name(),
-        plain_type(field.data_type()),
-        field.is_nullable(),
-    ))
+    // A union may hold a null without saying so itself.
+    let nullable = field.is_nullable() || matches!(field.data_type(), DataType::Union(..));
+    Arc::new(Field::new(field.name(), plain_type(field.data_type()), nullable))
 }
 
 /// How a file's columns become the declared ones and plain ones.
@@ -88,14 +91,8 @@ impl Plan {
                     fields.push(target.clone());
                 }
                 if sources.is_empty() && !declared.fields().is_empty() {
-                    let names: Vec<_> = file
-                        .fields()
-                        .iter()
-                        .map(|field| field.name().as_str())
-                        .collect();
-                    return Err(FormatError::ForeignHeader {
-                        header: names.join(", "),
-                    });
+                    let names: Vec<_> = file.fields().iter().map(|field| field.name().as_str()).collect();
+                    return Err(FormatError::ForeignHeader { header: names.join(", ") });
                 }
             }
             None => {
@@ -107,15 +104,10 @@ impl Plan {
         }
         for field in &fields {
             if is_system_column(field.name()) {
-                return Err(FormatError::ReservedColumn {
-                    name: field.name().clone(),
-                });
+                return Err(FormatError::ReservedColumn { name: field.name().clone() });
             }
         }
-        Ok(Self {
-            sources,
-            schema: Arc::new(Schema::new(fields)),
-        })
+        Ok(Self { sources, schema: Arc::new(Schema::new(fields)) })
     }
 
     /// Which of the file's columns are used.
@@ -131,8 +123,7 @@ impl Plan {
             arrays.push(to_type(rows.column(*source), target)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
-            .map_err(FormatError::Rows)
+        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(FormatError::Rows)
     }
 }
 
@@ -146,11 +137,30 @@ fn to_type(array: &ArrayRef, target: &Field) -> Result<ArrayRef, FormatError> {
         to: type_name(target.data_type()),
         source,
     };
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
-    cast_with_options(array, target.data_type(), &options).map_err(failed)
+    let array = &flatten(array).map_err(failed)?;
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let result = cast_with_options(array, target.data_type(), &options).map_err(failed)?;
+    if rounds(array.data_type(), target.data_type()) {
+        // Such a cast says nothing when it rounds, so that only the way back shows it.
+        let back = cast_with_options(&result, array.data_type(), &options).map_err(failed)?;
+        let same = not_distinct(array, &back).map_err(failed)?;
+        if let Some(row) = (0..same.len()).find(|row| !same.value(*row)) {
+            let value = array_value_to_string(array, row).unwrap_or_default();
+            return Err(failed(ArrowError::CastError(format!("{value} would be rounded"))));
+        }
+    }
+    Ok(result)
+}
+
+/// Whether a cast may quietly change a value. Nanoseconds that become microseconds are not
+/// meant: no table holds them.
+fn rounds(from: &DataType, to: &DataType) -> bool {
+    let whole =
+        |kind: &DataType| kind.is_integer() || matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..));
+    (from.is_floating() && whole(to))
+        || (matches!(from, DataType::Decimal128(..) | DataType::Decimal256(..)) && !matches!(to, DataType::Utf8))
+        || (from.is_integer() && to.is_floating())
+        || matches!((from, to), (DataType::Float64, DataType::Float32) | (DataType::Timestamp(..), DataType::Date32))
 }
 
 impl Plan {

@@ -1,0 +1,159 @@
+//! Generated rows.
+
+use std::collections::HashSet;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Int32Type};
+use arrow_array::{Array, RecordBatch};
+use arrow_select::concat::concat_batches;
+use sluicebox::batch::Positions;
+use sluicebox::plan::{Dataset, SimulateSpec, SourceKind, SourceSpec};
+use sluicebox::simulate;
+use sluicebox::source::{self, OpenSource};
+
+use super::harness::{Folder, shown};
+
+fn spec(dataset: Dataset, rows: u64) -> SimulateSpec {
+    SimulateSpec { dataset, rows, seed: 42, bad: 0.0 }
+}
+
+fn all(spec: &SimulateSpec) -> RecordBatch {
+    let parts: Vec<_> = simulate::batches(spec, 8_192).collect();
+    concat_batches(&simulate::schema(spec.dataset), &parts).unwrap()
+}
+
+#[test]
+fn any_range_is_a_part_of_the_whole() {
+    for dataset in [Dataset::Customers, Dataset::Products, Dataset::Orders] {
+        let spec = SimulateSpec { bad: 0.1, ..spec(dataset, 1_000) };
+        let whole = all(&spec);
+        assert_eq!(whole.num_rows(), 1_000);
+        for (from, to) in [(0, 1), (1, 2), (17, 600), (999, 1_000)] {
+            assert_eq!(simulate::rows(&spec, from..to), whole.slice(from as usize, (to - from) as usize));
+        }
+        assert_ne!(all(&SimulateSpec { seed: 43, ..spec }), whole);
+    }
+}
+
+#[test]
+fn the_shop_is_as_described() {
+    let customers = all(&spec(Dataset::Customers, 20_000));
+    let emails = customers.column(2).null_count();
+    assert!((800..1_200).contains(&emails), "{emails} emails are null");
+    assert!(customers.column(3).as_string::<i32>().iter().flatten().all(|address| address.lines().count() == 2));
+    let products = all(&spec(Dataset::Products, 2_000));
+    let categories: HashSet<_> = products.column(2).as_string::<i32>().iter().flatten().collect();
+    assert_eq!(categories.len(), 6);
+    assert!(
+        products
+            .column(3)
+            .as_primitive::<Decimal128Type>()
+            .values()
+            .iter()
+            .all(|cents| (500..=100_000).contains(cents))
+    );
+    let orders = all(&spec(Dataset::Orders, 50_000));
+    let (status, ordered) = (orders.column(5).as_string::<i32>(), orders.column(3).as_primitive::<Date32Type>());
+    let shipped = orders.column(6).as_primitive::<Date32Type>();
+    for row in 0..orders.num_rows() {
+        assert_eq!(shipped.is_valid(row), status.value(row) == "completed");
+        assert!(shipped.is_null(row) || shipped.value(row) > ordered.value(row));
+    }
+    for (column, most) in [(1, 20_000), (2, 2_000), (4, 5)] {
+        let values = orders.column(column).as_primitive::<Int32Type>();
+        assert_eq!(values.null_count(), 0);
+        assert!(values.values().iter().all(|value| (1..=most).contains(value)));
+    }
+}
+
+#[test]
+fn bad_rows_are_as_many_as_asked_for() {
+    let orders = all(&SimulateSpec { bad: 0.2, ..spec(Dataset::Orders, 20_000) });
+    let int = |column: usize| orders.column(column).as_primitive::<Int32Type>();
+    let mut seen = HashSet::new();
+    let bad = (0..orders.num_rows())
+        .filter(|row| {
+            let key = (int(0).value(*row), int(2).value(*row));
+            let null = (0..3).any(|column| int(column).is_null(*row));
+            null || int(4).value(*row) < 0 || int(2).value(*row) > 2_000 || !seen.insert(key)
+        })
+        .count();
+    assert!((3_600..4_400).contains(&bad), "{bad} of 20,000 are bad");
+}
+
+#[test]
+fn what_is_written_as_csv_is_read_back() {
+    for (name, dataset, columns) in [
+        (
+            "customers",
+            Dataset::Customers,
+            &[
+                ("customer_id", "int32"),
+                ("name", "string"),
+                ("email", "string"),
+                ("address", "string"),
+                ("registration_date", "date"),
+            ][..],
+        ),
+        (
+            "products",
+            Dataset::Products,
+            &[
+                ("product_id", "int32"),
+                ("name", "string"),
+                ("category", "string"),
+                ("price", "decimal(10,2)"),
+                ("stock", "int32"),
+            ],
+        ),
+        (
+            "orders",
+            Dataset::Orders,
+            &[
+                ("order_id", "int32"),
+                ("customer_id", "int32"),
+                ("product_id", "int32"),
+                ("order_date", "date"),
+                ("quantity", "int32"),
+                ("status", "string"),
+                ("shipping_date", "date"),
+            ],
+        ),
+    ] {
+        let spec = SimulateSpec { bad: 0.05, ..spec(dataset, 3_000) };
+        let mut text = Vec::new();
+        simulate::write_csv(&spec, &mut text).unwrap();
+        let folder = Folder::csv().columns(columns).with(&format!("{name}.csv"), text);
+        assert_eq!(folder.schema(None).unwrap(), simulate::schema(dataset));
+        let read = folder.read();
+        assert_eq!(read.bad(), []);
+        let whole = all(&spec);
+        let expected: Vec<Vec<String>> = (0..whole.num_rows())
+            .map(|row| whole.columns().iter().map(|column| shown(column, row)).collect())
+            .collect();
+        assert_eq!(read.table(), expected);
+    }
+}
+
+#[test]
+fn a_source_of_generated_rows_resumes() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec(Dataset::Orders, 20_000)) };
+    let read = |done: &Positions| {
+        let mut open =
+            source::open(OpenSource { spec: &source, done, known: None, runtime: runtime.handle() }).unwrap();
+        let mut read = super::harness::Read::default();
+        while let Some(next) = open.next().unwrap() {
+            read.positions.merge(&next.batch.positions);
+            read.batches.push(next.batch.rows);
+        }
+        read
+    };
+    let whole = read(&Positions::default());
+    assert_eq!(whole.rows(), 20_000);
+    assert_eq!(whole.positions.get("simulate"), Some(20_000));
+    let rest = read(&Positions::of("simulate".into(), 12_345));
+    assert_eq!(rest.table(), whole.table()[12_345..]);
+    assert_eq!(rest.places(), whole.places()[12_345..]);
+    assert_eq!(read(&whole.positions).rows(), 0);
+}
