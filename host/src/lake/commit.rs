@@ -20,15 +20,15 @@ use object_store::{ObjectStore, PutMode, PutOptions};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use super::data::{Target, Written};
+use super::data::{create_folder, discard, sync_folder};
 use super::error::LakeError;
-use super::file::{Target, Written};
 use super::files::Files;
 use super::location::Location;
 use super::log;
 use super::provenance::Provenance;
 use super::read::DataRef;
 use super::schema::{find, from_delta, to_delta};
-use super::sink::{create_folder, discard, sync_folder};
 use super::table::{CHECKPOINT_INTERVAL, Table};
 use super::upsert::{Change, Rewrite};
 use super::writer::{Match, Writer};

@@ -1,0 +1,124 @@
+//! One row group: columns side by side, each with the encoder that suits it.
+
+use std::io::Write;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::writer::SerializedFileWriter;
+
+use super::chunk::{self, Packer};
+use super::dictionary::Dictionary;
+use super::stats::INDEXED_COLUMNS;
+
+/// The columns of a row group in the making.
+pub(super) struct Group {
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+enum Column {
+    /// Text in a dictionary of ours.
+    Text(Box<Dictionary>),
+    /// Anything else, by the parquet crate: one writer a leaf.
+    Leaves(Vec<ArrowColumnWriter>),
+}
+
+impl Group {
+    /// An empty row group; `texts` says which columns are text whose values repeat.
+    pub(super) fn new(
+        factory: &ArrowRowGroupWriterFactory,
+        index: usize,
+        leaves: &[usize],
+        texts: &[bool],
+    ) -> Result<Self> {
+        let mut writers = factory.create_column_writers(index)?.into_iter();
+        let mut columns = Vec::with_capacity(leaves.len());
+        for (count, text) in leaves.iter().zip(texts) {
+            let own: Vec<ArrowColumnWriter> = writers.by_ref().take(*count).collect();
+            columns.push(if *text {
+                Column::Text(Box::new(Dictionary::new()))
+            } else {
+                Column::Leaves(own)
+            });
+        }
+        Ok(Self { columns, rows: 0 })
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds rows of the file's columns; text may come as a dictionary.
+    pub(super) fn write(&mut self, rows: &RecordBatch, schema: &SchemaRef) -> Result<()> {
+        for ((column, values), field) in self
+            .columns
+            .iter_mut()
+            .zip(rows.columns())
+            .zip(schema.fields())
+        {
+            match column {
+                Column::Text(dictionary) => dictionary.push(values)?,
+                Column::Leaves(writers) => {
+                    let values = match values.data_type() {
+                        DataType::Dictionary(_, _) => &plain(values, field.data_type())?,
+                        _ => values,
+                    };
+                    for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, values)?) {
+                        writer.write(&leaf)?;
+                    }
+                }
+            }
+        }
+        self.rows += rows.num_rows();
+        Ok(())
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let of_column = |column: &Column| match column {
+            Column::Text(dictionary) => dictionary.bytes(),
+            Column::Leaves(writers) => writers.iter().map(ArrowColumnWriter::memory_size).sum(),
+        };
+        self.columns.iter().map(of_column).sum()
+    }
+
+    /// Writes the row group to the file. Returns the columns whose text did not repeat.
+    pub(super) fn finish<W: Write + Send>(
+        self,
+        file: &mut SerializedFileWriter<W>,
+        packer: &mut Packer,
+    ) -> Result<Vec<usize>> {
+        let descriptors = file.schema_descr().columns().to_vec();
+        let mut given_up = Vec::new();
+        let mut group = file.next_row_group()?;
+        let mut leaf = 0;
+        for (index, column) in self.columns.into_iter().enumerate() {
+            match column {
+                Column::Text(dictionary) => {
+                    let with_statistics = index < INDEXED_COLUMNS;
+                    if !dictionary.repeats() {
+                        given_up.push(index);
+                    }
+                    let (bytes, close) =
+                        chunk::of_text(&dictionary, &descriptors[leaf], with_statistics, packer)?;
+                    group.append_column(&bytes, close)?;
+                    leaf += 1;
+                }
+                Column::Leaves(writers) => {
+                    for writer in writers {
+                        writer.close()?.append_to_row_group(&mut group)?;
+                        leaf += 1;
+                    }
+                }
+            }
+        }
+        group.close()?;
+        Ok(given_up)
+    }
+}
+
+fn plain(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    arrow_cast::cast(values, to).map_err(ParquetError::from)
+}
