@@ -185,7 +185,7 @@ async fn a_refused_commit_leaves_nothing() {
         .await
         .expect_err("forbidden");
     assert_eq!(error.remedy(), Remedy::Stop, "{error}");
-    assert!(error.hint().is_some_and(|hint| hint.contains("write")));
+    assert!(error.hint().is_some_and(|hint| hint.contains("writable")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
