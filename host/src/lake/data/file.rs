@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use chrono::Utc;
 use deltalake::kernel::Add;
 use tokio::runtime::Handle;
 
 use super::encoding::Encodings;
+use super::group::has_nan;
 use super::groups::Groups;
 use super::sink::Sink;
 use super::stats;
@@ -81,20 +80,7 @@ impl DataFile {
 
     pub(in crate::lake) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
         for (column, with_nan) in rows.columns().iter().zip(&mut self.with_nan) {
-            *with_nan = *with_nan
-                || match column.data_type() {
-                    DataType::Float32 => column
-                        .as_primitive::<Float32Type>()
-                        .values()
-                        .iter()
-                        .any(|v| v.is_nan()),
-                    DataType::Float64 => column
-                        .as_primitive::<Float64Type>()
-                        .values()
-                        .iter()
-                        .any(|v| v.is_nan()),
-                    _ => false,
-                };
+            *with_nan = *with_nan || has_nan(column);
         }
         if let Some(writer) = &mut self.writer {
             let given_up = writer

@@ -2,10 +2,14 @@
 
 use std::io::Write;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::chunk::{self, Packer};
@@ -15,6 +19,8 @@ use super::stats::INDEXED_COLUMNS;
 /// The columns of a row group in the making.
 pub(super) struct Group {
     columns: Vec<Column>,
+    /// By column: whether there is a NaN in it.
+    with_nan: Vec<bool>,
     rows: usize,
 }
 
@@ -43,7 +49,12 @@ impl Group {
                 Column::Leaves(own)
             });
         }
-        Ok(Self { columns, rows: 0 })
+        let with_nan = vec![false; columns.len()];
+        Ok(Self {
+            columns,
+            with_nan,
+            rows: 0,
+        })
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -70,6 +81,9 @@ impl Group {
                     }
                 }
             }
+        }
+        for (values, with_nan) in rows.columns().iter().zip(&mut self.with_nan) {
+            *with_nan = *with_nan || has_nan(values);
         }
         self.rows += rows.num_rows();
         Ok(())
@@ -108,7 +122,11 @@ impl Group {
                 }
                 Column::Leaves(writers) => {
                     for writer in writers {
-                        writer.close()?.append_to_row_group(&mut group)?;
+                        let mut chunk = writer.close()?;
+                        if self.with_nan[index] {
+                            without_bounds(chunk.close_mut())?;
+                        }
+                        chunk.append_to_row_group(&mut group)?;
                         leaf += 1;
                     }
                 }
@@ -116,6 +134,44 @@ impl Group {
         }
         group.close()?;
         Ok(given_up)
+    }
+}
+
+/// Takes the bounds out of a chunk with a NaN. The format leaves NaN out of them, but readers
+/// that sort it above all numbers skip the row group for a search beyond the greatest one.
+fn without_bounds(close: &mut ColumnCloseResult) -> Result<()> {
+    let nulls = close
+        .metadata
+        .statistics()
+        .and_then(Statistics::null_count_opt);
+    let statistics = match close.metadata.statistics() {
+        Some(Statistics::Float(_)) => Statistics::float(None, None, None, nulls, false),
+        Some(Statistics::Double(_)) => Statistics::double(None, None, None, nulls, false),
+        _ => return Ok(()),
+    };
+    close.metadata = close
+        .metadata
+        .clone()
+        .into_builder()
+        .set_statistics(statistics)
+        .build()?;
+    Ok(())
+}
+
+/// Whether a column of floats holds a NaN.
+pub(super) fn has_nan(values: &ArrayRef) -> bool {
+    match values.data_type() {
+        DataType::Float32 => values
+            .as_primitive::<Float32Type>()
+            .values()
+            .iter()
+            .any(|value| value.is_nan()),
+        DataType::Float64 => values
+            .as_primitive::<Float64Type>()
+            .values()
+            .iter()
+            .any(|value| value.is_nan()),
+        _ => false,
     }
 }
 
