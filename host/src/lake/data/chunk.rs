@@ -13,11 +13,15 @@ use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
 use super::dictionary::Dictionary;
+use super::integers::Integers;
+use super::validity::varint;
 
 /// Bytes of one data page of plain values, about.
 const PAGE_BYTES: usize = 1 << 20;
 /// Bounds in a footer are cut to this length, as the parquet crate does.
 const BOUND_BYTES: usize = 64;
+/// What is compressed to see whether a page is worth it.
+const PROBE_BYTES: usize = 8 << 10;
 /// The level of the house: more costs time and saves little.
 const LEVEL: i32 = 1;
 
@@ -27,6 +31,22 @@ pub(super) struct Packer(Compressor<'static>);
 impl Packer {
     pub(super) fn new() -> Result<Self> {
         Ok(Self(Compressor::new(LEVEL).map_err(external)?))
+    }
+
+    fn pack(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.0.compress(bytes).map_err(external)
+    }
+
+    /// Compressed bytes; `None` where a piece from the middle says that it would not help.
+    fn try_pack(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+        if bytes.len() >= 4 * PROBE_BYTES {
+            let from = bytes.len() / 2 - PROBE_BYTES / 2;
+            let probe = self.pack(&bytes[from..from + PROBE_BYTES])?;
+            if probe.len() + PROBE_BYTES / 16 >= PROBE_BYTES {
+                return Ok(None);
+            }
+        }
+        self.pack(bytes).map(Some)
     }
 }
 
@@ -49,7 +69,7 @@ pub(super) fn of_text(
     with_statistics: bool,
     packer: &mut Packer,
 ) -> Result<(Bytes, ColumnCloseResult)> {
-    let rows = text.rows();
+    let rows = text.validity().rows();
     let nullable = descriptor.max_def_level() > 0;
     let mut pages = Vec::new();
     // Where most values occur once, their numbers would only come on top of them.
@@ -70,7 +90,7 @@ pub(super) fn of_text(
         });
         let mut bytes = Vec::with_capacity(rows * 2);
         if nullable {
-            levels(text.validity(), 0, rows, &mut bytes);
+            text.validity().levels(0, rows, &mut bytes);
         }
         numbers(text.ids(), text.values(), &mut bytes);
         pages.push(Draft {
@@ -85,6 +105,36 @@ pub(super) fn of_text(
     assemble(descriptor, rows, pages, statistics, packer)
 }
 
+/// The chunk of a column of integers.
+pub(super) fn of_integers(
+    integers: &Integers,
+    descriptor: &ColumnDescPtr,
+    with_statistics: bool,
+    packer: &mut Packer,
+) -> Result<(Bytes, ColumnCloseResult)> {
+    let validity = integers.validity();
+    let mut bytes = Vec::with_capacity(integers.bytes() / 4);
+    if descriptor.max_def_level() > 0 {
+        validity.levels(0, validity.rows(), &mut bytes);
+    }
+    integers.encode(&mut bytes);
+    let draft = Draft {
+        kind: PageType::DATA_PAGE,
+        encoding: Encoding::DELTA_BINARY_PACKED,
+        values: count(validity.rows()),
+        bytes,
+    };
+    let nulls = Some((validity.rows() - integers.len()) as u64);
+    let (low, high) = integers.bounds().unzip();
+    // The values came in 32 bits, so they fit again.
+    let short = |bound: Option<i64>| bound.map(|bound| bound as i32);
+    let statistics = with_statistics.then(|| match integers.is_narrow() {
+        true => Statistics::int32(short(low), short(high), None, nulls, false),
+        false => Statistics::int64(low, high, None, nulls, false),
+    });
+    assemble(descriptor, validity.rows(), vec![draft], statistics, packer)
+}
+
 /// A row group has fewer than 2^32 rows.
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -92,13 +142,9 @@ fn count(number: usize) -> u32 {
 
 /// The next page of plain values, from row `first` on.
 fn plain_page(text: &Dictionary, first: usize, ids: &mut &[u32], nullable: bool) -> Draft {
-    let is_null = |row: usize| {
-        text.validity()
-            .is_some_and(|bits| bits[row / 8] >> (row % 8) & 1 == 0)
-    };
     let (mut values, mut row) = (Vec::new(), first);
-    while row < text.rows() && values.len() < PAGE_BYTES {
-        if !is_null(row)
+    while row < text.validity().rows() && values.len() < PAGE_BYTES {
+        if !text.validity().is_null(row)
             && let Some((id, rest)) = ids.split_first()
         {
             values.extend_from_slice(text.plain(*id));
@@ -108,7 +154,7 @@ fn plain_page(text: &Dictionary, first: usize, ids: &mut &[u32], nullable: bool)
     }
     let mut bytes = Vec::with_capacity(values.len() + (row - first) / 8 + 16);
     if nullable {
-        levels(text.validity(), first, row, &mut bytes);
+        text.validity().levels(first, row, &mut bytes);
     }
     bytes.extend_from_slice(&values);
     Draft {
@@ -117,41 +163,6 @@ fn plain_page(text: &Dictionary, first: usize, ids: &mut &[u32], nullable: bool)
         values: count(row - first),
         bytes,
     }
-}
-
-/// Definition levels of one bit, after their length: a run of ones, or the validity as it is.
-fn levels(validity: Option<&[u8]>, from: usize, to: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    match validity {
-        None => {
-            varint((to - from) << 1, out);
-            out.push(1);
-        }
-        Some(bits) => {
-            varint((to - from).div_ceil(8) << 1 | 1, out);
-            if from.is_multiple_of(8) {
-                out.extend_from_slice(&bits[from / 8..to.div_ceil(8)]);
-            } else {
-                for eight in (from..to).step_by(8) {
-                    let byte = (eight..to.min(eight + 8))
-                        .map(|row| (bits[row / 8] >> (row % 8) & 1) << (row - eight))
-                        .fold(0, |byte, bit| byte | bit);
-                    out.push(byte);
-                }
-            }
-        }
-    }
-    let length = count(out.len() - start - 4);
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-}
-
-fn varint(mut number: usize, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push((number & 0x7F) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 /// Numbers of values below `values`: in runs where they come in runs, else in as few bits as they need.
@@ -255,10 +266,14 @@ fn assemble(
 ) -> Result<(Bytes, ColumnCloseResult)> {
     let mut packed = Vec::with_capacity(drafts.len());
     for draft in &drafts {
-        packed.push(packer.0.compress(&draft.bytes).map_err(external)?);
+        packed.push(packer.try_pack(&draft.bytes)?);
     }
     let before: usize = drafts.iter().map(|draft| draft.bytes.len()).sum();
-    let after: usize = packed.iter().map(Vec::len).sum();
+    let after: usize = drafts
+        .iter()
+        .zip(&packed)
+        .map(|(draft, packed)| packed.as_ref().map_or(draft.bytes.len(), Vec::len))
+        .sum();
     // Numbers of many values look like noise: readers are spared the unpacking.
     let compress = after + after / 16 < before;
     let codec = if compress {
@@ -273,7 +288,12 @@ fn assemble(
     let (mut uncompressed_size, mut compressed_size) = (0, 0);
     for (draft, packed) in drafts.into_iter().zip(packed) {
         let size = draft.bytes.len();
-        let buf = Bytes::from(if compress { packed } else { draft.bytes });
+        let buf = Bytes::from(match packed {
+            _ if !compress => draft.bytes,
+            Some(packed) => packed,
+            // One codec serves all pages of a chunk.
+            None => packer.pack(&draft.bytes)?,
+        });
         let (num_values, encoding) = (draft.values, draft.encoding);
         let page = match draft.kind {
             PageType::DICTIONARY_PAGE => Page::DictionaryPage {

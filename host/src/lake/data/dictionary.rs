@@ -9,9 +9,10 @@ use std::hash::{BuildHasher, Hasher};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, Int32DictionaryArray, StringArray};
-use arrow_buffer::BooleanBufferBuilder;
 use arrow_schema::ArrowError;
 use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::validity::Validity;
 
 /// So few values are worth a dictionary in any case.
 const FEW: usize = 1_000;
@@ -30,9 +31,7 @@ pub(super) struct Dictionary {
     hasher: DefaultHashBuilder,
     /// By row that is not null: the number of its value.
     ids: Vec<u32>,
-    /// By row: whether it is not null; empty while none is.
-    validity: Option<BooleanBufferBuilder>,
-    rows: usize,
+    validity: Validity,
 }
 
 impl Dictionary {
@@ -44,8 +43,7 @@ impl Dictionary {
             long: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             ids: Vec::new(),
-            validity: None,
-            rows: 0,
+            validity: Validity::default(),
         }
     }
 
@@ -63,7 +61,7 @@ impl Dictionary {
     }
 
     fn push_texts(&mut self, texts: &StringArray) {
-        self.note_nulls(texts.len(), texts.logical_nulls().as_ref());
+        self.validity.push(texts.len(), texts.nulls());
         self.ids.reserve(texts.len());
         let (bytes, offsets) = (texts.value_data(), texts.value_offsets());
         let mut push = |row: usize| {
@@ -83,7 +81,7 @@ impl Dictionary {
             ArrowError::SchemaError(format!("a text column has type {}", keyed.data_type()))
         })?;
         let nulls = keyed.logical_nulls();
-        self.note_nulls(keyed.len(), nulls.as_ref());
+        self.validity.push(keyed.len(), nulls.as_ref());
         self.ids.reserve(keyed.len());
         let (bytes, offsets) = (values.value_data(), values.value_offsets());
         // Only values that a row has are stored.
@@ -105,26 +103,6 @@ impl Dictionary {
             self.ids.push(id);
         }
         Ok(())
-    }
-
-    fn note_nulls(&mut self, rows: usize, nulls: Option<&arrow_buffer::NullBuffer>) {
-        match (
-            nulls.filter(|nulls| nulls.null_count() > 0),
-            &mut self.validity,
-        ) {
-            (None, None) => {}
-            (None, Some(validity)) => validity.append_n(rows, true),
-            (Some(nulls), validity) => {
-                let before = self.rows;
-                let validity = validity.get_or_insert_with(|| {
-                    let mut all = BooleanBufferBuilder::new(before + rows);
-                    all.append_n(before, true);
-                    all
-                });
-                validity.append_buffer(nulls.inner());
-            }
-        }
-        self.rows += rows;
     }
 
     #[inline]
@@ -181,10 +159,6 @@ impl Dictionary {
             + self.starts.len() * (size_of::<u32>() + 33)
     }
 
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Whether values occur more than once, on the whole.
     pub(super) fn repeats(&self) -> bool {
         self.values() <= FEW || self.values() * 2 <= self.ids.len()
@@ -205,9 +179,9 @@ impl Dictionary {
         &self.ids
     }
 
-    /// Which rows are not null, or `None` if all are. Bits, the first row's lowest.
-    pub(super) fn validity(&self) -> Option<&[u8]> {
-        self.validity.as_ref().map(|validity| validity.as_slice())
+    /// Which rows are null.
+    pub(super) fn validity(&self) -> &Validity {
+        &self.validity
     }
 
     /// The text of a row that is not null, after its length, as a plain page has it.
@@ -296,11 +270,10 @@ mod tests {
         let keyed: ArrayRef = Arc::new(keyed);
         dictionary.push(&plain.slice(0, 400)).expect("text");
         dictionary.push(&keyed.slice(400, 600)).expect("keyed text");
-        assert_eq!(dictionary.rows(), 1_000);
-        let validity = dictionary.validity().expect("nulls").to_vec();
+        assert_eq!(dictionary.validity().rows(), 1_000);
         let mut ids = dictionary.ids().iter();
         for (row, text) in texts.iter().enumerate() {
-            assert_eq!(validity[row / 8] >> (row % 8) & 1 == 1, text.is_some());
+            assert_eq!(dictionary.validity().is_null(row), text.is_none());
             if let Some(text) = text {
                 let id = ids.next().expect("an id");
                 assert_eq!(&dictionary.plain(*id)[4..], text.as_bytes());

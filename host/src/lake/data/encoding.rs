@@ -46,14 +46,14 @@ impl Encodings {
             .all(|field| field.data_type().is_nested() || known.contains_key(field.name()))
     }
 
-    /// Properties for a file of `schema`, and which columns are text whose values repeat.
+    /// Properties for a file of `schema`, and what was chosen for each column.
     /// Unknown columns are judged by `sample`.
     pub(super) fn properties(
         &self,
         schema: &Schema,
         sample: &[RecordBatch],
-    ) -> (WriterProperties, Vec<bool>) {
-        let mut texts = vec![false; schema.fields().len()];
+    ) -> (WriterProperties, Vec<Choice>) {
+        let mut choices = vec![Choice::Plain; schema.fields().len()];
         let mut builder = WriterProperties::builder()
             .set_compression(zstd())
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -85,7 +85,7 @@ impl Encodings {
                     choice
                 }
             };
-            texts[index] = choice == Choice::Dictionary && field.data_type() == &DataType::Utf8;
+            choices[index] = choice;
             builder = match choice {
                 Choice::Dictionary => builder.set_column_dictionary_enabled(path, true),
                 Choice::Delta => builder
@@ -96,7 +96,7 @@ impl Encodings {
                     .set_column_encoding(path, Encoding::PLAIN),
             };
         }
-        (builder.build(), texts)
+        (builder.build(), choices)
     }
 
     /// A column turned out not to repeat.

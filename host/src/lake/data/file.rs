@@ -64,8 +64,8 @@ impl DataFile {
             format!("{folder}/{name}")
         };
         let sink = Sink::create(&target.location, &path, &target.runtime)?;
-        let (properties, texts) = target.encodings.properties(&schema, sample);
-        let writer = Groups::new(sink, Arc::clone(&schema), properties, texts)
+        let (properties, choices) = target.encodings.properties(&schema, sample);
+        let writer = Groups::new(sink, Arc::clone(&schema), properties, choices)
             .map_err(LakeError::parquet("begin", &path))?;
         let with_nan = vec![false; schema.fields().len()];
         Ok(Self {

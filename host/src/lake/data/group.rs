@@ -14,6 +14,8 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::chunk::{self, Packer};
 use super::dictionary::Dictionary;
+use super::encoding::Choice;
+use super::integers::Integers;
 use super::stats::INDEXED_COLUMNS;
 
 /// The columns of a row group in the making.
@@ -27,26 +29,31 @@ pub(super) struct Group {
 enum Column {
     /// Text in a dictionary of ours.
     Text(Box<Dictionary>),
+    /// Integers as differences, by an encoder of ours.
+    Integers(Integers),
     /// Anything else, by the parquet crate: one writer a leaf.
     Leaves(Vec<ArrowColumnWriter>),
 }
 
 impl Group {
-    /// An empty row group; `texts` says which columns are text whose values repeat.
+    /// An empty row group; `choices` says how its columns are encoded.
     pub(super) fn new(
         factory: &ArrowRowGroupWriterFactory,
         index: usize,
+        schema: &SchemaRef,
         leaves: &[usize],
-        texts: &[bool],
+        choices: &[Choice],
     ) -> Result<Self> {
         let mut writers = factory.create_column_writers(index)?.into_iter();
         let mut columns = Vec::with_capacity(leaves.len());
-        for (count, text) in leaves.iter().zip(texts) {
+        for ((count, choice), field) in leaves.iter().zip(choices).zip(schema.fields()) {
             let own: Vec<ArrowColumnWriter> = writers.by_ref().take(*count).collect();
-            columns.push(if *text {
-                Column::Text(Box::new(Dictionary::new()))
-            } else {
-                Column::Leaves(own)
+            columns.push(match (choice, Integers::of(field.data_type())) {
+                (Choice::Delta, Some(integers)) => Column::Integers(integers),
+                (Choice::Dictionary, _) if field.data_type() == &DataType::Utf8 => {
+                    Column::Text(Box::new(Dictionary::new()))
+                }
+                _ => Column::Leaves(own),
             });
         }
         let with_nan = vec![false; columns.len()];
@@ -71,6 +78,7 @@ impl Group {
         {
             match column {
                 Column::Text(dictionary) => dictionary.push(values)?,
+                Column::Integers(integers) => integers.push(values)?,
                 Column::Leaves(writers) => {
                     let values = match values.data_type() {
                         DataType::Dictionary(_, _) => &plain(values, field.data_type())?,
@@ -93,6 +101,7 @@ impl Group {
     pub(super) fn bytes(&self) -> usize {
         let of_column = |column: &Column| match column {
             Column::Text(dictionary) => dictionary.bytes(),
+            Column::Integers(integers) => integers.bytes(),
             Column::Leaves(writers) => writers.iter().map(ArrowColumnWriter::memory_size).sum(),
         };
         self.columns.iter().map(of_column).sum()
@@ -117,6 +126,13 @@ impl Group {
                     }
                     let (bytes, close) =
                         chunk::of_text(&dictionary, &descriptors[leaf], with_statistics, packer)?;
+                    group.append_column(&bytes, close)?;
+                    leaf += 1;
+                }
+                Column::Integers(integers) => {
+                    let with_statistics = index < INDEXED_COLUMNS;
+                    let (bytes, close) =
+                        chunk::of_integers(&integers, &descriptors[leaf], with_statistics, packer)?;
                     group.append_column(&bytes, close)?;
                     leaf += 1;
                 }

@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::chunk::Packer;
-use super::encoding::ROW_GROUP_ROWS;
+use super::encoding::{Choice, ROW_GROUP_ROWS};
 use super::group::Group;
 
 /// A row group ends at this size in memory even if it has few rows.
@@ -24,9 +24,9 @@ pub(super) struct Groups<W: Write + Send> {
     file: SerializedFileWriter<W>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
-    /// By column: how many leaves it has, and whether it is text whose values repeat.
+    /// By column: how many leaves it has, and how it is encoded.
     leaves: Vec<usize>,
-    texts: Vec<bool>,
+    choices: Vec<Choice>,
     group: Option<Group>,
     packer: Packer,
 }
@@ -36,7 +36,7 @@ impl<W: Write + Send> Groups<W> {
         sink: W,
         schema: SchemaRef,
         properties: WriterProperties,
-        texts: Vec<bool>,
+        choices: Vec<Choice>,
     ) -> Result<Self> {
         // The log holds the schema; a copy of Arrow's in every file would only cost space.
         let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
@@ -52,7 +52,7 @@ impl<W: Write + Send> Groups<W> {
             factory,
             schema,
             leaves,
-            texts,
+            choices,
             group: None,
             packer: Packer::new()?,
         })
@@ -67,7 +67,13 @@ impl<W: Write + Send> Groups<W> {
                 Some(group) => group,
                 None => {
                     let index = self.file.flushed_row_groups().len();
-                    let group = Group::new(&self.factory, index, &self.leaves, &self.texts)?;
+                    let group = Group::new(
+                        &self.factory,
+                        index,
+                        &self.schema,
+                        &self.leaves,
+                        &self.choices,
+                    )?;
                     self.group.insert(group)
                 }
             };
@@ -88,7 +94,7 @@ impl<W: Write + Send> Groups<W> {
         };
         let given_up = group.finish(&mut self.file, &mut self.packer)?;
         for column in &given_up {
-            self.texts[*column] = false;
+            self.choices[*column] = Choice::Plain;
         }
         Ok(given_up)
     }

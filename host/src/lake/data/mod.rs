@@ -6,8 +6,10 @@ mod encoding;
 mod file;
 mod group;
 mod groups;
+mod integers;
 mod sink;
 mod stats;
+mod validity;
 
 pub(super) use encoding::{Encodings, ROW_GROUP_ROWS};
 pub(super) use file::{DataFile, Target, Written};
