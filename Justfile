@@ -47,6 +47,5 @@ wit-check:
 
 # Run a bench, `files` or `boundary`, with its arguments.
 bench NAME *ARGS: modules
-    cargo build {{locked}} --release -p sluicebox --bin sluice
-    cargo build {{locked}} --release -p sluicebox-bench --bin "{{NAME}}"
+    cargo build {{locked}} --release --workspace --bins
     "{{target}}/release/{{NAME}}" {{ARGS}}
