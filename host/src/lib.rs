@@ -7,6 +7,7 @@
 // L0: plain data.
 pub mod batch;
 pub mod fault;
+pub mod meter;
 pub mod plan;
 
 // L1: each alone may name its foreign libraries.

@@ -262,7 +262,11 @@ pub enum Drift {
 
 impl Default for Contract {
     fn default() -> Self {
-        Self { new_column: Drift::Evolve, missing_column: Drift::NullValue, type_change: Drift::RejectRow }
+        Self {
+            new_column: Drift::Evolve,
+            missing_column: Drift::NullValue,
+            type_change: Drift::RejectRow,
+        }
     }
 }
 
@@ -302,6 +306,8 @@ pub struct ModuleSpec {
     pub config: String,
     /// What its job may use.
     pub limits: Limits,
+    /// The folder of its fixtures, for `sluice test`.
+    pub fixtures: Option<PathBuf>,
 }
 
 /// What one job may use.
@@ -353,6 +359,10 @@ pub struct Flush {
 
 impl Default for Flush {
     fn default() -> Self {
-        Self { rows: 2_000_000, bytes: 256 << 20, time: Duration::from_secs(30) }
+        Self {
+            rows: 2_000_000,
+            bytes: 256 << 20,
+            time: Duration::from_secs(30),
+        }
     }
 }

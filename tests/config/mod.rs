@@ -1,1 +1,6 @@
-//! Tests of config.
+//! The pipeline file: what is refused and how that reads, what is taken and what it means.
+
+mod cases;
+mod document;
+mod load;
+mod schema;

@@ -1,1 +1,12 @@
-//! Tests of lake.
+//! Tests of lake: what a table promises to whoever writes, follows and reads it.
+
+mod commits;
+mod contract;
+mod follow;
+mod kept;
+mod partitions;
+mod replace;
+mod statistics;
+mod support;
+mod trouble;
+mod upsert;

@@ -1,1 +1,98 @@
 //! The command line.
+
+mod check;
+mod head;
+mod new;
+mod plan;
+mod quarantine;
+mod run;
+mod session;
+mod simulate;
+mod status;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+/// What the process says to the shell. Others script against these numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// It failed while running.
+    Failed = 1,
+    /// Wrong usage, or a pipeline file that is not valid.
+    Usage = 2,
+    /// Stopped by a person or a supervisor, in order.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Lands files in a lake, cleans and models them in sandboxed WebAssembly modules, and
+/// commits Delta Lake tables exactly once.
+#[derive(Parser)]
+#[command(name = "sluice", version, styles = STYLES, arg_required_else_help = true, after_help = "\
+A pipeline is one TOML file. Start with:
+  sluice check pipelines/demo.toml      is the file right, do the modules fit?
+  sluice plan  pipelines/demo.toml      what would a run create and read?
+  sluice run   pipelines/demo.toml      run it; run it again and only new rows are taken
+  sluice head  gold --lake lake         look at the tables
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or invalid pipeline, 130 interrupted.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a pipeline: every bounded source to its end.
+    Run(run::Args),
+    /// Validate a pipeline file and its modules without running it.
+    Check(check::Args),
+    /// Show what a run would create, read and allow.
+    Plan(plan::Args),
+    /// Run fixtures through modules: rows in, expected rows out.
+    Test(test::Args),
+    /// Make a transform project that compiles.
+    New(new::Args),
+    /// Show the tables of a lake.
+    Status(status::Args),
+    /// Show the first rows of a table, or of every table of a layer.
+    Head(head::Args),
+    /// Look at rows that could not go on.
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+    /// Write generated CSV files, the same for the same seed.
+    Simulate(simulate::Args),
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let exit = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::New(args) => new::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Head(args) => head::run(&args),
+        Command::Quarantine(command) => quarantine::run(&command),
+        Command::Simulate(args) => simulate::run(&args),
+    };
+    exit.into()
+}

@@ -1,1 +1,172 @@
-//! Delta tables: read, write, commit exactly once.
+//! The lake: Delta tables on a local disk or in an object store, and the files kept beside them.
+//!
+//! A [`Lake`] opens [`Table`]s. A table is written by [`Table::begin`], [`Writer::write`] and
+//! [`Table::commit`], which makes rows and positions visible in one log entry, and read by
+//! [`Table::added_since`] or [`Table::scan`].
+//!
+//! deltalake keeps the state of tables; Parquet is written here, because that is where the
+//! time goes, and so are commits, because that is where rows are counted once.
+
+mod commit;
+mod contract;
+mod convert;
+mod encoding;
+mod error;
+mod file;
+mod files;
+mod follow;
+mod json;
+mod keep;
+mod location;
+mod log;
+mod object;
+mod partition;
+mod provenance;
+mod quarantine;
+mod read;
+mod schema;
+mod sink;
+mod stats;
+mod table;
+mod upsert;
+mod writer;
+
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::path::Path;
+use url::Url;
+
+pub use commit::{Commit, Committed};
+pub use contract::Refused;
+pub use error::LakeError;
+pub use follow::Added;
+pub use provenance::Provenance;
+pub use quarantine::{quarantine_batch, quarantine_schema};
+pub use table::{Table, TableInfo};
+pub use writer::{Accepted, Writer};
+
+use crate::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use location::Location;
+use table::Manner;
+
+/// The folder of the quarantine tables, and the layer that [`Lake::tables`] gives for them.
+const QUARANTINE: &str = "quarantine";
+
+/// A folder of tables, by layer.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    location: Location,
+}
+
+impl Lake {
+    /// The lake at a path or URL. Nothing is created before the first table is.
+    pub fn open(location: &str) -> Result<Self, LakeError> {
+        let location = Location::parse(location)?;
+        if let Some(folder) = &location.folder
+            && let Some(file) = folder
+                .ancestors()
+                .find(|path| path.exists() && !path.is_dir())
+        {
+            return Err(LakeError::NotAFolder {
+                path: file.display().to_string(),
+            });
+        }
+        Ok(Self { location })
+    }
+
+    /// A lake in a store of the caller's, whose root is the root of `url`: for tests that make a
+    /// store fail, and for stores that need a wrapper.
+    pub fn with_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
+        Ok(Self {
+            location: Location::with_store(store, url)?,
+        })
+    }
+
+    /// Where it lies, as people see it.
+    pub fn location(&self) -> &str {
+        &self.location.name
+    }
+
+    /// A table, which may not exist yet.
+    pub async fn table(&self, spec: &TableSpec) -> Result<Table, LakeError> {
+        let manner = Manner {
+            name: spec.name.to_string(),
+            mode: spec.mode.clone(),
+            partition_by: spec.partition_by.clone(),
+            contract: spec.contract,
+            description: spec.description.clone(),
+            rescues: spec.name.layer == Layer::Bronze,
+        };
+        Table::open(self.folder(&spec.name)?, manner).await
+    }
+
+    /// The quarantine table of a hop, which may not exist yet. Its columns are [`quarantine_schema`].
+    pub async fn quarantine(&self, hop: &str) -> Result<Table, LakeError> {
+        let manner = Manner {
+            name: format!("{QUARANTINE}.{hop}"),
+            mode: WriteMode::Append,
+            partition_by: Vec::new(),
+            contract: Contract {
+                new_column: Drift::Evolve,
+                missing_column: Drift::NullValue,
+                type_change: Drift::Freeze,
+            },
+            description: Some(format!("Rows that hop '{hop}' could not pass on, and why.")),
+            rescues: false,
+        };
+        Table::open(self.location.below(QUARANTINE)?.below(hop)?, manner).await
+    }
+
+    /// Every table that exists, as layer (or `quarantine`) and name, in order.
+    pub async fn tables(&self) -> Result<Vec<(String, String)>, LakeError> {
+        let store = self.location.store();
+        let mut tables = Vec::new();
+        let layers = [Layer::Bronze, Layer::Silver, Layer::Gold].map(Layer::as_str);
+        for layer in layers.into_iter().chain([QUARANTINE]) {
+            let folder = Path::from(layer);
+            let failed = || LakeError::store("list", format!("{}/{layer}", self.location.name));
+            let listing = match store.list_with_delimiter(Some(&folder)).await {
+                Err(object_store::Error::NotFound { .. }) => continue,
+                other => other.map_err(failed())?,
+            };
+            for table in listing.common_prefixes {
+                let Some(name) = table.filename() else {
+                    continue;
+                };
+                let inside = store
+                    .list_with_delimiter(Some(&table))
+                    .await
+                    .map_err(failed())?;
+                if inside
+                    .common_prefixes
+                    .iter()
+                    .any(|inner| inner.filename() == Some("_delta_log"))
+                {
+                    tables.push((layer.to_owned(), name.to_owned()));
+                }
+            }
+        }
+        tables.sort();
+        Ok(tables)
+    }
+
+    /// Copies a landed file unchanged to `<lake>/<layer>/<table>/_files/<lane>`. A copy that is
+    /// already whole is left alone.
+    ///
+    /// `from` is a path or a URL.
+    pub async fn keep_file(
+        &self,
+        table: &TableName,
+        from: &str,
+        lane: &str,
+    ) -> Result<(), LakeError> {
+        keep::keep(&self.folder(table)?, from, lane).await
+    }
+
+    fn folder(&self, table: &TableName) -> Result<Location, LakeError> {
+        self.location
+            .below(table.layer.as_str())?
+            .below(&table.name)
+    }
+}

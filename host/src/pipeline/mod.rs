@@ -1,1 +1,20 @@
 //! The flow: sources, hops and tables at work.
+//!
+//! [`bind::bind`] finds out all that can be known before anything runs; [`run::Run`]
+//! runs it. One thread feeds a hop, another takes the rows through its module and
+//! into its tables; rows go from hop to hop in memory and count once the commit
+//! behind them is there ([`flow`]).
+
+pub mod bind;
+pub mod fault;
+pub mod fixture;
+mod flow;
+pub mod group;
+mod hop;
+mod intake;
+mod lookup;
+pub mod module;
+pub mod run;
+mod sink;
+
+pub use fault::PipelineError;

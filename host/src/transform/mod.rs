@@ -1,1 +1,51 @@
-//! The sandbox: modules in, rows through, nothing else.
+//! The sandbox: modules that nobody trusts, compiled once and run with nothing but the
+//! contract in `wit/transform.wit`.
+//!
+//! In the order of a module's life: a [`Sandbox`] loads a file into a [`Module`]; it says
+//! what it is in a [`Descriptor`]; its ports are bound to tables in a [`Binding`]; and a
+//! [`Job`] takes batches and gives [`Output`].
+//!
+//! What a module gives is hostile until checked. How a pass-through output is taken: the
+//! `_row` indices of one emitted batch must rise, and no row may be continued twice on
+//! the same port in one push. So the order of a lane survives, an output can never be
+//! larger than its input, and selecting rows is a filter. A module that multiplies or
+//! reorders rows declares a full output.
+
+/// The contract that this host speaks, as commits name it.
+pub const CONTRACT: &str = "sluicebox:transform@0.1.0";
+
+mod admission;
+mod binding;
+mod bindings;
+mod cache;
+mod descriptor;
+mod encode;
+mod engine;
+mod error;
+mod guest;
+mod instance;
+mod job;
+mod limiter;
+mod message;
+mod rows;
+mod sandbox;
+mod schema;
+mod sink;
+mod stubs;
+mod text;
+mod thread;
+mod widen;
+
+pub use binding::{BindError, Binding};
+pub use cache::CacheDir;
+pub use descriptor::{
+    Descriptor, DescriptorError, InputPort, OutputPort, OutputSchema, Role, Wanted,
+};
+pub use error::{
+    AdmissionError, Call, Cause, FailureKind, JobError, ModuleError, RowProblem, SandboxError,
+};
+pub use job::{Job, Output, Rejection, SavedState};
+pub use message::MessageError;
+pub use sandbox::{Module, Sandbox};
+pub use schema::SchemaError;
+pub use thread::spawn_guest_thread;

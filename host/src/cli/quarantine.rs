@@ -1,0 +1,149 @@
+//! `sluice quarantine`.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
+use futures::TryStreamExt;
+
+use super::Exit;
+use super::session::{fail, open_lake, runtime};
+use crate::format;
+use crate::lake::{Lake, LakeError};
+use crate::report;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Count the rows of every quarantine by hop and reason.
+    Ls(LsArgs),
+    /// Show the rows of one hop's quarantine, with their original bytes.
+    Show(ShowArgs),
+}
+
+#[derive(clap::Args)]
+pub struct LsArgs {
+    /// The lake: a folder or a URL.
+    #[arg(long, value_name = "DIR|URL", default_value = "lake")]
+    lake: String,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "  sluice quarantine show land_orders --lake lake --reason csv.column-count --json")]
+pub struct ShowArgs {
+    /// The hop.
+    hop: String,
+    /// The lake: a folder or a URL.
+    #[arg(long, value_name = "DIR|URL", default_value = "lake")]
+    lake: String,
+    /// Only rows with this reason.
+    #[arg(long)]
+    reason: Option<String>,
+    /// How many rows.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    rows: usize,
+    /// Print one JSON object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks into quarantine.
+pub fn run(command: &Command) -> Exit {
+    let location = match command {
+        Command::Ls(args) => &args.lake,
+        Command::Show(args) => &args.lake,
+    };
+    let (lake, runtime) = match (open_lake(location), runtime()) {
+        (Ok(lake), Ok(runtime)) => (lake, runtime),
+        (Err(exit), _) | (_, Err(exit)) => return exit,
+    };
+    let result = runtime.block_on(async {
+        match command {
+            Command::Ls(_) => list(&lake).await,
+            Command::Show(args) => show(&lake, args).await,
+        }
+    });
+    result.unwrap_or_else(|error| fail(&error))
+}
+
+async fn list(lake: &Lake) -> Result<Exit, LakeError> {
+    let mut counts: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
+    for (layer, hop) in lake.tables().await? {
+        if layer != "quarantine" {
+            continue;
+        }
+        let table = lake.quarantine(&hop).await?;
+        let mut batches = pin!(table.scan(None).await?);
+        while let Some(rows) = batches.try_next().await? {
+            for row in 0..rows.num_rows() {
+                let count = counts.entry((hop.clone(), text(&rows, "reason", row))).or_insert_with(|| (0, text(&rows, "message", row)));
+                count.0 += 1;
+            }
+        }
+    }
+    if counts.is_empty() {
+        println!("Nothing is in quarantine.");
+    }
+    for ((hop, reason), (rows, example)) in counts {
+        println!("{:>10}  {hop}  {reason}  for example: {example}", report::count(rows));
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(lake: &Lake, args: &ShowArgs) -> Result<Exit, LakeError> {
+    let table = lake.quarantine(&args.hop).await?;
+    if table.version().is_none() {
+        report::message(&format!("no row of hop `{}` is in quarantine", args.hop), Some("`sluice quarantine ls` shows which hops have some"));
+        return Ok(Exit::Failed);
+    }
+    let mut left = args.rows;
+    let mut batches = pin!(table.scan(None).await?);
+    while let Some(rows) = batches.try_next().await? {
+        for row in 0..rows.num_rows() {
+            if left == 0 {
+                return Ok(Exit::Done);
+            }
+            if args.reason.as_ref().is_some_and(|reason| *reason != text(&rows, "reason", row)) {
+                continue;
+            }
+            left -= 1;
+            if args.json { print_json(&rows, row) } else { print(&rows, row) }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn print(rows: &RecordBatch, row: usize) {
+    let line = number(rows, "line", row).map(|line| format!(", line {line}")).unwrap_or_default();
+    let position = number(rows, "position", row).map(|position| format!(", position {position}")).unwrap_or_default();
+    println!("{}: {}", text(rows, "reason", row), text(rows, "message", row));
+    println!("  from   {}{line}{position}", text(rows, "lane", row));
+    for (first, part) in text(rows, "payload", row).lines().enumerate() {
+        println!("  {} {part}", if first == 0 { "row   " } else { "      " });
+    }
+}
+
+/// One object with the payload as text where it is text: what a person greps.
+fn print_json(rows: &RecordBatch, row: usize) {
+    let object = format::rows_as_json(rows, &[row]).pop().unwrap_or_default();
+    let mut object: serde_json::Value = serde_json::from_slice(&object).unwrap_or_default();
+    if let Some(payload) = rows.column_by_name("payload").and_then(|column| column.as_binary_opt::<i32>())
+        && let Ok(payload) = std::str::from_utf8(payload.value(row))
+    {
+        object["payload"] = payload.into();
+    }
+    println!("{object}");
+}
+
+fn text(rows: &RecordBatch, name: &str, row: usize) -> String {
+    let Some(column) = rows.column_by_name(name).filter(|column| !column.is_null(row)) else { return String::new() };
+    if let Some(column) = column.as_binary_opt::<i32>() {
+        return String::from_utf8_lossy(column.value(row)).into_owned();
+    }
+    column.as_string_opt::<i32>().map(|column| column.value(row).to_owned()).unwrap_or_default()
+}
+
+fn number(rows: &RecordBatch, name: &str, row: usize) -> Option<i64> {
+    let column = rows.column_by_name(name).filter(|column| !column.is_null(row))?;
+    column.as_primitive_opt::<arrow_array::types::Int64Type>().map(|column| column.value(row))
+}

@@ -1,0 +1,138 @@
+//! What most commands begin with: the pipeline file, the lake, the sandbox, a runtime.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use super::Exit;
+use crate::config::{self, Loaded};
+use crate::fault::Fault;
+use crate::lake::Lake;
+use crate::pipeline::PipelineError;
+use crate::pipeline::bind::{Bound, bind};
+use crate::report;
+use crate::transform::{CacheDir, Sandbox};
+
+/// The pipeline file and what fills it in.
+#[derive(clap::Args)]
+pub struct PipelineArgs {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// The lake: a folder or a URL. Takes the place of the file's own.
+    #[arg(long, value_name = "DIR|URL")]
+    pub lake: Option<String>,
+    /// Sets a variable of the pipeline; may be given several times.
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    pub vars: Vec<(String, String)>,
+}
+
+/// Reads NAME=VALUE.
+pub fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".into()),
+    }
+}
+
+impl PipelineArgs {
+    /// Reads the file; prints every problem in it.
+    pub fn load(&self) -> Result<Loaded, Exit> {
+        let vars: BTreeMap<_, _> = self.vars.iter().cloned().collect();
+        match config::load(&self.file, &vars) {
+            Ok(loaded) => {
+                report::warnings(&loaded.warnings);
+                Ok(loaded)
+            }
+            Err(problems) => {
+                report::problems(&problems);
+                Err(Exit::Usage)
+            }
+        }
+    }
+
+    /// Where the lake is: as the command line says, else as the file says.
+    pub fn lake(&self, loaded: &Loaded) -> String {
+        self.lake.clone().or_else(|| loaded.lake.clone()).unwrap_or_else(|| "lake".into())
+    }
+}
+
+/// A plan, bound to its modules and its lake.
+pub struct Session {
+    /// The file as it was read.
+    pub loaded: Loaded,
+    /// Where the lake is, for printing.
+    pub location: String,
+    /// The lake.
+    pub lake: Lake,
+    /// The modules and the tables' columns.
+    pub bound: Bound,
+    /// For I/O.
+    pub runtime: Runtime,
+    /// Keeps the engine's clock running.
+    pub sandbox: Arc<Sandbox>,
+}
+
+impl Session {
+    /// Does everything that comes before running; prints what is wrong.
+    pub fn start(args: &PipelineArgs) -> Result<Self, Exit> {
+        let loaded = args.load()?;
+        let location = args.lake(&loaded);
+        let runtime = runtime()?;
+        let sandbox = sandbox()?;
+        let lake = open_lake(&location)?;
+        let bound = bind(&loaded.plan, &sandbox, &lake, runtime.handle()).map_err(|problems| {
+            for problem in &problems {
+                print(problem, Some(&loaded));
+            }
+            // What the file says or names is wrong; what the lake or a disk does is a failure.
+            let usage = problems.iter().all(|problem| {
+                matches!(
+                    problem,
+                    PipelineError::Admission { .. }
+                        | PipelineError::Describe { .. }
+                        | PipelineError::Bind { .. }
+                        | PipelineError::Ports { .. }
+                )
+            });
+            if usage { Exit::Usage } else { Exit::Failed }
+        })?;
+        Ok(Self { loaded, location, lake, bound, runtime, sandbox })
+    }
+}
+
+/// Prints an error of the pipeline with the place in its file, where there is one.
+pub fn print(error: &PipelineError, loaded: Option<&Loaded>) {
+    let place = error.key().and_then(|key| loaded.and_then(|loaded| loaded.places.get(&key)));
+    report::error_at(error, place.as_ref());
+}
+
+/// Opens the lake, or prints why not.
+pub fn open_lake(location: &str) -> Result<Lake, Exit> {
+    Lake::open(location).map_err(|error| fail(&PipelineError::OpenLake(Box::new(error))))
+}
+
+/// Sets up the sandbox, or prints why not.
+pub fn sandbox() -> Result<Arc<Sandbox>, Exit> {
+    Sandbox::new(CacheDir::User).map_err(|error| fail(&PipelineError::Sandbox(Box::new(error))))
+}
+
+/// Starts the runtime that does I/O, or prints why not.
+pub fn runtime() -> Result<Runtime, Exit> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| {
+        report::message(&format!("the runtime could not start: {error}"), Some("is a limit on threads or open files set?"));
+        Exit::Failed
+    })
+}
+
+/// Prints an error and says that it failed.
+pub fn fail(error: &dyn Fault) -> Exit {
+    report::error(error);
+    Exit::Failed
+}
+
+/// Whether a path looks like a compiled component.
+pub fn is_module(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wasm")
+}

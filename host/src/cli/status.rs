@@ -1,0 +1,91 @@
+//! `sluice status`.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table as Text, presets};
+
+use super::Exit;
+use super::head::open_any;
+use super::session::{fail, open_lake, runtime};
+use crate::lake::{LakeError, TableInfo};
+use crate::report;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The lake: a folder or a URL.
+    #[arg(long, value_name = "DIR|URL", default_value = "lake")]
+    lake: String,
+    /// Print one JSON object a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints every table of a lake.
+pub fn run(args: &Args) -> Exit {
+    let (lake, runtime) = match (open_lake(&args.lake), runtime()) {
+        (Ok(lake), Ok(runtime)) => (lake, runtime),
+        (Err(exit), _) | (_, Err(exit)) => return exit,
+    };
+    let tables = runtime.block_on(async {
+        let mut tables = Vec::new();
+        for (layer, name) in lake.tables().await? {
+            let info = open_any(&lake, &layer, &name).await?.info().await?;
+            tables.push((format!("{layer}.{name}"), info));
+        }
+        Ok::<_, LakeError>(tables)
+    });
+    match tables {
+        Ok(tables) if tables.is_empty() => {
+            report::message(&format!("{} holds no tables", args.lake), Some("is --lake the folder that `sluice run` wrote to?"));
+            Exit::Failed
+        }
+        Ok(tables) if args.json => {
+            for (name, info) in tables {
+                println!("{}", json(&name, &info));
+            }
+            Exit::Done
+        }
+        Ok(tables) => {
+            println!("{}", table(&tables));
+            Exit::Done
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn json(name: &str, info: &TableInfo) -> serde_json::Value {
+    serde_json::json!({
+        "table": name, "version": info.version, "rows": info.rows, "files": info.files, "bytes": info.bytes,
+        "committed_at": info.last_commit.map(|at| at.to_rfc3339()),
+        "module": info.maker["module"],
+    })
+}
+
+/// A module as people tell them apart: its name and the first part of its digest.
+fn module(maker: &serde_json::Value) -> String {
+    match (maker["module"]["name"].as_str(), maker["module"]["digest"].as_str()) {
+        (Some(name), Some(digest)) => format!("{name} {}", digest.get(..12).unwrap_or(digest)),
+        _ => String::new(),
+    }
+}
+
+fn table(tables: &[(String, TableInfo)]) -> Text {
+    let mut text = Text::new();
+    text.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    text.set_header(["table", "rows", "files", "MiB", "version", "last commit", "module"]);
+    for (name, info) in tables {
+        text.add_row([
+            name.clone(),
+            info.rows.map_or_else(String::new, report::count),
+            report::count(info.files as u64),
+            format!("{:.1}", info.bytes as f64 / f64::from(1 << 20)),
+            info.version.to_string(),
+            info.last_commit.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+            module(&info.maker),
+        ]);
+    }
+    for column in 1..=4 {
+        if let Some(column) = text.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    text
+}

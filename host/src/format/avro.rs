@@ -1,0 +1,243 @@
+//! Avro object containers, read with their writer's schema.
+//!
+//! What people may rely on: every block's length and marker are checked before its
+//! records are decoded, blocks without records do not end the file, and a file that is
+//! cut off or damaged is an error. A union of several types becomes a string, as no
+//! table holds one; bytes in it that are not text become Base64.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_avro::reader::{Reader, ReaderBuilder};
+use arrow_schema::SchemaRef;
+
+use super::plain::Plan;
+use super::{BATCH_ROWS, Decoded, FormatError, Numbers, Rows};
+
+/// The rows of one Avro file.
+pub(super) struct AvroRows {
+    reader: Reader<BufReader<Blocks>>,
+    plan: Plan,
+    announced: Arc<AtomicU64>,
+    done: u64,
+    skip: u64,
+}
+
+impl AvroRows {
+    /// Reads the file's header.
+    pub(super) fn new(
+        reader: Box<dyn Read + Send>,
+        declared: Option<SchemaRef>,
+        skip: u64,
+    ) -> Result<Self, FormatError> {
+        let announced = Arc::new(AtomicU64::new(0));
+        let blocks = Blocks::new(reader, announced.clone())
+            .map_err(|source| FormatError::Read { done: 0, source })?;
+        let reader = ReaderBuilder::new()
+            .with_batch_size(BATCH_ROWS)
+            .build(BufReader::new(blocks))
+            .map_err(|source| FormatError::Avro { done: 0, source })?;
+        let plan = Plan::new(&reader.schema(), declared.as_deref())?;
+        Ok(Self {
+            reader,
+            plan,
+            announced,
+            done: 0,
+            skip,
+        })
+    }
+
+    fn decoded(&mut self, rows: &RecordBatch) -> Result<Option<Decoded>, FormatError> {
+        let first = self.done;
+        self.done += rows.num_rows() as u64;
+        if self.done <= self.skip {
+            return Ok(None);
+        }
+        let before = usize::try_from(self.skip.saturating_sub(first)).unwrap_or(usize::MAX);
+        let rows = self
+            .plan
+            .apply(&rows.slice(before, rows.num_rows() - before))?;
+        Ok(Some(Decoded {
+            rows,
+            numbers: Numbers::From(first + before as u64),
+            bad: Vec::new(),
+            done: self.done,
+        }))
+    }
+}
+
+/// The columns of an Avro file, as plain types.
+pub(super) fn schema(reader: Box<dyn Read + Send>) -> Result<SchemaRef, FormatError> {
+    Ok(AvroRows::new(reader, None, 0)?.plan.schema)
+}
+
+impl Rows for AvroRows {
+    fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
+        while let Some(rows) = self.reader.next() {
+            let rows = rows.map_err(|source| FormatError::Avro {
+                done: self.done,
+                source,
+            })?;
+            if let Some(decoded) = self.decoded(&rows)? {
+                return Ok(Some(decoded));
+            }
+        }
+        let announced = self.announced.load(Ordering::Relaxed);
+        if announced != self.done {
+            return Err(FormatError::AvroCount {
+                announced,
+                read: self.done,
+            });
+        }
+        if self.done < self.skip {
+            return Err(FormatError::Shorter {
+                found: self.done,
+                expected: self.skip,
+            });
+        }
+        Ok(None)
+    }
+}
+
+/// Passes an object container on, one checked block at a time.
+///
+/// The decoder behind it trusts a block's length, does not compare its marker and takes a
+/// file that ends inside of a block for complete.
+struct Blocks {
+    inner: BufReader<Box<dyn Read + Send>>,
+    marker: [u8; 16],
+    present: Vec<u8>,
+    at: usize,
+    announced: Arc<AtomicU64>,
+    /// Bytes of the file that were taken, for messages.
+    offset: u64,
+}
+
+/// A longer header or block is taken for damage.
+const HEADER_BYTES: u64 = 64 << 20;
+const BLOCK_BYTES: u64 = 1 << 30;
+
+impl Blocks {
+    fn new(reader: Box<dyn Read + Send>, announced: Arc<AtomicU64>) -> io::Result<Self> {
+        let inner = BufReader::with_capacity(256 << 10, reader);
+        let mut blocks = Self {
+            inner,
+            marker: [0; 16],
+            present: Vec::new(),
+            at: 0,
+            announced,
+            offset: 0,
+        };
+        blocks.header()?;
+        Ok(blocks)
+    }
+
+    /// Magic, a map of metadata, and the marker that follows every block.
+    fn header(&mut self) -> io::Result<()> {
+        self.bytes(4, HEADER_BYTES)?;
+        if self.present != b"Obj\x01" {
+            return Err(damaged("it does not begin as an Avro object container"));
+        }
+        loop {
+            let mut entries = self.long()?;
+            if entries == 0 {
+                break;
+            }
+            if entries < 0 {
+                self.long()?;
+                entries = entries
+                    .checked_neg()
+                    .ok_or_else(|| damaged("its header is damaged"))?;
+            }
+            for _ in 0..entries.saturating_mul(2) {
+                let length =
+                    u64::try_from(self.long()?).map_err(|_| damaged("its header is damaged"))?;
+                self.bytes(length, HEADER_BYTES)?;
+            }
+        }
+        self.bytes(16, HEADER_BYTES)?;
+        let marker = self.present.len() - 16;
+        self.marker.copy_from_slice(&self.present[marker..]);
+        Ok(())
+    }
+
+    /// The next block that has records; false at the file's end.
+    fn block(&mut self) -> io::Result<bool> {
+        loop {
+            self.present.clear();
+            self.at = 0;
+            if self.inner.fill_buf()?.is_empty() {
+                return Ok(false);
+            }
+            let start = self.offset;
+            let records = u64::try_from(self.long()?).map_err(|_| damaged_block(start))?;
+            let length = u64::try_from(self.long()?).map_err(|_| damaged_block(start))?;
+            self.bytes(length, BLOCK_BYTES)?;
+            let end = self.present.len();
+            self.bytes(16, BLOCK_BYTES)?;
+            if self.present[end..] != self.marker {
+                return Err(damaged_block(start));
+            }
+            if records > 0 {
+                self.announced.fetch_add(records, Ordering::Relaxed);
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Takes a variable-length number.
+    fn long(&mut self) -> io::Result<i64> {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            self.bytes(1, u64::MAX)?;
+            let byte = self.present[self.present.len() - 1];
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok((number >> 1) as i64 ^ -((number & 1) as i64));
+            }
+        }
+        Err(damaged_block(self.offset))
+    }
+
+    /// Takes `count` bytes, if that makes no more than `most` of them.
+    fn bytes(&mut self, count: u64, most: u64) -> io::Result<()> {
+        if (self.present.len() as u64).saturating_add(count) > most {
+            return Err(damaged_block(self.offset));
+        }
+        let taken = self
+            .inner
+            .by_ref()
+            .take(count)
+            .read_to_end(&mut self.present)? as u64;
+        self.offset += taken;
+        if taken < count {
+            let message = format!("the file ends inside of a block, at byte {}", self.offset);
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, message));
+        }
+        Ok(())
+    }
+}
+
+fn damaged(message: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, message)
+}
+
+fn damaged_block(start: u64) -> io::Error {
+    damaged(&format!("the block at byte {start} is damaged"))
+}
+
+impl Read for Blocks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.present.len() {
+            if !self.block()? {
+                return Ok(0);
+            }
+        }
+        let count = buffer.len().min(self.present.len() - self.at);
+        buffer[..count].copy_from_slice(&self.present[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}

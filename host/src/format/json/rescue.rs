@@ -1,0 +1,119 @@
+//! What a line holds beyond the declared columns.
+
+use std::borrow::Cow;
+
+use arrow_schema::{DataType, Fields, Schema};
+
+use super::object;
+
+/// A line, made ready for a decoder that ignores fields it does not know.
+pub(super) struct Prepared {
+    /// The line with nested values of string columns turned into strings, if it has any.
+    pub(super) text: Option<Vec<u8>>,
+    /// The fields that no column takes, as one JSON object.
+    pub(super) rescued: Option<String>,
+}
+
+/// Looks through `line`. One that is not shaped like an object is left to the decoder.
+pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
+    let nothing = Prepared {
+        text: None,
+        rescued: None,
+    };
+    let Some(fields) = object::fields(line) else {
+        return nothing;
+    };
+    let mut rescued: Vec<(&[u8], &[u8])> = Vec::new();
+    let mut kept: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(fields.len());
+    let mut changed = false;
+    for (key, value) in fields {
+        let Some(name) = object::name(key) else {
+            return nothing;
+        };
+        let Some((_, column)) = declared.fields().find(&name) else {
+            rescued.push((key, value));
+            continue;
+        };
+        let nested = matches!(value.first(), Some(b'{' | b'['));
+        if nested && matches!(column.data_type(), DataType::Utf8) {
+            // A value that is not JSON must stay visible to the decoder as such.
+            let Some(text) = as_string(value) else {
+                return nothing;
+            };
+            kept.push((key, Cow::Owned(text)));
+            changed = true;
+        } else {
+            if nested && has_unknown(value, column.data_type()) {
+                rescued.push((key, value));
+            }
+            kept.push((key, Cow::Borrowed(value)));
+        }
+    }
+    let rescued = if rescued.is_empty() {
+        None
+    } else {
+        object_of(rescued)
+    };
+    let text = changed.then(|| {
+        let mut text = vec![b'{'];
+        for (at, (key, value)) in kept.iter().enumerate() {
+            if at > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(key);
+            text.push(b':');
+            text.extend_from_slice(value);
+        }
+        // What is rescued must be JSON too; the decoder, which ignores it, checks that.
+        text.push(b'}');
+        text
+    });
+    Prepared { text, rescued }
+}
+
+/// Whether an object somewhere in `value` has a field that `kind` has not.
+fn has_unknown(value: &[u8], kind: &DataType) -> bool {
+    match serde_json::from_slice::<serde_json::Value>(value) {
+        Ok(value) => unknown_in(&value, kind),
+        Err(_) => false,
+    }
+}
+
+fn unknown_in(value: &serde_json::Value, kind: &DataType) -> bool {
+    match (value, kind) {
+        (serde_json::Value::Object(object), DataType::Struct(fields)) => {
+            object.iter().any(|(name, value)| match find(fields, name) {
+                Some(kind) => unknown_in(value, kind),
+                None => true,
+            })
+        }
+        (serde_json::Value::Array(values), DataType::List(item)) => values
+            .iter()
+            .any(|value| unknown_in(value, item.data_type())),
+        _ => false,
+    }
+}
+
+fn find<'a>(fields: &'a Fields, name: &str) -> Option<&'a DataType> {
+    fields.find(name).map(|(_, field)| field.data_type())
+}
+
+/// `value`, if it is JSON, as a JSON string of its text.
+fn as_string(value: &[u8]) -> Option<Vec<u8>> {
+    serde_json::from_slice::<serde_json::Value>(value).ok()?;
+    serde_json::to_vec(std::str::from_utf8(value).ok()?).ok()
+}
+
+fn object_of(fields: Vec<(&[u8], &[u8])>) -> Option<String> {
+    let mut text = vec![b'{'];
+    for (at, (key, value)) in fields.into_iter().enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(key);
+        text.push(b':');
+        text.extend_from_slice(value);
+    }
+    text.push(b'}');
+    String::from_utf8(text).ok()
+}

@@ -1,0 +1,86 @@
+//! A bounded window over a stream of bytes.
+
+use std::io::{self, ErrorKind, Read};
+
+/// The bytes that a text decoder looks at: what was read and not yet taken.
+///
+/// It grows only when asked to, so that one long record is the only thing that makes
+/// it larger than its first size.
+pub(super) struct Window {
+    reader: Box<dyn Read + Send>,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    capacity: usize,
+    ended: bool,
+}
+
+impl Window {
+    /// A window of `capacity` bytes over `reader`.
+    pub(super) fn new(reader: Box<dyn Read + Send>, capacity: usize) -> Self {
+        Self {
+            reader,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            capacity,
+            ended: false,
+        }
+    }
+
+    /// What was read and not yet taken.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Whether nothing follows [`Window::bytes`].
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The most bytes that it holds at once at present.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Takes the first `count` bytes.
+    pub(super) fn take(&mut self, count: usize) {
+        self.start += count;
+        debug_assert!(self.start <= self.end);
+    }
+
+    /// Reads until at least `least` bytes are there, the window is full, or the stream ends.
+    pub(super) fn fill(&mut self, least: usize) -> io::Result<()> {
+        if self.ended || self.end - self.start >= least.min(self.capacity) {
+            return Ok(());
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        self.buffer.resize(self.capacity.max(self.end), 0);
+        while self.end < self.capacity {
+            match self.reader.read(&mut self.buffer[self.end..self.capacity]) {
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets it hold `capacity` bytes from now on.
+    pub(super) fn resize(&mut self, capacity: usize) {
+        self.capacity = capacity;
+        if self.buffer.len() > capacity && self.end - self.start <= capacity {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            self.buffer.truncate(capacity);
+            self.buffer.shrink_to_fit();
+        }
+    }
+}

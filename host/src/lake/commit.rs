@@ -1,0 +1,601 @@
+//! Commits: rows and positions in one log entry, once.
+//!
+//! An entry is only ever put at the version after the state whose positions were checked,
+//! so that another writer's commit cannot slip in between: whoever loses reads what has
+//! won, checks again and, where rows take the place of rows, looks for them again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path as FsPath;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use chrono::Utc;
+use deltalake::checkpoints;
+use deltalake::kernel::transaction::{CommitData, PROTOCOL};
+use deltalake::kernel::{Action, MetadataExt, Remove, StructType, Transaction};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use object_store::{ObjectStore, PutMode, PutOptions};
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use super::error::LakeError;
+use super::file::{Target, Written};
+use super::files::Files;
+use super::location::Location;
+use super::log;
+use super::provenance::Provenance;
+use super::read::DataRef;
+use super::schema::{find, from_delta, to_delta};
+use super::sink::{create_folder, discard, sync_folder};
+use super::table::{CHECKPOINT_INTERVAL, Table};
+use super::upsert::{Change, Rewrite};
+use super::writer::{Match, Writer};
+use crate::batch::Positions;
+use crate::plan::WriteMode;
+
+/// How often a commit is tried before it is left to the caller to wait.
+const ATTEMPTS: usize = 20;
+
+/// What is recorded with the rows of a commit.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// `<pipeline>/<hop>`, the first part of every application id.
+    pub app: String,
+    /// The lanes that these rows move forward, and only those.
+    pub positions: Positions,
+    /// Who made the rows out of what.
+    pub provenance: Provenance,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The table's version after it.
+    pub version: u64,
+    /// Rows written by it, without those that were only moved.
+    pub rows: u64,
+    /// Data files added.
+    pub files_added: usize,
+    /// Data files removed.
+    pub files_removed: usize,
+    /// Bytes of the data files added.
+    pub bytes_added: u64,
+    /// The positions had been recorded before, so nothing was written.
+    pub already: bool,
+}
+
+impl Table {
+    /// Makes the writer's rows and the commit's positions part of the table, at once and once.
+    ///
+    /// Without rows only the positions are recorded. If every lane is already at or past
+    /// its position, nothing is written; if only some are, it is an error.
+    pub async fn commit(&mut self, writer: Writer, commit: Commit) -> Result<Committed, LakeError> {
+        if self.stale {
+            self.refresh().await?;
+        }
+        let Writer {
+            mode,
+            began_with,
+            schema,
+            target,
+            body,
+            rows,
+            ..
+        } = writer;
+        let name = self.manner.name.clone();
+        let task = |source| LakeError::Task {
+            action: "finish the data files",
+            table: name.clone(),
+            source,
+        };
+        let (finished, rest) = tokio::task::spawn_blocking(move || body.finish())
+            .await
+            .map_err(task)?;
+        let own = match finished {
+            Ok(own) => own,
+            Err((error, paths)) => {
+                discard(&target.location, paths).await;
+                return Err(error);
+            }
+        };
+        let paths = own.iter().map(|written| written.add.path.clone()).collect();
+        let mut attempt = Attempt {
+            commit,
+            mode,
+            began_with,
+            schema,
+            target,
+            rest: Some(rest),
+            rows,
+            own,
+        };
+        let outcome = self.attempt(&mut attempt).await;
+        match &outcome {
+            Ok(committed) if !committed.already => {}
+            // Files of a commit that may have landed must stay.
+            Err(LakeError::Unknown { .. }) => {}
+            _ => discard(&attempt.target.location, paths).await,
+        }
+        outcome
+    }
+
+    async fn attempt(&mut self, attempt: &mut Attempt) -> Result<Committed, LakeError> {
+        let name = self.manner.name.clone();
+        let id = new_id();
+        for _ in 0..ATTEMPTS {
+            if self.is_recorded(&attempt.commit)? {
+                return Ok(already(self.state()?.version()));
+            }
+            let version = self.state()?.version() + 1;
+            let schema = self.schema_after(attempt)?;
+            let change = self.change(attempt, &schema).await?;
+            let extra: Vec<String> = change
+                .written
+                .iter()
+                .map(|written| written.add.path.clone())
+                .collect();
+            let committed = Committed {
+                version,
+                rows: attempt.rows,
+                files_added: attempt.own.len() + change.written.len(),
+                files_removed: change.removed.len(),
+                bytes_added: attempt
+                    .own
+                    .iter()
+                    .chain(&change.written)
+                    .map(|w| w.add.size.unsigned_abs())
+                    .sum(),
+                already: false,
+            };
+            let failure = match self.put(attempt, &change, &schema, version, &id).await {
+                Ok(()) => {
+                    self.landed(&attempt.commit, version).await;
+                    return Ok(committed);
+                }
+                Err(failure) => failure,
+            };
+            // Even a failed commit may have landed: only the log knows.
+            if let Err(source) = self.refresh().await {
+                return Err(LakeError::Unknown {
+                    table: name,
+                    version,
+                    source: Box::new(source),
+                });
+            }
+            match self.is_ours(version, &id).await {
+                Ok(true) => {
+                    self.landed(&attempt.commit, version).await;
+                    return Ok(committed);
+                }
+                Ok(false) => discard(&attempt.target.location, extra).await,
+                Err(source) => {
+                    return Err(LakeError::Unknown {
+                        table: name,
+                        version,
+                        source: Box::new(source),
+                    });
+                }
+            }
+            if let EntryError::Failed(error) = failure {
+                return if self.is_recorded(&attempt.commit)? {
+                    Ok(already(self.state()?.version()))
+                } else {
+                    Err(error)
+                };
+            }
+        }
+        Err(LakeError::Conflict {
+            table: name,
+            attempts: ATTEMPTS,
+        })
+    }
+
+    /// Whether all lanes of the commit are at or past their positions.
+    fn is_recorded(&self, commit: &Commit) -> Result<bool, LakeError> {
+        let (mut recorded, mut missing) = (None, None);
+        for (lane, position) in commit.positions.iter() {
+            match self.transactions.get(&app_id(&commit.app, lane)) {
+                Some(at) if *at >= position => recorded = recorded.or(Some((lane, *at))),
+                _ => missing = missing.or(Some(lane)),
+            }
+        }
+        match (recorded, missing) {
+            (Some((recorded, at)), Some(missing)) => Err(LakeError::MixedPositions {
+                table: self.manner.name.clone(),
+                app: commit.app.clone(),
+                recorded: recorded.to_string(),
+                at,
+                missing: missing.to_string(),
+            }),
+            (recorded, _) => Ok(recorded.is_some()),
+        }
+    }
+
+    /// The table's schema with the columns that the rows add to it.
+    fn schema_after(&self, attempt: &Attempt) -> Result<SchemaRef, LakeError> {
+        let now = self.known_schema()?;
+        if *now == attempt.began_with {
+            return Ok(attempt.schema.clone());
+        }
+        let moved = || LakeError::SchemaMoved {
+            table: self.manner.name.clone(),
+        };
+        if attempt.mode == WriteMode::Overwrite {
+            return Err(moved());
+        }
+        // Another writer changed the schema: fine as long as no column means two things.
+        let mut fields: Vec<_> = now.fields().iter().cloned().collect();
+        for field in attempt.schema.fields() {
+            match find(now, field.name()) {
+                None => fields.push(Arc::clone(field)),
+                Some(index) if now.field(index).data_type() == field.data_type() => {}
+                Some(_) => return Err(moved()),
+            }
+        }
+        let required = |field: &&Arc<arrow_schema::Field>| {
+            !field.is_nullable() && find(&attempt.schema, field.name()).is_none()
+        };
+        if fields.iter().any(|field| required(&field)) {
+            return Err(moved());
+        }
+        Ok(Arc::new(arrow_schema::Schema::new(fields)))
+    }
+
+    /// What happens to the table's present files.
+    async fn change(&self, attempt: &mut Attempt, schema: &SchemaRef) -> Result<Change, LakeError> {
+        let nothing = Change {
+            written: Vec::new(),
+            removed: Vec::new(),
+        };
+        match &attempt.mode {
+            WriteMode::Append => return Ok(nothing),
+            WriteMode::Overwrite => {
+                return Ok(Change {
+                    written: Vec::new(),
+                    removed: self.files()?,
+                });
+            }
+            WriteMode::Upsert { .. } | WriteMode::Replace { .. } if attempt.rows == 0 => {
+                return Ok(nothing);
+            }
+            WriteMode::Upsert { .. } | WriteMode::Replace { .. } => {}
+        }
+        let Some(rest) = attempt.rest.take() else {
+            return Ok(nothing);
+        };
+        let (shelf, files, schema, target) = (
+            self.shelf()?,
+            self.files()?,
+            schema.clone(),
+            attempt.target.clone(),
+        );
+        let task = |source| LakeError::Task {
+            action: "rewrite data files",
+            table: self.manner.name.clone(),
+            source,
+        };
+        let (change, rest) = tokio::task::spawn_blocking(move || {
+            let runtime = Handle::current();
+            let rewrite = Rewrite {
+                shelf: &shelf,
+                files: &files,
+                schema: &schema,
+                runtime: &runtime,
+            };
+            let change = Files::new(target, &schema).and_then(|out| match &rest {
+                Match::Rows(source) => rewrite.upsert(source, out),
+                Match::Groups(groups) => rewrite.remove(groups, out),
+                Match::Nothing => Ok(Change {
+                    written: Vec::new(),
+                    removed: Vec::new(),
+                }),
+            });
+            (change, rest)
+        })
+        .await
+        .map_err(task)?;
+        attempt.rest = Some(rest);
+        change
+    }
+
+    async fn put(
+        &self,
+        attempt: &Attempt,
+        change: &Change,
+        schema: &SchemaRef,
+        version: u64,
+        id: &str,
+    ) -> Result<(), EntryError> {
+        let state = self.state()?;
+        let mut actions = Vec::new();
+        if self.known_schema()? != schema {
+            let delta_schema = self.evolved(schema)?;
+            let metadata = state.metadata().clone().with_schema(&delta_schema);
+            let failed = LakeError::delta("describe", &self.manner.name);
+            actions.push(Action::Metadata(
+                metadata.map_err(|error| failed(error.into()))?,
+            ));
+        }
+        let now = Utc::now().timestamp_millis();
+        actions.extend(
+            change
+                .removed
+                .iter()
+                .map(|file| Action::Remove(removal(file, now))),
+        );
+        let written: Vec<&Written> = attempt.own.iter().chain(&change.written).collect();
+        actions.extend(
+            written
+                .iter()
+                .map(|written| Action::Add(written.add.clone())),
+        );
+        let operation = attempt.operation();
+        PROTOCOL
+            .can_commit(state, &actions, &operation)
+            .map_err(|error| LakeError::delta("commit to", &self.manner.name)(error.into()))?;
+        let transactions = attempt
+            .commit
+            .positions
+            .iter()
+            .map(|(lane, position)| {
+                Transaction::new_with_last_update(
+                    app_id(&attempt.commit.app, lane),
+                    position,
+                    Some(now),
+                )
+            })
+            .collect();
+        let mut info = attempt
+            .commit
+            .provenance
+            .clone()
+            .into_info(id, &attempt.commit.positions);
+        info.insert("readVersion".to_owned(), json!(version - 1));
+        info.insert(
+            "isBlindAppend".to_owned(),
+            json!(attempt.mode == WriteMode::Append),
+        );
+        write_entry(
+            &self.location,
+            version,
+            actions,
+            operation,
+            info,
+            transactions,
+        )
+        .await
+    }
+
+    /// The Delta schema for `schema`, with what the table's own says besides types.
+    fn evolved(&self, schema: &SchemaRef) -> Result<StructType, LakeError> {
+        let name = &self.manner.name;
+        let (before, wanted) = (self.state()?.schema(), to_delta(name, schema)?);
+        let known = from_delta(name, &before)?;
+        let fields = wanted.fields().map(|field| {
+            let same = known
+                .field_with_name(field.name())
+                .ok()
+                .map(|known| known.data_type())
+                == schema
+                    .field_with_name(field.name())
+                    .ok()
+                    .map(|wanted| wanted.data_type());
+            match before.field(field.name()) {
+                Some(own) if same => own.clone(),
+                _ => field.clone(),
+            }
+        });
+        StructType::try_new(fields)
+            .map_err(|error| LakeError::delta("describe", name)(error.into()))
+    }
+
+    /// Whether the entry of `version` is the one with this id.
+    async fn is_ours(&self, version: u64, id: &str) -> Result<bool, LakeError> {
+        let entry = log::read(self.store.as_ref(), &self.manner.name, version).await?;
+        let info = entry.and_then(|entry| entry.info);
+        let found = info
+            .as_ref()
+            .and_then(|info| info.info.get("sluicebox")?.get("commit")?.as_str());
+        Ok(found == Some(id))
+    }
+
+    /// Takes up our own commit. It has landed, so nothing here can fail it.
+    async fn landed(&mut self, commit: &Commit, version: u64) {
+        if self.version().is_none_or(|known| known < version)
+            && let Err(error) = self.refresh().await
+        {
+            tracing::warn!(table = %self.manner.name, version, %error, "committed, but the log could not be read again");
+            for (lane, position) in commit.positions.iter() {
+                self.transactions
+                    .insert(app_id(&commit.app, lane), position);
+            }
+            self.stale = true;
+            return;
+        }
+        let interval = self
+            .delta
+            .state
+            .as_ref()
+            .map(|state| state.table_config().checkpoint_interval);
+        let due = interval.is_some_and(|interval| {
+            version.is_multiple_of(interval.map_or(CHECKPOINT_INTERVAL, |interval| interval.get()))
+        });
+        if due && let Err(error) = checkpoints::create_checkpoint(&self.delta, None).await {
+            tracing::warn!(table = %self.manner.name, version, %error, "committed, but the log has no new checkpoint");
+        }
+    }
+}
+
+/// Everything that a commit needs over its attempts.
+struct Attempt {
+    commit: Commit,
+    mode: WriteMode,
+    began_with: SchemaRef,
+    schema: SchemaRef,
+    target: Target,
+    /// Taken while files are rewritten on another thread.
+    rest: Option<Match>,
+    rows: u64,
+    /// The files of the new rows.
+    own: Vec<Written>,
+}
+
+impl Attempt {
+    fn operation(&self) -> DeltaOperation {
+        let partition_by =
+            (!self.target.partition_by.is_empty()).then(|| self.target.partition_by.to_vec());
+        let write = |mode| DeltaOperation::Write {
+            mode,
+            partition_by,
+            predicate: None,
+        };
+        match &self.mode {
+            WriteMode::Append => write(SaveMode::Append),
+            WriteMode::Overwrite | WriteMode::Replace { .. } => write(SaveMode::Overwrite),
+            WriteMode::Upsert { key, .. } => {
+                let equal: Vec<String> = key
+                    .iter()
+                    .map(|key| format!("target.{key} <=> source.{key}"))
+                    .collect();
+                DeltaOperation::Merge {
+                    predicate: None,
+                    merge_predicate: Some(equal.join(" AND ")),
+                    matched_predicates: Vec::new(),
+                    not_matched_predicates: Vec::new(),
+                    not_matched_by_source_predicates: Vec::new(),
+                }
+            }
+        }
+    }
+}
+
+fn already(version: u64) -> Committed {
+    Committed {
+        version,
+        rows: 0,
+        files_added: 0,
+        files_removed: 0,
+        bytes_added: 0,
+        already: true,
+    }
+}
+
+fn app_id(app: &str, lane: &str) -> String {
+    format!("{app}/{lane}")
+}
+
+fn removal(file: &DataRef, now: i64) -> Remove {
+    Remove {
+        path: file.path.clone(),
+        data_change: true,
+        deletion_timestamp: Some(now),
+        extended_file_metadata: Some(true),
+        partition_values: Some(file.partition.clone()),
+        size: i64::try_from(file.size).ok(),
+        ..Remove::default()
+    }
+}
+
+/// A name that no other commit or file has.
+pub(super) fn new_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Why a log entry was not put.
+pub(super) enum EntryError {
+    /// There is one of that version.
+    Exists,
+    /// Something else; it may have landed all the same.
+    Failed(LakeError),
+}
+
+impl From<LakeError> for EntryError {
+    fn from(error: LakeError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Puts the log entry of `version`, if there is none yet.
+pub(super) async fn write_entry(
+    location: &Location,
+    version: u64,
+    actions: Vec<Action>,
+    operation: DeltaOperation,
+    info: HashMap<String, Value>,
+    transactions: Vec<Transaction>,
+) -> Result<(), EntryError> {
+    let folders: BTreeSet<String> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Add(add) => Some(
+                add.path
+                    .rsplit_once('/')
+                    .map_or("", |(folder, _)| folder)
+                    .to_owned(),
+            ),
+            _ => None,
+        })
+        .collect();
+    let data = CommitData::new(actions, operation, info, transactions);
+    let bytes = data
+        .get_bytes()
+        .map_err(|error| LakeError::delta("write the log of", &location.name)(error.into()))?;
+    let path = log::entry_path(version);
+    let name = format!("{}/{path}", location.name.trim_end_matches('/'));
+    if let Some(root) = location.folder.clone() {
+        let log_entry = root.join(path.as_ref());
+        let written = tokio::task::spawn_blocking(move || {
+            for folder in folders {
+                sync_folder(&root.join(folder))?;
+            }
+            put_local(&log_entry, &bytes)
+        });
+        let task = |source| LakeError::Task {
+            action: "write the log",
+            table: location.name.clone(),
+            source,
+        };
+        return written.await.map_err(task)?;
+    }
+    let options = PutOptions {
+        mode: PutMode::Create,
+        ..PutOptions::default()
+    };
+    match location
+        .store()
+        .put_opts(&path, bytes.into(), options)
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(object_store::Error::AlreadyExists { .. }) => Err(EntryError::Exists),
+        Err(error) => Err(EntryError::Failed(LakeError::store(
+            "write log entry",
+            name,
+        )(error))),
+    }
+}
+
+/// Puts a file that is either whole or not there, also after a power cut, and never over another.
+fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), EntryError> {
+    let folder = path.parent().unwrap_or(path);
+    create_folder(folder)?;
+    let draft = folder.join(format!(".{}.tmp", new_id()));
+    let put = || -> io::Result<()> {
+        let mut file = File::create_new(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        // A hard link is the one way to put a whole file only where none is.
+        fs::hard_link(&draft, path)
+    };
+    let put = put();
+    let _ = fs::remove_file(&draft);
+    match put {
+        Ok(()) => Ok(sync_folder(folder)?),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(EntryError::Exists),
+        Err(error) => Err(EntryError::Failed(LakeError::io("write log entry", path)(
+            error,
+        ))),
+    }
+}

@@ -1,0 +1,411 @@
+//! Holding rows to a table's contract: what happens when they do not have its columns.
+
+use std::sync::Arc;
+
+use arrow_array::builder::StringBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use serde_json::{Map, Value};
+
+use super::convert::Conversion;
+use super::error::LakeError;
+use super::json;
+use super::schema::{find, merge_struct, table_field};
+use crate::batch::column;
+use crate::plan::{Contract, Drift, WriteMode};
+
+/// A row that the table's contract does not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its index in the batch that was written.
+    pub row: usize,
+    /// A short stable code, such as `contract.type-change`.
+    pub code: &'static str,
+    /// What is wrong with it, as a sentence with the offending value.
+    pub message: String,
+}
+
+/// The rules of one table.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) table: String,
+    pub(super) contract: Contract,
+    /// Values without a place are kept in `_rescued`.
+    pub(super) rescues: bool,
+    /// The whole table is being written, so a column may take a new type.
+    pub(super) retype: bool,
+    /// Columns without which a row cannot be placed: keys and partition columns.
+    pub(super) required: Vec<String>,
+}
+
+impl Rules {
+    pub(super) fn new(
+        table: &str,
+        rescues: bool,
+        contract: Contract,
+        mode: &WriteMode,
+        partition_by: &[String],
+    ) -> Self {
+        let mut required = match mode {
+            WriteMode::Upsert { key, .. } => key.clone(),
+            WriteMode::Replace { by } => by.clone(),
+            WriteMode::Append | WriteMode::Overwrite => Vec::new(),
+        };
+        required.extend(partition_by.iter().cloned());
+        Self {
+            table: table.to_owned(),
+            contract,
+            rescues,
+            retype: *mode == WriteMode::Overwrite,
+            required,
+        }
+    }
+}
+
+/// How batches of one schema are brought into a table's shape.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    incoming: SchemaRef,
+    /// The table's schema after these rows.
+    pub(super) schema: SchemaRef,
+    takes: Vec<Take>,
+    /// Columns whose values refuse their rows.
+    refusing: Vec<usize>,
+    /// Columns whose values go to `_rescued`.
+    rescued: Vec<usize>,
+    /// A column that the rows lack and the contract wants.
+    lacking: Option<String>,
+    type_change: Drift,
+    keeps_rescued: bool,
+    table: String,
+}
+
+#[derive(Clone, Debug)]
+enum Take {
+    /// A column of the rows.
+    Column(usize, Conversion),
+    /// Null in every row.
+    Nothing,
+    /// The rescued values, added to those of a column that the rows have.
+    Rescued(Option<usize>),
+}
+
+impl Shape {
+    /// Whether this shape was made for rows of `schema`.
+    pub(super) fn is_for(&self, schema: &SchemaRef) -> bool {
+        Arc::ptr_eq(&self.incoming, schema) || self.incoming == *schema
+    }
+
+    /// The shape for rows of `incoming` in a table of `schema`.
+    pub(super) fn new(
+        rules: &Rules,
+        schema: &SchemaRef,
+        incoming: &SchemaRef,
+    ) -> Result<Self, LakeError> {
+        let table = rules.table.clone();
+        let contract = rules.contract;
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        let (mut refusing, mut rescued) = (Vec::new(), Vec::new());
+        let mut drifts_type = false;
+
+        for (index, field) in incoming.fields().iter().enumerate() {
+            let Some(position) = find(schema, field.name()) else {
+                // The rows must not name two columns that the table would hold to be one.
+                if incoming.fields()[..index]
+                    .iter()
+                    .any(|other| other.name().eq_ignore_ascii_case(field.name()))
+                {
+                    return Err(LakeError::DuplicateColumn {
+                        table,
+                        column: field.name().clone(),
+                    });
+                }
+                let Some(added) = table_field(field)? else {
+                    continue;
+                };
+                match contract.new_column {
+                    Drift::Evolve => fields.push(added),
+                    Drift::Freeze => {
+                        return Err(LakeError::NewColumn {
+                            table,
+                            column: field.name().clone(),
+                        });
+                    }
+                    Drift::RejectRow => refusing.push(index),
+                    Drift::NullValue => rescued.push(index),
+                }
+                continue;
+            };
+            let known = Arc::clone(&fields[position]);
+            if contract.new_column == Drift::Evolve
+                && let Some(merged) = merge_struct(known.data_type(), field)?
+            {
+                fields[position] = Arc::new(Field::new(known.name(), merged, known.is_nullable()));
+            }
+            let conversion = Conversion::between(field.data_type(), fields[position].data_type());
+            if conversion.is_widening(field.data_type()) {
+                continue;
+            }
+            match contract.type_change {
+                Drift::Evolve if rules.retype => {
+                    if let Some(changed) = table_field(field)? {
+                        fields[position] =
+                            Arc::new(Field::new(known.name(), changed.data_type().clone(), true));
+                    }
+                }
+                Drift::Freeze => {
+                    return Err(LakeError::TypeChange {
+                        table,
+                        column: known.name().clone(),
+                        expected: known.data_type().clone(),
+                        found: field.data_type().clone(),
+                    });
+                }
+                _ => drifts_type = true,
+            }
+        }
+
+        let rescues = rules.rescues
+            && (!rescued.is_empty() || (drifts_type && contract.type_change == Drift::NullValue));
+        if rescues
+            && find(schema, column::RESCUED).is_none()
+            && find(incoming, column::RESCUED).is_none()
+        {
+            fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
+        }
+
+        let mut takes = Vec::with_capacity(fields.len());
+        let mut lacking = None;
+        for field in &fields {
+            let found = find(incoming, field.name());
+            if rescues && field.name() == column::RESCUED {
+                takes.push(Take::Rescued(found));
+                continue;
+            }
+            takes.push(match found {
+                Some(index) => Take::Column(
+                    index,
+                    Conversion::between(incoming.field(index).data_type(), field.data_type()),
+                ),
+                None => {
+                    let name = field.name();
+                    if rules
+                        .required
+                        .iter()
+                        .any(|column| column.eq_ignore_ascii_case(name))
+                    {
+                        return Err(LakeError::MissingColumn {
+                            table,
+                            column: name.clone(),
+                        });
+                    }
+                    // The host's own columns come and go with the source, not with the contract.
+                    if !name.starts_with('_') {
+                        match contract.missing_column {
+                            Drift::Freeze => {
+                                return Err(LakeError::MissingColumn {
+                                    table,
+                                    column: name.clone(),
+                                });
+                            }
+                            Drift::RejectRow => lacking = lacking.or_else(|| Some(name.clone())),
+                            Drift::Evolve | Drift::NullValue => {}
+                        }
+                    }
+                    Take::Nothing
+                }
+            });
+        }
+        Ok(Self {
+            incoming: Arc::clone(incoming),
+            schema: Arc::new(Schema::new(fields)),
+            takes,
+            refusing,
+            rescued,
+            lacking,
+            type_change: contract.type_change,
+            keeps_rescued: rescues,
+            table,
+        })
+    }
+
+    /// The rows that the contract lets in, in the table's shape, and those that it does not.
+    pub(super) fn apply(
+        &self,
+        rows: &RecordBatch,
+    ) -> Result<(RecordBatch, Vec<Refused>), LakeError> {
+        let failed = || LakeError::arrow("convert rows", &self.table);
+        if let Some(column) = &self.lacking {
+            let refused = (0..rows.num_rows())
+                .map(|row| Refused {
+                    row,
+                    code: "contract.missing-column",
+                    message: format!("the row lacks column '{column}'"),
+                })
+                .collect();
+            return Ok((RecordBatch::new_empty(Arc::clone(&self.schema)), refused));
+        }
+        let mut refused: Vec<Refused> = Vec::new();
+        let mut saved: Vec<(usize, BooleanBuffer)> = Vec::new();
+        for index in &self.refusing {
+            let name = self.incoming.field(*index).name();
+            let column = rows.column(*index);
+            for row in present(column) {
+                let message = format!(
+                    "the row has {} in column '{name}', which the table does not have",
+                    shown(column, row)
+                );
+                refused.push(Refused {
+                    row,
+                    code: "contract.new-column",
+                    message,
+                });
+            }
+        }
+        if self.keeps_rescued {
+            for index in &self.rescued {
+                let held = rows.column(*index).logical_nulls().map_or_else(
+                    || BooleanBuffer::new_set(rows.num_rows()),
+                    |nulls| nulls.inner().clone(),
+                );
+                saved.push((*index, held));
+            }
+        }
+
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.takes.len());
+        for (take, field) in self.takes.iter().zip(self.schema.fields()) {
+            match take {
+                Take::Column(index, conversion) => {
+                    let source = rows.column(*index);
+                    let (column, lost) = conversion
+                        .apply(source, field.data_type())
+                        .map_err(failed())?;
+                    if let Some(lost) = lost {
+                        match self.type_change {
+                            Drift::NullValue => saved.push((*index, lost)),
+                            Drift::RejectRow => {
+                                for row in lost.set_indices() {
+                                    let message = format!(
+                                        "column '{}' holds {}, which is no {}",
+                                        field.name(),
+                                        shown(source, row),
+                                        field.data_type()
+                                    );
+                                    refused.push(Refused {
+                                        row,
+                                        code: "contract.type-change",
+                                        message,
+                                    });
+                                }
+                            }
+                            Drift::Evolve | Drift::Freeze => {
+                                return Err(LakeError::TypeChange {
+                                    table: self.table.clone(),
+                                    column: field.name().clone(),
+                                    expected: field.data_type().clone(),
+                                    found: source.data_type().clone(),
+                                });
+                            }
+                        }
+                    }
+                    columns.push(column);
+                }
+                Take::Nothing => columns.push(new_null_array(field.data_type(), rows.num_rows())),
+                // Filled in below, when all that is to be rescued is known.
+                Take::Rescued(_) => columns.push(new_null_array(&DataType::Utf8, rows.num_rows())),
+            }
+        }
+        for (take, column) in self.takes.iter().zip(&mut columns) {
+            if let Take::Rescued(own) = take {
+                *column = self.rescue(rows, *own, &saved);
+            }
+        }
+        for (field, column) in self.schema.fields().iter().zip(&columns) {
+            if !field.is_nullable() && column.logical_null_count() > 0 {
+                let nulls = column.logical_nulls();
+                let rows = (0..column.len())
+                    .filter(|row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(*row)));
+                refused.extend(rows.map(|row| Refused {
+                    row,
+                    code: "contract.not-null",
+                    message: format!("column '{}' must not be null", field.name()),
+                }));
+            }
+        }
+        refused.sort_by_key(|refused| refused.row);
+        refused.dedup_by_key(|refused| refused.row);
+        let shaped = if refused.is_empty() {
+            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(failed())?
+        } else {
+            let mut keep = vec![true; rows.num_rows()];
+            refused.iter().for_each(|refused| keep[refused.row] = false);
+            let keep = BooleanArray::from(keep);
+            let columns = columns
+                .iter()
+                .map(|column| arrow_select::filter::filter(column, &keep))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(failed())?;
+            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(failed())?
+        };
+        Ok((shaped, refused))
+    }
+
+    /// `_rescued`: per row one JSON object of what has no place, or null.
+    fn rescue(
+        &self,
+        rows: &RecordBatch,
+        own: Option<usize>,
+        saved: &[(usize, BooleanBuffer)],
+    ) -> ArrayRef {
+        let own = own.and_then(|index| rows.column(index).as_string_opt::<i32>());
+        let mut builder = StringBuilder::new();
+        for row in 0..rows.num_rows() {
+            let before = own
+                .filter(|own| own.is_valid(row))
+                .map(|own| own.value(row));
+            let mut object = Map::new();
+            for (index, held) in saved {
+                if held.value(row) {
+                    let name = self.incoming.field(*index).name();
+                    object.insert(name.clone(), json::value(rows.column(*index), row));
+                }
+            }
+            if object.is_empty() {
+                builder.append_option(before);
+                continue;
+            }
+            // What the source already rescued stays; text that is no object keeps a name of its own.
+            match before.map(|text| (text, serde_json::from_str(text))) {
+                Some((_, Ok(Value::Object(mut all)))) => {
+                    all.extend(object);
+                    object = all;
+                }
+                Some((text, _)) => {
+                    object.insert(column::RESCUED.to_owned(), Value::String(text.to_owned()));
+                }
+                None => {}
+            }
+            builder.append_value(Value::Object(object).to_string());
+        }
+        Arc::new(builder.finish())
+    }
+}
+
+fn present(column: &ArrayRef) -> Vec<usize> {
+    match column.logical_nulls() {
+        Some(nulls) => nulls.valid_indices().collect(),
+        None => (0..column.len()).collect(),
+    }
+}
+
+/// A value for a message: at most a line's worth of it.
+fn shown(column: &ArrayRef, row: usize) -> String {
+    const MOST: usize = 80;
+    let text = json::value(column, row).to_string();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

@@ -1,0 +1,200 @@
+//! How the columns of a data file are encoded.
+//!
+//! The parquet crate tries a dictionary on every column and gives it up late, which costs
+//! more than half of all writing. Here a column's encoding follows its first row group and
+//! is remembered for the table.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::{DataType, Schema};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::stats::INDEXED_COLUMNS;
+
+/// Rows of a row group: upserts rewrite in units of it, and it costs nothing with the right encodings.
+pub(super) const ROW_GROUP_ROWS: usize = 64 << 10;
+/// Fewer rows than this say too little about a column to remember it.
+const TELLING_ROWS: usize = 16 << 10;
+
+/// How one column is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Values repeat: each is stored once and referred to.
+    Dictionary,
+    /// Integers and instants: differences in as few bits as they need.
+    Delta,
+    /// Anything else.
+    Plain,
+}
+
+/// What was learnt about a table's columns, shared by all who write it in this process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Encodings(Arc<Mutex<HashMap<String, Choice>>>);
+
+impl Encodings {
+    /// Whether every column of `schema` is known, so that nothing has to be held back to learn from.
+    pub(super) fn knows(&self, schema: &Schema) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        schema
+            .fields()
+            .iter()
+            .all(|field| field.data_type().is_nested() || known.contains_key(field.name()))
+    }
+
+    /// Properties for a file of `schema`; unknown columns are judged by `sample`.
+    pub(super) fn properties(&self, schema: &Schema, sample: &[RecordBatch]) -> WriterProperties {
+        let mut builder = WriterProperties::builder()
+            .set_compression(zstd())
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_created_by(concat!("sluicebox ", env!("CARGO_PKG_VERSION")).to_owned())
+            // Row groups are small enough to be skipped whole; an index of pages would only be read for nothing.
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_offset_index_disabled(true);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, field) in schema.fields().iter().enumerate() {
+            let path = ColumnPath::from(field.name().as_str());
+            if index >= INDEXED_COLUMNS {
+                builder =
+                    builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            }
+            if field.data_type().is_nested() {
+                continue;
+            }
+            let choice = match known.get(field.name()) {
+                Some(choice) => *choice,
+                None => {
+                    let columns: Vec<&ArrayRef> = sample
+                        .iter()
+                        .filter_map(|batch| batch.column_by_name(field.name()))
+                        .collect();
+                    let choice = choose(field.data_type(), &columns);
+                    if columns.iter().map(|column| column.len()).sum::<usize>() >= TELLING_ROWS {
+                        known.insert(field.name().clone(), choice);
+                    }
+                    choice
+                }
+            };
+            builder = match choice {
+                Choice::Dictionary => builder.set_column_dictionary_enabled(path, true),
+                Choice::Delta => builder
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+                Choice::Plain => builder
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_encoding(path, Encoding::PLAIN),
+            };
+        }
+        builder.build()
+    }
+}
+
+fn zstd() -> Compression {
+    // Level 1 is within the range that zstd knows, so the other arm is never taken.
+    ZstdLevel::try_new(1).map_or(Compression::SNAPPY, Compression::ZSTD)
+}
+
+fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
+    let rows: usize = columns
+        .iter()
+        .map(|column| column.len() - column.null_count())
+        .sum();
+    let distinct = || distinct(data_type, columns);
+    match data_type {
+        DataType::Boolean => Choice::Plain,
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Date32
+        | DataType::Timestamp(_, _) => {
+            // A dictionary wins only where few values lie far apart.
+            let few = (rows / 64).max(1);
+            match distinct() {
+                Some(distinct) if distinct <= few && 2 * bits(distinct) < spread(columns) => {
+                    Choice::Dictionary
+                }
+                _ => Choice::Delta,
+            }
+        }
+        DataType::Float32 | DataType::Float64 => match distinct() {
+            Some(distinct) if distinct <= rows / 16 => Choice::Dictionary,
+            _ => Choice::Plain,
+        },
+        _ => match distinct() {
+            Some(distinct) if distinct <= rows / 4 => Choice::Dictionary,
+            _ => Choice::Plain,
+        },
+    }
+}
+
+fn bits(values: usize) -> u32 {
+    usize::BITS - values.leading_zeros()
+}
+
+/// Bits of the distance between the least and the greatest value.
+fn spread(columns: &[&ArrayRef]) -> u32 {
+    let mut range: Option<(i64, i64)> = None;
+    for column in columns {
+        let Ok(column) = arrow_cast::cast(column, &DataType::Int64) else {
+            return 0;
+        };
+        let column =
+            arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(&column);
+        for value in column.iter().flatten() {
+            let (low, high) = range.unwrap_or((value, value));
+            range = Some((low.min(value), high.max(value)));
+        }
+    }
+    range.map_or(0, |(low, high)| {
+        u64::BITS - low.abs_diff(high).leading_zeros()
+    })
+}
+
+fn distinct(data_type: &DataType, columns: &[&ArrayRef]) -> Option<usize> {
+    let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).ok()?;
+    let mut seen = std::collections::HashSet::new();
+    for column in columns {
+        let rows = converter.convert_columns(&[Arc::clone(*column)]).ok()?;
+        for row in &rows {
+            if !seen.contains(row.as_ref()) {
+                seen.insert(row.as_ref().to_vec());
+            }
+        }
+    }
+    Some(seen.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Float64Array, Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn choices_follow_the_data() {
+        let running: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20_000));
+        let codes: ArrayRef = Arc::new(Int64Array::from_iter_values(
+            (0..20_000).map(|i| (i % 3) * 1_000_000_007),
+        ));
+        let small: ArrayRef = Arc::new(Int64Array::from_iter_values((0..20_000).map(|i| i % 9)));
+        let words: ArrayRef = Arc::new(StringArray::from_iter_values(
+            (0..20_000).map(|i| format!("w{}", i % 100)),
+        ));
+        let unique: ArrayRef = Arc::new(StringArray::from_iter_values(
+            (0..20_000).map(|i| format!("w{i}")),
+        ));
+        let prices: ArrayRef = Arc::new(Float64Array::from_iter_values((0..20_000).map(f64::from)));
+        let choice = |column: &ArrayRef| choose(column.data_type(), &[column]);
+        assert_eq!(choice(&running), Choice::Delta);
+        assert_eq!(choice(&codes), Choice::Dictionary);
+        assert_eq!(choice(&small), Choice::Delta);
+        assert_eq!(choice(&words), Choice::Dictionary);
+        assert_eq!(choice(&unique), Choice::Plain);
+        assert_eq!(choice(&prices), Choice::Plain);
+    }
+}

@@ -1,0 +1,447 @@
+//! What can go wrong with a table, and what to do about it.
+
+use std::io;
+
+use arrow_schema::{ArrowError, DataType};
+use deltalake::DeltaTableError;
+use parquet::errors::ParquetError;
+
+use crate::fault::{Fault, Remedy};
+
+/// A lake or one of its tables could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The text that names a lake is not a place we can open.
+    #[error("'{location}' cannot be used as a lake: {reason}")]
+    Location {
+        /// As the caller gave it.
+        location: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Something else lies where a folder is needed.
+    #[error("'{path}' is not a folder")]
+    NotAFolder {
+        /// The path.
+        path: String,
+    },
+    /// The table's log could not be read or understood.
+    #[error("could not {action} table '{table}'")]
+    Delta {
+        /// What was attempted.
+        action: &'static str,
+        /// The table's path.
+        table: String,
+        /// What deltalake said.
+        #[source]
+        source: Box<DeltaTableError>,
+    },
+    /// The object store refused.
+    #[error("could not {action} '{path}'")]
+    Store {
+        /// What was attempted.
+        action: &'static str,
+        /// The object.
+        path: String,
+        /// What the store said.
+        #[source]
+        source: Box<object_store::Error>,
+    },
+    /// The file system refused.
+    #[error("could not {action} '{path}'")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// The file or folder.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A data file could not be written or read.
+    #[error("could not {action} data file '{path}'")]
+    Parquet {
+        /// What was attempted.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// What the Parquet library said.
+        #[source]
+        source: Box<ParquetError>,
+    },
+    /// Rows could not be brought into the table's shape.
+    #[error("could not {action} in table '{table}'")]
+    Arrow {
+        /// What was attempted.
+        action: &'static str,
+        /// The table.
+        table: String,
+        /// What Arrow said.
+        #[source]
+        source: Box<ArrowError>,
+    },
+    /// An entry of the log is not what the protocol says.
+    #[error("version {version} of table '{table}' has an unreadable log entry")]
+    Log {
+        /// The table.
+        table: String,
+        /// The version.
+        version: u64,
+        /// What the JSON reader said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A column has a type that Delta tables lack.
+    #[error("column '{column}' has type {data_type}, which a Delta table cannot hold")]
+    UnsupportedType {
+        /// The column, with its parents.
+        column: String,
+        /// Its type.
+        data_type: DataType,
+    },
+    /// A column's name has a character that readers of Parquet and Delta stumble on.
+    #[error("column name '{column}' has a character that Delta reserves: {character:?}")]
+    ColumnName {
+        /// The name.
+        column: String,
+        /// The first reserved character.
+        character: char,
+    },
+    /// Two columns have names that differ at most in case.
+    #[error("column '{column}' of table '{table}' appears twice (names differ at most in case)")]
+    DuplicateColumn {
+        /// The table.
+        table: String,
+        /// The second of them.
+        column: String,
+    },
+    /// The table has no columns to store.
+    #[error("table '{table}' would have no column besides its partition columns")]
+    NoColumns {
+        /// The table.
+        table: String,
+    },
+    /// A column named in the table's rules is not in its schema.
+    #[error("table '{table}' has no column '{column}', which its {role} names")]
+    NoSuchColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// `key`, `order_by`, `by` or `partition_by`.
+        role: &'static str,
+    },
+    /// A column cannot be a partition column.
+    #[error("column '{column}' of type {data_type} cannot partition table '{table}'")]
+    PartitionType {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        data_type: DataType,
+    },
+    /// The table exists with other partition columns than the plan says.
+    #[error("table '{table}' is partitioned by [{found}], not by [{wanted}]")]
+    PartitionsDiffer {
+        /// The table.
+        table: String,
+        /// As it is.
+        found: String,
+        /// As the plan says.
+        wanted: String,
+    },
+    /// The contract's answer to a new column is `freeze`.
+    #[error("the rows have column '{column}', which table '{table}' does not have")]
+    NewColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The contract's answer to a missing column is `freeze`.
+    #[error("the rows lack column '{column}' of table '{table}'")]
+    MissingColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The contract's answer to a changed type is `freeze`, or `evolve` where a table cannot follow.
+    #[error("column '{column}' of table '{table}' is {expected}, but the rows have {found}")]
+    TypeChange {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// The table's type.
+        expected: DataType,
+        /// The rows' type.
+        found: DataType,
+    },
+    /// The table was never created.
+    #[error("table '{table}' does not exist yet")]
+    NotCreated {
+        /// The table.
+        table: String,
+    },
+    /// The table uses a feature that this program does not implement.
+    #[error("table '{table}' uses {feature}, which is not supported")]
+    Feature {
+        /// The table.
+        table: String,
+        /// The feature.
+        feature: String,
+    },
+    /// Some lanes of a commit are already recorded and some are not.
+    #[error("table '{table}' already has '{app}/{recorded}' at {at}, but not '{app}/{missing}'")]
+    MixedPositions {
+        /// The table.
+        table: String,
+        /// The application.
+        app: String,
+        /// A lane that is already there.
+        recorded: String,
+        /// Its recorded position.
+        at: i64,
+        /// A lane that is not.
+        missing: String,
+    },
+    /// Other writers were faster every time.
+    #[error(
+        "table '{table}' was changed by other writers during each of {attempts} attempts to commit"
+    )]
+    Conflict {
+        /// The table.
+        table: String,
+        /// How often it was tried.
+        attempts: usize,
+    },
+    /// Another writer changed the schema between the rows and their commit.
+    #[error(
+        "the schema of table '{table}' was changed by another writer while rows were written for it"
+    )]
+    SchemaMoved {
+        /// The table.
+        table: String,
+    },
+    /// The commit failed and the log could not be read to see whether it landed.
+    #[error("it is not known whether version {version} of table '{table}' was committed")]
+    Unknown {
+        /// The table.
+        table: String,
+        /// The version that was attempted.
+        version: u64,
+        /// Why the log could not be read.
+        #[source]
+        source: Box<LakeError>,
+    },
+    /// A commit removed rows, so its table cannot be followed as a sequence of added rows.
+    #[error(
+        "version {version} of table '{table}' removed rows; only tables that rows are added to can be followed"
+    )]
+    Removed {
+        /// The table.
+        table: String,
+        /// The version.
+        version: u64,
+    },
+    /// A version is no longer in the log.
+    #[error("version {version} of table '{table}' is no longer in its log")]
+    LogGone {
+        /// The table.
+        table: String,
+        /// The version.
+        version: u64,
+    },
+    /// A file has a partition value that its column's type cannot hold.
+    #[error("data file '{path}' has partition value '{value}' for column '{column}'")]
+    PartitionValue {
+        /// The file.
+        path: String,
+        /// The column.
+        column: String,
+        /// The value as the log has it.
+        value: String,
+    },
+    /// A background task ended without a result.
+    #[error("the task that was to {action} in table '{table}' did not finish")]
+    Task {
+        /// What it was to do.
+        action: &'static str,
+        /// The table.
+        table: String,
+        /// How it ended.
+        #[source]
+        source: tokio::task::JoinError,
+    },
+}
+
+impl LakeError {
+    pub(super) fn store(
+        action: &'static str,
+        path: impl ToString,
+    ) -> impl FnOnce(object_store::Error) -> Self {
+        let path = path.to_string();
+        move |source| Self::Store {
+            action,
+            path,
+            source: Box::new(source),
+        }
+    }
+
+    pub(super) fn io(
+        action: &'static str,
+        path: impl AsRef<std::path::Path>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().display().to_string();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(super) fn parquet(
+        action: &'static str,
+        path: impl ToString,
+    ) -> impl FnOnce(ParquetError) -> Self {
+        let path = path.to_string();
+        move |source| Self::Parquet {
+            action,
+            path,
+            source: Box::new(source),
+        }
+    }
+
+    pub(super) fn arrow(
+        action: &'static str,
+        table: impl ToString,
+    ) -> impl FnOnce(ArrowError) -> Self {
+        let table = table.to_string();
+        move |source| Self::Arrow {
+            action,
+            table,
+            source: Box::new(source),
+        }
+    }
+
+    pub(super) fn delta(
+        action: &'static str,
+        table: impl ToString,
+    ) -> impl FnOnce(DeltaTableError) -> Self {
+        let table = table.to_string();
+        move |source| Self::Delta {
+            action,
+            table,
+            source: Box::new(source),
+        }
+    }
+
+    /// The system's own error somewhere below this one, whichever library carried it up.
+    fn io_kind(&self) -> Option<io::ErrorKind> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                return Some(io.kind());
+            }
+            // Parquet boxes the cause without naming it as its source.
+            if let Some(ParquetError::External(inner)) = error.downcast_ref::<ParquetError>()
+                && let Some(io) = inner.downcast_ref::<io::Error>()
+            {
+                return Some(io.kind());
+            }
+            cause = error.source();
+        }
+        None
+    }
+}
+
+impl Fault for LakeError {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::Conflict { .. } | Self::SchemaMoved { .. } | Self::Unknown { .. } => {
+                Remedy::Retry
+            }
+            Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
+                match self.io_kind() {
+                    Some(
+                        io::ErrorKind::Interrupted
+                        | io::ErrorKind::TimedOut
+                        | io::ErrorKind::ConnectionReset,
+                    ) => Remedy::Retry,
+                    Some(_) => Remedy::Stop,
+                    None if matches!(self, Self::Store { .. }) => Remedy::Retry,
+                    None => Remedy::Stop,
+                }
+            }
+            _ => Remedy::Stop,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        use io::ErrorKind as Kind;
+        let hint = match self {
+            Self::Location { .. } => {
+                "give a folder such as 'lake' or '/data/lake', or a file:// URL"
+            }
+            Self::NotAFolder { .. } => "move the file away or choose another place for the lake",
+            Self::UnsupportedType { .. } => {
+                "convert the column in a module or declare another type for it, for instance a string"
+            }
+            Self::ColumnName { .. } => {
+                "rename the column: the characters ' ,;{}()\\n\\t=' are not allowed, '_' is a good stand-in"
+            }
+            Self::DuplicateColumn { .. } => {
+                "rename one of them; Delta does not tell names apart by case"
+            }
+            Self::NoColumns { .. } => "partition by fewer columns",
+            Self::NoSuchColumn { .. } => "check the names under [tables] in the pipeline file",
+            Self::PartitionType { .. } => {
+                "partition by a string, integer, date, timestamp, decimal or boolean column"
+            }
+            Self::PartitionsDiffer { .. } => {
+                "set partition_by as the table has it, or write to a new table"
+            }
+            Self::NewColumn { .. } => {
+                "allow it with contract = { new_column = \"evolve\" }, or leave the column out"
+            }
+            Self::MissingColumn { .. } => {
+                "allow it with contract = { missing_column = \"null_value\" }"
+            }
+            Self::TypeChange { .. } => {
+                "a table's column keeps its type: use contract = { type_change = \"reject_row\" } or \"null_value\", or write to a new table"
+            }
+            Self::NotCreated { .. } => "run the pipeline that writes it first",
+            Self::Feature { .. } => {
+                "turn the feature off in the tool that made the table, or copy the table"
+            }
+            Self::MixedPositions { .. } => {
+                "two runs of the same pipeline read different lanes at the same time; stop one of them"
+            }
+            Self::Removed { .. } => {
+                "read a table that rows are only added to, or write to an overwrite table"
+            }
+            Self::LogGone { .. } => "read the whole table once into a new one",
+            Self::PartitionValue { .. } => {
+                "the table was damaged or written by another tool; check that file's entry"
+            }
+            Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
+                match self.io_kind()? {
+                    Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+                        "free some space; nothing was committed, so the run can simply be started again"
+                    }
+                    Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+                        "make the lake's folder writable for this user"
+                    }
+                    Kind::NotADirectory | Kind::AlreadyExists => {
+                        "something that is not a folder lies in the way"
+                    }
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

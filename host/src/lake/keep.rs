@@ -1,0 +1,106 @@
+//! Landed files, kept unchanged beside the table they landed in.
+
+use std::path::Path as FsPath;
+
+use futures::TryStreamExt;
+use object_store::path::{Path, PathPart};
+use object_store::{ObjectStoreExt, WriteMultipart};
+
+use super::commit::new_id;
+use super::error::LakeError;
+use super::location::Location;
+
+/// Parts in flight while a file is copied.
+const PARTS_IN_FLIGHT: usize = 2;
+
+pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(), LakeError> {
+    let (source, object) = locate(from)?;
+    let failed = || LakeError::store("read", from);
+    let from_store = source.store();
+    let meta = from_store.head(&object).await.map_err(failed())?;
+
+    let folder = table.below("_files")?;
+    let to_store = folder.store();
+    let target = target(lane);
+    let name = format!("{}/{target}", folder.name.trim_end_matches('/'));
+    match to_store.head(&target).await {
+        // A copy is put in its place whole, so one of the same length that is not older is it.
+        Ok(copy) if copy.size == meta.size && copy.last_modified >= meta.last_modified => {
+            return Ok(());
+        }
+        Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+        Err(error) => return Err(LakeError::store("look for", name)(error)),
+    }
+
+    let writing = || LakeError::store("keep file", &name);
+    // A store shows an upload only when it is complete, but a local disk would show a draft.
+    let draft = Path::from_iter([format!(".{}.tmp", new_id())]);
+    let upload = to_store.put_multipart(&draft).await.map_err(writing())?;
+    let mut upload = WriteMultipart::new(upload);
+    let mut bytes = from_store
+        .get(&object)
+        .await
+        .map_err(failed())?
+        .into_stream();
+    let copied: Result<(), LakeError> = async {
+        while let Some(chunk) = bytes.try_next().await.map_err(failed())? {
+            upload
+                .wait_for_capacity(PARTS_IN_FLIGHT)
+                .await
+                .map_err(writing())?;
+            upload.put(chunk);
+        }
+        Ok(())
+    }
+    .await;
+    if let Err(error) = copied {
+        // The first error says what is wrong; a draft that stays behind is harmless.
+        let _ = upload.abort().await;
+        return Err(error);
+    }
+    upload.finish().await.map_err(writing())?;
+    to_store.rename(&draft, &target).await.map_err(writing())
+}
+
+/// The store of a path or URL, and the object in it.
+fn locate(from: &str) -> Result<(Location, Path), LakeError> {
+    let refuse = || LakeError::Location {
+        location: from.to_owned(),
+        reason: "it names no file".to_owned(),
+    };
+    let (folder, file) = match from.contains("://") {
+        true => from.rsplit_once('/').ok_or_else(refuse)?,
+        false => {
+            let path = FsPath::new(from);
+            let folder = path.parent().and_then(FsPath::to_str).ok_or_else(refuse)?;
+            let file = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .ok_or_else(refuse)?;
+            (if folder.is_empty() { "." } else { folder }, file)
+        }
+    };
+    Ok((
+        Location::parse(folder)?,
+        Path::from_iter([PathPart::from(file)]),
+    ))
+}
+
+/// A lane as a path below `_files`: its own folders, but none above.
+fn target(lane: &str) -> Path {
+    let parts = lane
+        .split(['/', '\\'])
+        .filter(|part| !matches!(*part, "" | "." | ".."));
+    Path::from_iter(parts.map(PathPart::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target;
+
+    #[test]
+    fn lanes_stay_below() {
+        assert_eq!(target("../a/./b.csv").as_ref(), "a/b.csv");
+        assert_eq!(target("/etc/passwd").as_ref(), "etc/passwd");
+    }
+}

@@ -1,0 +1,131 @@
+//! Where a lake lies, and the stores that reach it.
+
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use super::error::LakeError;
+
+/// A folder of an object store.
+#[derive(Clone, Debug)]
+pub(super) struct Location {
+    /// Ends with a slash.
+    pub(super) url: Url,
+    /// The folder as people see it in messages.
+    pub(super) name: String,
+    /// Set when the folder is on a local disk, where files are written without a detour
+    /// and flushed to the disk before a commit names them.
+    pub(super) folder: Option<PathBuf>,
+    root: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+impl Location {
+    /// A path, or a URL of scheme `file` or `memory`.
+    pub(super) fn parse(text: &str) -> Result<Self, LakeError> {
+        let refuse = |reason: String| LakeError::Location {
+            location: text.to_owned(),
+            reason,
+        };
+        if text.trim().is_empty() {
+            return Err(refuse("it is empty".to_owned()));
+        }
+        if !text.contains("://") {
+            return Self::local(FsPath::new(text));
+        }
+        let url = Url::parse(text).map_err(|error| refuse(error.to_string()))?;
+        match url.scheme() {
+            "file" => {
+                let path = url
+                    .to_file_path()
+                    .map_err(|()| refuse("it is not an absolute file path".to_owned()))?;
+                Self::local(&path)
+            }
+            "memory" => Self::with_store(Arc::new(InMemory::new()), &url),
+            other => Err(refuse(format!("this build has no store for '{other}://'"))),
+        }
+    }
+
+    fn local(path: &FsPath) -> Result<Self, LakeError> {
+        let path = std::path::absolute(path).map_err(LakeError::io("find", path))?;
+        let refuse = |reason: &str| LakeError::Location {
+            location: path.display().to_string(),
+            reason: reason.to_owned(),
+        };
+        let url =
+            Url::from_directory_path(&path).map_err(|()| refuse("it is not an absolute path"))?;
+        let prefix = Path::from_absolute_path(&path).map_err(|error| refuse(&error.to_string()))?;
+        let name = path.display().to_string();
+        let root = Arc::new(LocalFileSystem::new());
+        Ok(Self {
+            url,
+            name,
+            folder: Some(path),
+            root,
+            prefix,
+        })
+    }
+
+    /// The folder `url` of a store whose root is the root of that URL.
+    pub(super) fn with_store(root: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
+        let refuse = |reason: String| LakeError::Location {
+            location: url.to_string(),
+            reason,
+        };
+        let prefix = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
+        let mut url = url.clone();
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Ok(Self {
+            name: url.to_string(),
+            url,
+            folder: None,
+            root,
+            prefix,
+        })
+    }
+
+    /// A folder below this one. `name` is one plain path segment or several.
+    pub(super) fn below(&self, name: &str) -> Result<Self, LakeError> {
+        let mut below = self.clone();
+        for part in name.split('/') {
+            below.url =
+                below
+                    .url
+                    .join(&format!("{part}/"))
+                    .map_err(|error| LakeError::Location {
+                        location: format!("{}{name}", self.url),
+                        reason: error.to_string(),
+                    })?;
+            below.prefix = below.prefix.join(part);
+            below.folder = below.folder.map(|folder| folder.join(part));
+        }
+        below.name = match &below.folder {
+            Some(folder) => folder.display().to_string(),
+            None => below.url.to_string(),
+        };
+        Ok(below)
+    }
+
+    /// A store whose root is this folder.
+    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(
+            Arc::clone(&self.root),
+            self.prefix.clone(),
+        ))
+    }
+
+    /// The Delta log in this folder.
+    pub(super) fn log_store(&self) -> Result<LogStoreRef, LakeError> {
+        logstore_with(Arc::clone(&self.root), &self.url, StorageConfig::default())
+            .map_err(LakeError::delta("find the log of", &self.name))
+    }
+}

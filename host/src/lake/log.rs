@@ -1,0 +1,269 @@
+//! The Delta log as files: single commits, and the `txn` actions of the whole log.
+//!
+//! deltalake keeps the state of the table; it does not give all application transactions
+//! in one pass, and a hop may have thousands of lanes.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, StructArray};
+use bytes::Bytes;
+use deltalake::kernel::{Add, CommitInfo, Remove};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use serde_json::Value;
+
+use super::error::LakeError;
+use super::object::Object;
+
+/// How many log entries are fetched at once: enough to hide latency, few enough to be polite.
+const CONCURRENT_READS: usize = 16;
+
+/// What one commit did, as far as this program looks at it.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) info: Option<CommitInfo>,
+    pub(super) adds: Vec<Add>,
+    pub(super) removes: Vec<Remove>,
+    pub(super) transactions: Vec<(String, i64)>,
+}
+
+/// The path of a version's log entry, from the table's root.
+pub(super) fn entry_path(version: u64) -> Path {
+    Path::from_iter(["_delta_log".to_owned(), format!("{version:020}.json")])
+}
+
+/// A version's log entry, or `None` if there is none (any more).
+pub(super) async fn read(
+    store: &dyn ObjectStore,
+    table: &str,
+    version: u64,
+) -> Result<Option<Entry>, LakeError> {
+    let path = entry_path(version);
+    let fetched = match store.get(&path).await {
+        Ok(found) => found.bytes().await,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => Err(error),
+    };
+    let bytes = fetched.map_err(LakeError::store(
+        "read log entry",
+        format!("{table}/{path}"),
+    ))?;
+    parse(&bytes).map(Some).map_err(|source| LakeError::Log {
+        table: table.to_owned(),
+        version,
+        source,
+    })
+}
+
+fn parse(bytes: &Bytes) -> Result<Entry, serde_json::Error> {
+    let mut entry = Entry::default();
+    for line in bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty())
+    {
+        let Value::Object(action) = serde_json::from_slice(line)? else {
+            continue;
+        };
+        // Every line is one action; actions of kinds that we do not know change nothing here.
+        for (kind, body) in action {
+            match kind.as_str() {
+                "add" => entry.adds.push(serde_json::from_value(body)?),
+                "remove" => entry.removes.push(serde_json::from_value(body)?),
+                "commitInfo" => entry.info = Some(serde_json::from_value(body)?),
+                "txn" => entry.transactions.extend(transaction(&body)),
+                _ => {}
+            }
+        }
+    }
+    Ok(entry)
+}
+
+fn transaction(body: &Value) -> Option<(String, i64)> {
+    Some((
+        body.get("appId")?.as_str()?.to_owned(),
+        body.get("version")?.as_i64()?,
+    ))
+}
+
+/// Every application transaction of the table at `version`.
+pub(super) async fn transactions(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    version: u64,
+) -> Result<HashMap<String, i64>, LakeError> {
+    let mut found = HashMap::new();
+    let mut from = 0;
+    if let Some((checkpoint, files)) = newest_checkpoint(store, table, version).await? {
+        for file in files {
+            checkpoint_transactions(store, table, file, &mut found).await?;
+        }
+        from = checkpoint + 1;
+    }
+    if from <= version {
+        transactions_of(store, table, from..=version, &mut found).await?;
+    }
+    Ok(found)
+}
+
+/// Brings `found` forward over the commits of `versions`.
+pub(super) async fn transactions_of(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    versions: RangeInclusive<u64>,
+    found: &mut HashMap<String, i64>,
+) -> Result<(), LakeError> {
+    let mut entries = stream::iter(versions.map(|version| async move {
+        let entry = read(store.as_ref(), table, version).await?;
+        entry.ok_or_else(|| LakeError::LogGone {
+            table: table.to_owned(),
+            version,
+        })
+    }))
+    .buffered(CONCURRENT_READS);
+    while let Some(entry) = entries.try_next().await? {
+        found.extend(entry.transactions);
+    }
+    Ok(())
+}
+
+/// The files of the newest complete checkpoint that is not newer than `version`.
+async fn newest_checkpoint(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    version: u64,
+) -> Result<Option<(u64, Vec<ObjectMeta>)>, LakeError> {
+    let folder = Path::from("_delta_log");
+    let mut listing = store.list(Some(&folder));
+    let mut found: HashMap<(u64, Option<usize>), Vec<ObjectMeta>> = HashMap::new();
+    while let Some(object) = listing
+        .try_next()
+        .await
+        .map_err(LakeError::store("list", format!("{table}/{folder}")))?
+    {
+        let Some(name) = object.location.filename() else {
+            continue;
+        };
+        if let Some((at, parts)) = checkpoint_name(name)
+            && at <= version
+        {
+            found.entry((at, parts)).or_default().push(object);
+        }
+    }
+    let newest = found
+        .into_iter()
+        .filter(|((_, parts), files)| parts.is_none_or(|parts| parts == files.len()))
+        .max_by_key(|((at, _), _)| *at);
+    // Of several unpartitioned checkpoints of one version any will do: they say the same.
+    Ok(newest
+        .map(|((at, parts), files)| (at, files.into_iter().take(parts.unwrap_or(1)).collect())))
+}
+
+/// `<version>.checkpoint[.<part>.<parts>|.<uuid>].(parquet|json)` as version and number of parts.
+fn checkpoint_name(name: &str) -> Option<(u64, Option<usize>)> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let [version, "checkpoint", middle @ .., "parquet" | "json"] = parts.as_slice() else {
+        return None;
+    };
+    let version = version.parse().ok()?;
+    match middle {
+        [] | [_] => Some((version, None)),
+        [_, of] => Some((version, Some(of.parse().ok()?))),
+        _ => None,
+    }
+}
+
+async fn checkpoint_transactions(
+    store: &Arc<dyn ObjectStore>,
+    table: &str,
+    file: ObjectMeta,
+    found: &mut HashMap<String, i64>,
+) -> Result<(), LakeError> {
+    let name = format!("{table}/{}", file.location);
+    if file.location.extension() == Some("json") {
+        let fetched = match store.get(&file.location).await {
+            Ok(object) => object.bytes().await,
+            Err(error) => Err(error),
+        };
+        let bytes = fetched.map_err(LakeError::store("read checkpoint", &name))?;
+        let entry = parse(&bytes).map_err(|source| LakeError::Log {
+            table: table.to_owned(),
+            version: 0,
+            source,
+        })?;
+        found.extend(entry.transactions);
+        return Ok(());
+    }
+    let failed = || LakeError::parquet("read checkpoint in", &name);
+    let reader = Object {
+        store: Arc::clone(store),
+        path: file.location,
+        size: file.size,
+    };
+    let builder = ParquetRecordBatchStreamBuilder::new(reader)
+        .await
+        .map_err(failed())?;
+    let columns = builder.parquet_schema();
+    let wanted = (0..columns.num_columns())
+        .filter(|leaf| matches!(columns.column(*leaf).path().parts(), [root, ..] if root == "txn"));
+    let mask = ProjectionMask::leaves(columns, wanted);
+    let mut batches = builder.with_projection(mask).build().map_err(failed())?;
+    while let Some(batch) = batches.try_next().await.map_err(failed())? {
+        if let Some(transactions) = batch
+            .column_by_name("txn")
+            .and_then(|column| column.as_struct_opt())
+        {
+            collect_transactions(transactions, found);
+        }
+    }
+    Ok(())
+}
+
+fn collect_transactions(transactions: &StructArray, found: &mut HashMap<String, i64>) {
+    let Some(apps) = transactions
+        .column_by_name("appId")
+        .and_then(|column| column.as_string_opt::<i32>())
+    else {
+        return;
+    };
+    let Some(versions) = transactions
+        .column_by_name("version")
+        .and_then(|column| column.as_primitive_opt::<Int64Type>())
+    else {
+        return;
+    };
+    for row in 0..transactions.len() {
+        if transactions.is_valid(row) && apps.is_valid(row) && versions.is_valid(row) {
+            found.insert(apps.value(row).to_owned(), versions.value(row));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checkpoint_name;
+
+    #[test]
+    fn checkpoint_names() {
+        assert_eq!(
+            checkpoint_name("00000000000000000010.checkpoint.parquet"),
+            Some((10, None))
+        );
+        assert_eq!(
+            checkpoint_name("00000000000000000010.checkpoint.0000000001.0000000003.parquet"),
+            Some((10, Some(3)))
+        );
+        assert_eq!(
+            checkpoint_name("00000000000000000010.checkpoint.80a083e8.json"),
+            Some((10, None))
+        );
+        assert_eq!(checkpoint_name("00000000000000000010.json"), None);
+        assert_eq!(checkpoint_name("_last_checkpoint"), None);
+    }
+}

@@ -1,0 +1,210 @@
+//! Reading data files in the table's present shape, whoever wrote them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+
+use super::convert::Conversion;
+use super::error::LakeError;
+use super::location::Location;
+use super::object::Object;
+use super::partition;
+use super::schema::find;
+
+/// Rows of one batch: what fits a processor's cache.
+pub(super) const BATCH_ROWS: usize = 8192;
+
+/// A data file as the log describes it.
+#[derive(Clone, Debug)]
+pub(super) struct DataRef {
+    /// From the table's root, decoded.
+    pub(super) path: String,
+    pub(super) size: u64,
+    pub(super) partition: HashMap<String, Option<String>>,
+    pub(super) stats: Option<String>,
+    pub(super) modified: i64,
+}
+
+/// Where to read, and what the table looks like.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    pub(super) location: Location,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) table: String,
+    pub(super) partition_by: Arc<[String]>,
+}
+
+/// The rows of a file with the columns of `schema`, in file order, one row group in memory at a time.
+pub(super) async fn open(
+    shelf: &Shelf,
+    file: &DataRef,
+    schema: SchemaRef,
+) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
+    let name = format!("{}/{}", shelf.table, file.path);
+    if file.path.contains("://") {
+        return Err(LakeError::Feature {
+            table: shelf.table.clone(),
+            feature: format!("a file outside of it ({})", file.path),
+        });
+    }
+    let path = Path::parse(&file.path).map_err(|source| LakeError::Store {
+        action: "read data file",
+        path: name.clone(),
+        source: Box::new(source.into()),
+    })?;
+    let failed = || LakeError::parquet("read", &name);
+    let reader = Object {
+        store: Arc::clone(&shelf.store),
+        path,
+        size: file.size,
+    };
+    // The table's schema decides; a schema that another writer left in the file must not.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
+        .await
+        .map_err(failed())?;
+
+    let stored = Arc::clone(builder.schema());
+    let mut constants: Vec<(usize, ArrayRef)> = Vec::new();
+    let mut wanted: Vec<(usize, usize)> = Vec::new();
+    for (position, field) in schema.fields().iter().enumerate() {
+        if let Some(column) = shelf
+            .partition_by
+            .iter()
+            .find(|column| column.eq_ignore_ascii_case(field.name()))
+        {
+            let value = file.partition.get(column).cloned().flatten();
+            let array = partition::column(field.data_type(), value.as_deref(), BATCH_ROWS)
+                .ok_or_else(|| LakeError::PartitionValue {
+                    path: name.clone(),
+                    column: column.clone(),
+                    value: value.unwrap_or_default(),
+                })?;
+            constants.push((position, array));
+        } else if let Some(index) = find(&stored, field.name()) {
+            wanted.push((position, index));
+        }
+    }
+    let mask = ProjectionMask::roots(
+        builder.parquet_schema(),
+        wanted.iter().map(|(_, index)| *index),
+    );
+    let batches = builder
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS)
+        .build()
+        .map_err(failed())?;
+    // A projection keeps the file's order, so the columns are found by name again.
+    let names: Vec<(usize, String)> = wanted
+        .iter()
+        .map(|(position, index)| (*position, stored.field(*index).name().clone()))
+        .collect();
+    let table = shelf.table.clone();
+    let stream = batches.map_err(move |source| LakeError::Parquet {
+        action: "read",
+        path: name.clone(),
+        source: Box::new(source),
+    });
+    Ok(stream
+        .and_then(move |batch| {
+            let shaped = reshape(&batch, &schema, &names, &constants)
+                .map_err(LakeError::arrow("read rows", &table));
+            std::future::ready(shaped)
+        })
+        .boxed())
+}
+
+fn reshape(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    names: &[(usize, String)],
+    constants: &[(usize, ArrayRef)],
+) -> Result<RecordBatch, ArrowError> {
+    let rows = batch.num_rows();
+    let mut columns: Vec<Option<ArrayRef>> = vec![None; schema.fields().len()];
+    for (position, name) in names {
+        if let Some(column) = batch.column_by_name(name) {
+            columns[*position] = Some(as_type(column, schema.field(*position).data_type())?);
+        }
+    }
+    for (position, array) in constants {
+        columns[*position] = Some(array.slice(0, rows));
+    }
+    let columns = columns
+        .into_iter()
+        .zip(schema.fields())
+        .map(|(column, field)| column.unwrap_or_else(|| new_null_array(field.data_type(), rows)))
+        .collect();
+    RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &RecordBatchOptions::new().with_row_count(Some(rows)),
+    )
+}
+
+/// Rows in the shape of `schema`: columns that they lack are null.
+pub(super) fn to_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if rows.schema_ref() == schema {
+        return Ok(rows.clone());
+    }
+    let names: Vec<(usize, String)> = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .filter_map(|(position, field)| {
+            find(rows.schema_ref(), field.name())
+                .map(|index| (position, rows.schema_ref().field(index).name().clone()))
+        })
+        .collect();
+    reshape(rows, schema, &names, &[])
+}
+
+/// A stored column in the table's type. Values are never dropped: one that does not fit is an error.
+fn as_type(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    let conversion = Conversion::between(column.data_type(), to);
+    match conversion {
+        Conversion::Same => Ok(Arc::clone(column)),
+        Conversion::Struct(_) => Ok(conversion.apply(column, to)?.0),
+        _ => cast_with_options(
+            column,
+            to,
+            &CastOptions {
+                safe: false,
+                ..CastOptions::default()
+            },
+        ),
+    }
+}
+
+/// The columns of `schema` that `names` asks for, in that order.
+pub(super) fn select(
+    table: &str,
+    schema: &SchemaRef,
+    names: Option<&[String]>,
+) -> Result<SchemaRef, LakeError> {
+    let Some(names) = names else {
+        return Ok(Arc::clone(schema));
+    };
+    let fields = names
+        .iter()
+        .map(|name| match find(schema, name) {
+            Some(index) => Ok(schema.field(index).clone()),
+            None => Err(LakeError::NoSuchColumn {
+                table: table.to_owned(),
+                column: name.clone(),
+                role: "reader",
+            }),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(Schema::new(fields)))
+}

@@ -1,0 +1,451 @@
+//! A table: its state, its creation, and what it tells about itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use chrono::{DateTime, Utc};
+use deltalake::DeltaTable;
+use deltalake::kernel::transaction::{PROTOCOL, TransactionError};
+use deltalake::kernel::{Action, MetadataExt, Protocol, StructType, new_metadata};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::state::DeltaTableState;
+use object_store::ObjectStore;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use super::contract::Rules;
+use super::encoding::Encodings;
+use super::error::LakeError;
+use super::file::Target;
+use super::location::Location;
+use super::log;
+use super::partition;
+use super::provenance::Provenance;
+use super::read::{DataRef, Shelf};
+use super::schema::{find, from_delta, table_schema};
+use super::writer::Writer;
+use crate::batch::{Lane, Positions};
+use crate::plan::{Contract, WriteMode};
+
+/// Commits between two checkpoints of the log.
+pub(super) const CHECKPOINT_INTERVAL: u64 = 20;
+
+/// How a table is written.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    /// As people see it, such as `silver.users`.
+    pub(super) name: String,
+    pub(super) mode: WriteMode,
+    pub(super) partition_by: Vec<String>,
+    pub(super) contract: Contract,
+    pub(super) description: Option<String>,
+    /// Values without a place go to `_rescued`.
+    pub(super) rescues: bool,
+}
+
+/// A Delta table and the one writer of it in this process.
+pub struct Table {
+    pub(super) manner: Manner,
+    pub(super) location: Location,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) delta: DeltaTable,
+    pub(super) schema: Option<SchemaRef>,
+    /// Every application transaction as of the state's version.
+    pub(super) transactions: HashMap<String, i64>,
+    pub(super) encodings: Encodings,
+    /// The state is behind what this process itself committed.
+    pub(super) stale: bool,
+}
+
+/// What a table is and holds at one version.
+#[derive(Clone, Debug)]
+pub struct TableInfo {
+    /// The version.
+    pub version: u64,
+    /// Rows, where every file says how many it has.
+    pub rows: Option<u64>,
+    /// Data files.
+    pub files: usize,
+    /// Bytes of the data files.
+    pub bytes: u64,
+    /// When the version was committed.
+    pub last_commit: Option<DateTime<Utc>>,
+    /// What the version's `commitInfo` says about its maker; an object, or null for other programs' commits.
+    pub maker: Value,
+    /// Every application transaction, by application id.
+    pub positions: Vec<(String, i64)>,
+    /// The description in the table's metadata.
+    pub description: Option<String>,
+    /// The partition columns.
+    pub partition_by: Vec<String>,
+}
+
+impl Table {
+    pub(super) async fn open(location: Location, manner: Manner) -> Result<Self, LakeError> {
+        if let Some(folder) = &location.folder
+            && let Some(file) = folder
+                .ancestors()
+                .find(|path| path.exists() && !path.is_dir())
+        {
+            return Err(LakeError::NotAFolder {
+                path: file.display().to_string(),
+            });
+        }
+        let delta = DeltaTable::new(location.log_store()?);
+        let mut table = Self {
+            manner,
+            store: location.store(),
+            location,
+            delta,
+            schema: None,
+            transactions: HashMap::new(),
+            encodings: Encodings::default(),
+            stale: false,
+        };
+        table.refresh().await?;
+        Ok(table)
+    }
+
+    /// Its name, such as `silver.users`.
+    pub fn name(&self) -> &str {
+        &self.manner.name
+    }
+
+    /// The version that this handle knows; `None` if the table does not exist yet.
+    pub fn version(&self) -> Option<u64> {
+        self.delta.version()
+    }
+
+    /// The table's columns, partition columns included; `None` if it does not exist yet.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        self.schema.clone()
+    }
+
+    /// Takes up what other processes have committed.
+    pub async fn refresh(&mut self) -> Result<(), LakeError> {
+        let name = self.manner.name.clone();
+        let before = self.delta.version();
+        if before.is_none() {
+            let log = self.delta.log_store();
+            if !log
+                .is_delta_table_location()
+                .await
+                .map_err(LakeError::delta("look for", &name))?
+            {
+                return Ok(());
+            }
+            self.delta
+                .load()
+                .await
+                .map_err(LakeError::delta("read", &name))?;
+        } else {
+            self.delta
+                .update_state()
+                .await
+                .map_err(LakeError::delta("read", &name))?;
+        }
+        let state = self.state()?;
+        let version = state.version();
+        PROTOCOL
+            .can_read_from(state)
+            .map_err(|error| unsupported(&name, error))?;
+        let schema = from_delta(&name, &state.schema())?;
+        if self.schema.as_ref() != Some(&schema) {
+            self.schema = Some(schema);
+        }
+        match before {
+            Some(before) if before == version => {}
+            Some(before) => {
+                let versions = before + 1..=version;
+                match log::transactions_of(&self.store, &name, versions, &mut self.transactions)
+                    .await
+                {
+                    Err(LakeError::LogGone { .. }) => {
+                        self.transactions = log::transactions(&self.store, &name, version).await?;
+                    }
+                    other => other?,
+                }
+            }
+            None => self.transactions = log::transactions(&self.store, &name, version).await?,
+        }
+        self.stale = false;
+        Ok(())
+    }
+
+    pub(super) fn state(&self) -> Result<&DeltaTableState, LakeError> {
+        self.delta
+            .state
+            .as_ref()
+            .ok_or_else(|| LakeError::NotCreated {
+                table: self.manner.name.clone(),
+            })
+    }
+
+    pub(super) fn known_schema(&self) -> Result<&SchemaRef, LakeError> {
+        self.schema.as_ref().ok_or_else(|| LakeError::NotCreated {
+            table: self.manner.name.clone(),
+        })
+    }
+
+    /// Makes the table for rows of `schema`, unless it exists. Its columns are nullable and of
+    /// Delta's types; columns of the rows' null type are left out.
+    pub async fn create(
+        &mut self,
+        schema: &SchemaRef,
+        provenance: Provenance,
+    ) -> Result<(), LakeError> {
+        if self.version().is_none() {
+            self.refresh().await?;
+        }
+        if self.version().is_some() {
+            return Ok(());
+        }
+        let name = self.manner.name.clone();
+        let schema = table_schema(&name, schema)?;
+        self.check_columns(&schema)?;
+        let delta_schema = super::schema::to_delta(&name, &schema)?;
+        let configuration = [("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
+        let failed = || LakeError::delta("describe", &name);
+        let kernel =
+            |error: deltalake::kernel::Error| LakeError::delta("describe", &name)(error.into());
+        let mut metadata = new_metadata(
+            &delta_schema,
+            self.manner.partition_by.clone(),
+            configuration,
+        )
+        .map_err(kernel)?;
+        if let Some(description) = &self.manner.description {
+            metadata = metadata
+                .with_description(description.clone())
+                .map_err(kernel)?;
+        }
+        // The oldest protocol that has what we write: everybody can read it.
+        let protocol: Protocol =
+            serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
+                .map_err(|error| failed()(error.into()))?;
+        let operation = DeltaOperation::Create {
+            mode: SaveMode::ErrorIfExists,
+            location: self.location.url.clone(),
+            protocol: protocol.clone(),
+            metadata: metadata.clone(),
+        };
+        let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
+        let id = super::commit::new_id();
+        let info = provenance.into_info(&id, &Positions::default());
+        let written =
+            super::commit::write_entry(&self.location, 0, actions, operation, info, Vec::new())
+                .await;
+        match written {
+            Ok(()) | Err(super::commit::EntryError::Exists) => self.refresh().await,
+            Err(super::commit::EntryError::Failed(error)) => {
+                // It may have landed all the same.
+                self.refresh().await?;
+                if self.version().is_some() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// The columns that the table's rules name must be there and of a usable type.
+    fn check_columns(&self, schema: &SchemaRef) -> Result<(), LakeError> {
+        let table = || self.manner.name.clone();
+        let missing = |column: &String, role| LakeError::NoSuchColumn {
+            table: table(),
+            column: column.clone(),
+            role,
+        };
+        for column in &self.manner.partition_by {
+            let field =
+                schema.field(find(schema, column).ok_or_else(|| missing(column, "partition_by"))?);
+            if !partition::can_partition(field.data_type()) {
+                let data_type = field.data_type().clone();
+                return Err(LakeError::PartitionType {
+                    table: table(),
+                    column: column.clone(),
+                    data_type,
+                });
+            }
+        }
+        if schema.fields().len() <= self.manner.partition_by.len() {
+            return Err(LakeError::NoColumns { table: table() });
+        }
+        let (columns, role): (Vec<&String>, _) = match &self.manner.mode {
+            WriteMode::Append | WriteMode::Overwrite => (Vec::new(), ""),
+            WriteMode::Upsert { key, order_by } => {
+                if let Some(column) = order_by
+                    && find(schema, column).is_none()
+                {
+                    return Err(missing(column, "order_by"));
+                }
+                (key.iter().collect(), "key")
+            }
+            WriteMode::Replace { by } => (by.iter().collect(), "by"),
+        };
+        match columns
+            .into_iter()
+            .find(|column| find(schema, column).is_none())
+        {
+            Some(column) => Err(missing(column, role)),
+            None => Ok(()),
+        }
+    }
+
+    /// The recorded position of every lane of one hop; `prefix` is `<pipeline>/<hop>/`.
+    pub async fn positions(&self, prefix: &str) -> Result<Positions, LakeError> {
+        let lanes = self.transactions.iter().filter_map(|(app, position)| {
+            app.strip_prefix(prefix)
+                .map(|lane| (Lane::from(lane), *position))
+        });
+        Ok(lanes.collect())
+    }
+
+    /// Begins the rows of one commit. The table must exist.
+    pub async fn begin(&mut self) -> Result<Writer, LakeError> {
+        if self.stale {
+            self.refresh().await?;
+        }
+        let name = self.manner.name.clone();
+        let state = self.state()?;
+        PROTOCOL
+            .can_write_to(state)
+            .map_err(|error| unsupported(&name, error))?;
+        if let Some(column) = constrained(&state.schema()) {
+            return Err(LakeError::Feature {
+                table: name,
+                feature: format!("an invariant on column '{column}'"),
+            });
+        }
+        let found = state.metadata().partition_columns().to_vec();
+        let same = found.len() == self.manner.partition_by.len()
+            && found
+                .iter()
+                .zip(&self.manner.partition_by)
+                .all(|(a, b)| a.eq_ignore_ascii_case(b));
+        if !same {
+            let wanted = self.manner.partition_by.join(", ");
+            return Err(LakeError::PartitionsDiffer {
+                table: name,
+                found: found.join(", "),
+                wanted,
+            });
+        }
+        let schema = self.known_schema()?.clone();
+        self.check_columns(&schema)?;
+        let manner = &self.manner;
+        let rules = Rules::new(&name, manner.rescues, manner.contract, &manner.mode, &found);
+        Writer::new(
+            rules,
+            manner.mode.clone(),
+            schema,
+            self.target(found.into()),
+        )
+    }
+
+    pub(super) fn target(&self, partition_by: Arc<[String]>) -> Target {
+        Target {
+            location: self.location.clone(),
+            runtime: Handle::current(),
+            encodings: self.encodings.clone(),
+            partition_by,
+        }
+    }
+
+    pub(super) fn shelf(&self) -> Result<Shelf, LakeError> {
+        Ok(Shelf {
+            location: self.location.clone(),
+            store: Arc::clone(&self.store),
+            table: self.manner.name.clone(),
+            partition_by: self.state()?.metadata().partition_columns().to_vec().into(),
+        })
+    }
+
+    /// The data files of the present version, oldest first.
+    pub(super) fn files(&self) -> Result<Vec<DataRef>, LakeError> {
+        let mut files = Vec::new();
+        for view in self.state()?.log_data().iter() {
+            if view.deletion_vector_descriptor().is_some() {
+                return Err(LakeError::Feature {
+                    table: self.manner.name.clone(),
+                    feature: "deletion vectors".to_owned(),
+                });
+            }
+            files.push(DataRef {
+                path: view.path().into_owned(),
+                size: u64::try_from(view.size()).unwrap_or_default(),
+                partition: view.partition_values_map(),
+                stats: view.stats(),
+                modified: view.modification_time(),
+            });
+        }
+        files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+        Ok(files)
+    }
+
+    /// What the table is and holds.
+    pub async fn info(&self) -> Result<TableInfo, LakeError> {
+        let state = self.state()?;
+        let version = state.version();
+        let (mut rows, mut bytes, mut files) = (Some(0), 0, 0);
+        for view in state.log_data().iter() {
+            rows = rows.and_then(|rows: u64| Some(rows + u64::try_from(view.num_records()?).ok()?));
+            bytes += u64::try_from(view.size()).unwrap_or_default();
+            files += 1;
+        }
+        let entry = log::read(self.store.as_ref(), &self.manner.name, version).await?;
+        let info = entry.and_then(|entry| entry.info);
+        let mut positions: Vec<_> = self
+            .transactions
+            .iter()
+            .map(|(app, at)| (app.clone(), *at))
+            .collect();
+        positions.sort();
+        Ok(TableInfo {
+            version,
+            rows,
+            files,
+            bytes,
+            last_commit: info
+                .as_ref()
+                .and_then(|info| info.timestamp)
+                .and_then(DateTime::from_timestamp_millis),
+            maker: info
+                .and_then(|mut info| info.info.remove("sluicebox"))
+                .unwrap_or(Value::Null),
+            positions,
+            description: state.metadata().description().map(str::to_owned),
+            partition_by: state.metadata().partition_columns().to_vec(),
+        })
+    }
+}
+
+fn unsupported(table: &str, error: TransactionError) -> LakeError {
+    match error {
+        TransactionError::UnsupportedTableFeatures(features) => {
+            let names: Vec<String> = features.iter().map(ToString::to_string).collect();
+            LakeError::Feature {
+                table: table.to_owned(),
+                feature: names.join(", "),
+            }
+        }
+        other => LakeError::delta("use", table)(other.into()),
+    }
+}
+
+/// A column with a condition that a writer would have to check.
+fn constrained(schema: &StructType) -> Option<String> {
+    let rules = [
+        "delta.invariants",
+        "delta.generationExpression",
+        "delta.identity.start",
+    ];
+    let field = schema.fields().find(|field| {
+        rules
+            .iter()
+            .any(|rule| field.metadata().contains_key(*rule))
+    })?;
+    Some(field.name().clone())
+}

@@ -1,0 +1,78 @@
+//! Counters of a running hop: the pipeline adds, whoever shows progress reads.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What one hop has done so far. Shared; every count only grows.
+#[derive(Debug, Default)]
+pub struct Meters {
+    /// Rows read from the upstream.
+    pub rows_in: AtomicU64,
+    /// Rows handed to tables.
+    pub rows_out: AtomicU64,
+    /// Rows sent to quarantine.
+    pub rows_rejected: AtomicU64,
+    /// Bytes of rows read, as they lie in memory.
+    pub bytes_in: AtomicU64,
+    /// Commits made.
+    pub commits: AtomicU64,
+    /// How much of its source was read, in the source's own unit: bytes of files, or rows.
+    pub source_done: AtomicU64,
+    /// How much there is to read in all, in the same unit; 0 where that is not known.
+    pub source_total: AtomicU64,
+    /// Named numbers that the hop's module added to.
+    pub metrics: Mutex<BTreeMap<String, f64>>,
+}
+
+/// The counts of one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Rows read from the upstream.
+    pub rows_in: u64,
+    /// Rows handed to tables.
+    pub rows_out: u64,
+    /// Rows sent to quarantine.
+    pub rows_rejected: u64,
+    /// Bytes of rows read, as they lie in memory.
+    pub bytes_in: u64,
+    /// Commits made.
+    pub commits: u64,
+    /// How much of its source was read, and how much there is, where that is known.
+    pub source: Option<(u64, u64)>,
+}
+
+impl Meters {
+    /// Adds to one of the counters: `Meters::add(&meters.rows_in, 8_192)`.
+    pub fn add(counter: &AtomicU64, count: u64) {
+        // Counters are shown and never decide anything, so no order with other memory is needed.
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Says how far the source was read.
+    pub fn set_source(&self, done: u64, total: Option<u64>) {
+        self.source_done.store(done, Ordering::Relaxed);
+        self.source_total.store(total.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Adds to a number that a module reports.
+    pub fn add_metric(&self, name: &str, value: f64) {
+        // A thread that panicked while it held the lock left a number too small at worst.
+        let mut metrics = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *metrics.entry(name.to_owned()).or_default() += value;
+    }
+
+    /// The counts now. They are read one after another, so a batch in flight may be in one
+    /// and not yet in the next.
+    pub fn read(&self) -> Reading {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Reading {
+            rows_in: get(&self.rows_in),
+            rows_out: get(&self.rows_out),
+            rows_rejected: get(&self.rows_rejected),
+            bytes_in: get(&self.bytes_in),
+            commits: get(&self.commits),
+            source: Some((get(&self.source_done), get(&self.source_total))).filter(|(_, total)| *total > 0),
+        }
+    }
+}

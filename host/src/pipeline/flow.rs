@@ -1,0 +1,51 @@
+//! What moves between the threads of one run.
+
+use arrow_array::RecordBatch;
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::batch::{Positions, Reject};
+
+/// Batches that may wait between two threads. A batch is at most 8,192 rows, so a
+/// queue holds a few megabytes; the sender waits when it is full.
+const QUEUE: usize = 6;
+
+/// What a hop takes in.
+#[derive(Debug)]
+pub struct Intake {
+    /// The rows; may be empty.
+    pub rows: RecordBatch,
+    /// Rows that the source could not decode.
+    pub rejects: Vec<Reject>,
+    /// Where the reader stands after these rows. Not empty exactly where the hop may
+    /// commit: after every batch of a source, at the end of every version of a table.
+    pub positions: Positions,
+    /// A file that was read to its end, to be kept if the pipeline says so.
+    pub finished: Option<Finished>,
+}
+
+/// A file that was read to its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its lane.
+    pub lane: String,
+    /// Where it lies.
+    pub location: String,
+}
+
+/// What a hop hands to the hops below its table while it runs.
+#[derive(Debug, Clone)]
+pub enum Flow {
+    /// Rows as a reader of the table will see them. They count only when the barrier
+    /// behind them arrives.
+    Rows(RecordBatch),
+    /// Everything before it is committed, as this version of the table.
+    Barrier(u64),
+    /// The upstream hop ended well. A channel that closes without it was abandoned,
+    /// and what came after its last barrier never happened.
+    End,
+}
+
+/// A queue with room for a few batches.
+pub fn queue<T>() -> (Sender<T>, Receiver<T>) {
+    bounded(QUEUE)
+}

@@ -1,0 +1,155 @@
+//! Which hops run together, and in what order.
+//!
+//! A hop that can take its upstream's rows from memory runs beside the hop that writes
+//! them; any other waits until everything it reads is complete. A group is a hop with
+//! all that hang on it live.
+
+use crate::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
+
+/// Hops that run at the same time, by their index in the plan.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The first is the one that the others hang on; each stands after its upstream.
+    pub hops: Vec<usize>,
+    /// Groups that must have ended before.
+    pub needs: Vec<usize>,
+}
+
+/// Sorts the hops of a plan into groups, each after those it needs.
+pub fn groups(plan: &Plan) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut group_of = Vec::new();
+    for (index, hop) in plan.hops.iter().enumerate() {
+        let live = live_upstream(plan, index).and_then(|above| group_of.get(above).copied());
+        let group = live.unwrap_or_else(|| {
+            groups.push(Group { hops: Vec::new(), needs: Vec::new() });
+            groups.len() - 1
+        });
+        group_of.push(group);
+        groups[group].hops.push(index);
+        let mut needs: Vec<usize> =
+            reads(hop).filter_map(|table| writer(plan, table)).filter_map(|above| group_of.get(above).copied()).collect();
+        needs.retain(|need| *need != group && !groups[group].needs.contains(need));
+        groups[group].needs.extend(needs);
+    }
+    groups
+}
+
+/// The hop that hands its rows to this one in memory, if there is one.
+pub fn live_upstream(plan: &Plan, index: usize) -> Option<usize> {
+    let hop = &plan.hops[index];
+    let Upstream::Table(table) = &hop.from else { return None };
+    let appended = plan.table(table).is_some_and(|table| table.mode == WriteMode::Append);
+    let lookups_rest = hop.lookups.iter().all(|(_, table)| writer(plan, table).is_none());
+    if is_whole(plan, hop) || !appended || !lookups_rest {
+        return None;
+    }
+    writer(plan, table).filter(|above| *above < index)
+}
+
+/// Whether a hop takes its whole upstream every time, because its tables are rewritten.
+pub fn is_whole(plan: &Plan, hop: &HopSpec) -> bool {
+    hop.to.iter().any(|(_, table)| {
+        plan.table(table).is_some_and(|table| matches!(table.mode, WriteMode::Overwrite | WriteMode::Replace { .. }))
+    })
+}
+
+/// The hop that writes a table.
+pub fn writer(plan: &Plan, table: &TableName) -> Option<usize> {
+    plan.hops.iter().position(|hop| hop.to.iter().any(|(_, to)| to == table))
+}
+
+fn reads(hop: &HopSpec) -> impl Iterator<Item = &TableName> {
+    let upstream = match &hop.from {
+        Upstream::Table(table) => Some(table),
+        Upstream::Source(_) => None,
+    };
+    upstream.into_iter().chain(hop.lookups.iter().map(|(_, table)| table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Contract, Flush, Layer, TableSpec};
+
+    fn table(text: &str) -> TableName {
+        let (layer, name) = text.split_once('.').expect("tests write layer.table");
+        let layer = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|each| each.as_str() == layer);
+        TableName { layer: layer.expect("tests name a layer"), name: name.into() }
+    }
+
+    /// `hops`: (from, to, lookups); a name with a dot is a table. `modes`: tables that are not append tables.
+    fn plan(hops: &[(&str, &str, &[&str])], modes: &[(&str, WriteMode)]) -> Plan {
+        let mode = |name: &str| modes.iter().find(|(each, _)| *each == name).map_or(WriteMode::Append, |(_, mode)| mode.clone());
+        let spec = |name: &str| TableSpec {
+            name: table(name),
+            mode: mode(name),
+            partition_by: Vec::new(),
+            contract: Contract::default(),
+            description: None,
+        };
+        Plan {
+            name: "p".into(),
+            config_hash: String::new(),
+            sources: Vec::new(),
+            tables: hops.iter().map(|(_, to, _)| spec(to)).collect(),
+            hops: hops
+                .iter()
+                .map(|(from, to, lookups)| HopSpec {
+                    name: (*to).into(),
+                    from: if from.contains('.') { Upstream::Table(table(from)) } else { Upstream::Source((*from).into()) },
+                    module: None,
+                    to: vec![(None, table(to))],
+                    lookups: lookups.iter().map(|lookup| ((*lookup).into(), table(lookup))).collect(),
+                    flush: Flush::default(),
+                })
+                .collect(),
+        }
+    }
+
+    fn upsert() -> WriteMode {
+        WriteMode::Upsert { key: vec!["id".into()], order_by: None }
+    }
+
+    #[test]
+    fn a_chain_of_appends_and_upserts_runs_as_one() {
+        let plan = plan(
+            &[("orders", "bronze.orders", &[]), ("bronze.orders", "silver.lines", &[]), ("silver.lines", "silver.orders", &[])],
+            &[("silver.orders", upsert())],
+        );
+        assert_eq!(groups(&plan), [Group { hops: vec![0, 1, 2], needs: vec![] }]);
+    }
+
+    #[test]
+    fn a_rewritten_table_waits_for_all_it_reads() {
+        let plan = plan(
+            &[
+                ("orders", "bronze.orders", &[]),
+                ("products", "bronze.products", &[]),
+                ("bronze.orders", "gold.sales", &["bronze.products"]),
+            ],
+            &[("gold.sales", WriteMode::Overwrite)],
+        );
+        assert_eq!(groups(&plan)[2], Group { hops: vec![2], needs: vec![0, 1] });
+    }
+
+    #[test]
+    fn a_hop_that_looks_up_what_this_plan_writes_is_not_live() {
+        // Were it live, the bronze hop would wait for it while it waits for the lookup.
+        let plan = plan(
+            &[
+                ("orders", "bronze.orders", &[]),
+                ("bronze.orders", "silver.products", &[]),
+                ("bronze.orders", "silver.orders", &["silver.products"]),
+            ],
+            &[("silver.products", upsert())],
+        );
+        assert_eq!(groups(&plan), [Group { hops: vec![0, 1], needs: vec![] }, Group { hops: vec![2], needs: vec![0] }]);
+    }
+
+    #[test]
+    fn a_lookup_that_nobody_writes_here_does_not_hold_a_hop_back() {
+        let plan = plan(&[("orders", "bronze.orders", &[]), ("bronze.orders", "silver.orders", &["gold.calendar"])], &[]);
+        assert_eq!(groups(&plan), [Group { hops: vec![0, 1], needs: vec![] }]);
+    }
+}

@@ -1,0 +1,337 @@
+//! A run: every group of hops in its turn, to the end of every bounded source.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::bind::{Bound, without_system_columns};
+use super::fault::PipelineError;
+use super::flow::{Flow, Intake, queue};
+use super::group::{self, Group};
+use super::hop::{Hop, HopContext};
+use super::intake::{Fed, follow_table, read_source, scan_table};
+use super::lookup::Lookups;
+use super::sink::{QuarantineSink, Sink, lake_error};
+use crate::batch::{Lane, Positions};
+use crate::lake::{Lake, Table};
+use crate::meter::Meters;
+use crate::plan::{Plan, TableName, Upstream};
+use crate::source::{self, OpenSource};
+use crate::transform::spawn_guest_thread;
+
+/// All that a run needs.
+pub struct Run {
+    /// What to run.
+    pub plan: Arc<Plan>,
+    /// Its modules and columns.
+    pub bound: Arc<Bound>,
+    /// Where the tables are.
+    pub lake: Lake,
+    /// The counters, one a hop, in the plan's order.
+    pub meters: Vec<Arc<Meters>>,
+    /// For I/O.
+    pub runtime: Handle,
+    /// Ends the run early and in order.
+    pub stop: CancellationToken,
+}
+
+/// How a run ended.
+pub struct Outcome {
+    /// What went wrong, by hop.
+    pub failures: Vec<PipelineError>,
+    /// Hops that did not run because one above them failed.
+    pub skipped: Vec<String>,
+    /// Whether the run was stopped before its end.
+    pub interrupted: bool,
+}
+
+/// A hop that is set up, and what will feed it.
+struct Ready {
+    hop: Hop,
+    feed: Feed,
+}
+
+enum Feed {
+    Source(Box<dyn source::Source>),
+    Follow { table: Box<Table>, after: Option<u64>, live: Option<Receiver<Flow>> },
+    Scan { table: Box<Table>, versions: Positions },
+    /// Nothing has changed since the hop ran last.
+    Nothing,
+}
+
+impl Run {
+    /// Runs every group, as many at a time as there are processors, and none whose
+    /// upstream failed. Blocks until all have ended.
+    pub fn run(self) -> Outcome {
+        let run = Arc::new(self);
+        let groups = group::groups(&run.plan);
+        let at_once = thread::available_parallelism().map_or(1, usize::from);
+        let mut outcome = Outcome { failures: Vec::new(), skipped: Vec::new(), interrupted: false };
+        let (done, ended) = mpsc::channel::<(usize, Vec<PipelineError>)>();
+        let mut state = vec![State::Waiting; groups.len()];
+        thread::scope(|scope| {
+            loop {
+                let mut running = state.iter().filter(|state| **state == State::Running).count();
+                for index in 0..groups.len() {
+                    if state[index] != State::Waiting {
+                        continue;
+                    }
+                    let needs = &groups[index].needs;
+                    if needs.iter().any(|need| state[*need] == State::Failed) || run.stop.is_cancelled() {
+                        state[index] = State::Failed;
+                        if !run.stop.is_cancelled() {
+                            outcome.skipped.extend(groups[index].hops.iter().map(|hop| run.plan.hops[*hop].name.clone()));
+                        }
+                    } else if running < at_once && needs.iter().all(|need| state[*need] == State::Done) {
+                        state[index] = State::Running;
+                        running += 1;
+                        let (run, group, done) = (&run, &groups[index], done.clone());
+                        scope.spawn(move || {
+                            // The receiver lives until every group has answered.
+                            let _ = done.send((index, run.run_group(group)));
+                        });
+                    }
+                }
+                if running == 0 {
+                    break;
+                }
+                if let Ok((index, failures)) = ended.recv() {
+                    state[index] = if failures.is_empty() { State::Done } else { State::Failed };
+                    outcome.failures.extend(failures);
+                }
+            }
+        });
+        outcome.interrupted = run.stop.is_cancelled();
+        outcome
+    }
+
+    fn run_group(self: &Arc<Self>, group: &Group) -> Vec<PipelineError> {
+        let ready = match self.set_up(group) {
+            Ok(ready) => ready,
+            Err(failure) => return vec![failure],
+        };
+        let mut failures = Vec::new();
+        let mut threads = Vec::new();
+        for Ready { hop, feed } in ready {
+            let name = hop.context().spec.name.clone();
+            let run = self.clone();
+            let work = move || work(hop, feed, &run.runtime, &run.stop);
+            match spawn_guest_thread(&format!("hop-{name}"), move || catch_unwind(AssertUnwindSafe(work))) {
+                Ok(thread) => threads.push((name, thread)),
+                Err(source) => failures.push(PipelineError::Thread { hop: name, source }),
+            }
+        }
+        for (hop, thread) in threads {
+            match thread.join() {
+                Ok(Ok(Ok(()))) => {}
+                // The hop above reports the cause.
+                Ok(Ok(Err(PipelineError::Abandoned { .. }))) => {}
+                Ok(Ok(Err(failure))) => failures.push(failure),
+                Ok(Err(panic)) | Err(panic) => failures.push(PipelineError::Panic { hop, message: panic_message(&*panic) }),
+            }
+        }
+        failures
+    }
+
+    /// Opens everything that the hops of a group need, in the order of the flow.
+    fn set_up(&self, group: &Group) -> Result<Vec<Ready>, PipelineError> {
+        let mut live: HashMap<usize, Receiver<Flow>> = HashMap::new();
+        let mut ready = Vec::new();
+        for &index in &group.hops {
+            let hop = &self.plan.hops[index];
+            let mut followers: HashMap<TableName, Vec<_>> = HashMap::new();
+            for &below in &group.hops {
+                if let (Some(above), Upstream::Table(table)) = (group::live_upstream(&self.plan, below), &self.plan.hops[below].from)
+                    && above == index
+                {
+                    let (to, from) = queue();
+                    followers.entry(table.clone()).or_default().push(to);
+                    live.insert(below, from);
+                }
+            }
+            let context = HopContext::new(&self.plan, hop, self.meters[index].clone(), self.runtime.clone());
+            ready.push(self.runtime.block_on(self.set_up_hop(context, followers, live.remove(&index)))?);
+        }
+        Ok(ready)
+    }
+
+    async fn set_up_hop(
+        &self,
+        context: HopContext,
+        mut followers: HashMap<TableName, Vec<crossbeam_channel::Sender<Flow>>>,
+        live: Option<Receiver<Flow>>,
+    ) -> Result<Ready, PipelineError> {
+        let hop = context.spec.clone();
+        let module = self.bound.modules.get(&hop.name).cloned();
+        let mut sinks = Vec::new();
+        for (_, name) in &hop.to {
+            let failed = || lake_error(&hop.name, format!("opening {name} failed"));
+            let Some(spec) = self.plan.table(name) else { continue };
+            let mut sink = Sink::open(&self.lake, spec, &context.app, followers.remove(name).unwrap_or_default()).await.map_err(failed())?;
+            if let (None, Some(schema)) = (sink.table.schema(), self.bound.schemas.get(name)) {
+                sink.table.create(schema, context.provenance(module.as_ref())).await.map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
+            }
+            sinks.push(sink);
+        }
+        let quarantine = QuarantineSink::open(&self.lake, &hop.name, &context.app)
+            .await
+            .map_err(lake_error(&hop.name, format!("opening the quarantine of `{}` failed", hop.name)))?;
+        let lookup_names: Vec<_> = hop.lookups.iter().map(|(_, table)| table.clone()).collect();
+        let memory = hop.module.as_ref().map_or(0, |module| module.limits.memory);
+        let lookups = Lookups::read(&self.lake, &self.plan, &hop.name, &lookup_names, memory).await?;
+        let upstream = match &hop.from {
+            Upstream::Source(_) => None,
+            Upstream::Table(name) => {
+                let failed = lake_error(&hop.name, format!("opening {name} failed"));
+                match self.plan.table(name) {
+                    Some(spec) => Some(self.lake.table(spec).await.map_err(failed)?),
+                    None => None,
+                }
+            }
+        };
+        let versions = lookups.versions();
+        let lookups = lookups.with_rows_schema(upstream.as_ref().and_then(Table::schema));
+        let work = Hop::new(context, module, lookups, sinks, quarantine, self.lake.clone());
+        let feed = self.feed(&work, upstream, versions, live).await?;
+        Ok(Ready { hop: work, feed })
+    }
+
+    async fn feed(&self, hop: &Hop, upstream: Option<Table>, mut versions: Positions, live: Option<Receiver<Flow>>) -> Result<Feed, PipelineError> {
+        let context = hop.context();
+        let name = &context.spec.name;
+        let Some(table) = upstream else {
+            return self.open_source(hop);
+        };
+        let lane = Lane::from(context.upstream());
+        let version = table.version();
+        if !context.whole {
+            let after = hop.cursor().get(&lane);
+            if after > version.map(|version| version as i64) {
+                return Err(PipelineError::Positions {
+                    hop: name.clone(),
+                    message: format!(
+                        "it has taken version {} of {lane}, which is at version {}",
+                        after.unwrap_or_default(),
+                        version.map_or("none".into(), |version| version.to_string())
+                    ),
+                });
+            }
+            return Ok(Feed::Follow { table: Box::new(table), after: after.map(|after| after as u64), live });
+        }
+        let Some(version) = version else { return Ok(Feed::Nothing) };
+        versions.advance(lane, version as i64);
+        let mut current = true;
+        for sink in hop.sinks() {
+            if let Some((lane, recorded)) = sink.recorded.iter().find(|(lane, at)| versions.get(lane).is_some_and(|now| now < *at)) {
+                return Err(PipelineError::Positions {
+                    hop: name.clone(),
+                    message: format!("{} was made from version {recorded} of {lane}, which is behind that now", sink.name),
+                });
+            }
+            let info = sink.table.info().await.map_err(lake_error(name, format!("reading the history of {} failed", sink.name)))?;
+            current &= versions.iter().all(|(lane, now)| sink.recorded.get(lane) == Some(now));
+            // Another module, or another configuration, makes another table of the same rows.
+            current &= info.maker["configHash"] == context.config_hash.as_str();
+            current &= info.maker["module"]["digest"].as_str() == hop.digest();
+        }
+        if current { Ok(Feed::Nothing) } else { Ok(Feed::Scan { table: Box::new(table), versions }) }
+    }
+
+    fn open_source(&self, hop: &Hop) -> Result<Feed, PipelineError> {
+        let context = hop.context();
+        let upstream = context.upstream();
+        let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
+        let known = hop.sinks().first().and_then(|sink| sink.table.schema()).map(|schema| without_system_columns(&schema));
+        let request = OpenSource { spec, done: hop.cursor(), known, runtime: &self.runtime };
+        let opened = thread::scope(|scope| {
+            // Sources may block on I/O, which a thread of the runtime must not.
+            scope.spawn(|| source::open(request)).join()
+        });
+        match opened {
+            Ok(Ok(source)) => Ok(Feed::Source(source)),
+            Ok(Err(source)) => {
+                Err(PipelineError::Source { hop: context.spec.name.clone(), upstream, source: Box::new(source) })
+            }
+            Err(panic) => Err(PipelineError::Panic { hop: context.spec.name.clone(), message: panic_message(&*panic) }),
+        }
+    }
+}
+
+/// One hop from its first row to its last commit.
+fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) -> Result<(), PipelineError> {
+    let (to, intake) = queue();
+    let name = hop.context().spec.name.clone();
+    let upstream = hop.context().upstream();
+    let meter = hop.context().meter.clone();
+    let idle = hop.context().spec.flush.time;
+    let scanned = matches!(feed, Feed::Scan { .. });
+    if matches!(feed, Feed::Nothing) {
+        return hop.idle();
+    }
+    let result = thread::scope(|scope| {
+        let feeder = {
+            let (name, upstream, stop) = (&name, &upstream, stop.clone());
+            let feed = move || -> Fed {
+                match feed {
+                    Feed::Source(source) => read_source(source, name, upstream, &to, &meter, &stop),
+                    Feed::Follow { table, after, live } => follow_table(&table, after, live, name, upstream, &to, runtime, &stop),
+                    Feed::Scan { table, versions } => scan_table(&table, versions, name, upstream, &to, runtime, &stop),
+                    Feed::Nothing => Ok(()),
+                }
+            };
+            thread::Builder::new().name(format!("feed-{name}")).spawn_scoped(scope, feed)
+        };
+        let feeder = feeder.map_err(|source| PipelineError::Thread { hop: name.clone(), source })?;
+        let taken = take_all(&mut hop, &intake, idle);
+        // The feeder notices that nobody listens and ends.
+        drop(intake);
+        let fed = feeder.join().unwrap_or_else(|panic| {
+            Err(PipelineError::Panic { hop: name.clone(), message: panic_message(&*panic) })
+        });
+        taken.map(|()| fed)
+    });
+    match result {
+        Ok(Ok(())) => hop.finish(!(scanned && stop.is_cancelled())),
+        Ok(Err(abandoned @ PipelineError::Abandoned { .. })) => {
+            hop.abandon();
+            Err(abandoned)
+        }
+        Ok(Err(failure)) => {
+            // What was taken before the upstream failed is good and may be committed.
+            hop.finish(false)?;
+            Err(failure)
+        }
+        Err(failure) => {
+            hop.abandon();
+            Err(failure)
+        }
+    }
+}
+
+fn take_all(hop: &mut Hop, intake: &Receiver<Intake>, idle: std::time::Duration) -> Result<(), PipelineError> {
+    loop {
+        match intake.recv_timeout(idle) {
+            Ok(next) => hop.take(next)?,
+            Err(RecvTimeoutError::Timeout) => hop.tick()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Running,
+    Done,
+    Failed,
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}

@@ -1,0 +1,51 @@
+//! What is printed: errors once, progress while it runs, a summary at the end.
+//!
+//! Results go to standard output and everything about them to standard error, so that
+//! either can be piped away. Colour only where a terminal shows it and `NO_COLOR` is unset.
+
+mod error;
+mod progress;
+mod rate;
+mod summary;
+mod usage;
+
+pub use error::{error, error_at, message, note, problems, render_error, warnings};
+pub use progress::{Hop, Progress, Show, Ticker};
+pub use summary::{HopSummary, Status, Summary};
+pub use usage::{Usage, usage};
+
+use std::io::IsTerminal;
+
+use indicatif::HumanCount;
+
+/// Whether to colour what is written to `stream`.
+pub fn colour(stream: &impl IsTerminal) -> bool {
+    let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !asked_not_to && !dumb
+}
+
+/// A count with its thousands set apart.
+pub fn count(count: u64) -> String {
+    HumanCount(count).to_string()
+}
+
+/// Text with its control characters spelled out. Errors quote rows and modules name
+/// themselves, and neither may steer the terminal that they are shown on.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelled_out_and_letters_are_not() {
+        assert_eq!(visible("a\u{1b}[31mé\t\u{9b}"), r"a\u{1b}[31mé\t\u{9b}");
+    }
+}

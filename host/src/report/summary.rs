@@ -1,0 +1,215 @@
+//! What a run did, at its end.
+
+use comfy_table::{CellAlignment, ContentArrangement, Row, Table, TableComponent, presets};
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::Value as Json;
+
+use super::visible;
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// How it ended.
+    pub status: Status,
+    /// From its start to its end, in seconds.
+    pub seconds: f64,
+    /// Processor time of this process, all threads, without children, in seconds.
+    pub cpu_seconds: f64,
+    /// The most memory that was resident at once, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Every hop, in the order of the plan.
+    pub hops: Vec<HopSummary>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Everything there was to do was done.
+    Done,
+    /// At least one hop stopped at an error.
+    Failed,
+    /// It was asked to stop, and stopped cleanly.
+    Interrupted,
+}
+
+/// What one hop did in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HopSummary {
+    /// Its name.
+    pub hop: String,
+    /// The name of its module, if it has one.
+    pub module: Option<String>,
+    /// SHA-256 of its module, as lower-case hex.
+    pub digest: Option<String>,
+    /// Rows read from the upstream.
+    pub rows_in: u64,
+    /// Rows written to tables.
+    pub rows_out: u64,
+    /// Rows sent to quarantine.
+    pub rows_rejected: u64,
+    /// Commits made.
+    pub commits: u64,
+}
+
+impl Status {
+    /// Its word in JSON and in the table's last line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::Failed => "failed",
+            Status::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Summary {
+    /// One JSON object on one line, without a newline at its end. Its keys and their order
+    /// are a public interface.
+    pub fn to_json(&self) -> String {
+        let hops: Vec<String> = self.hops.iter().map(HopSummary::to_json).collect();
+        format!(
+            "{{\"status\":{},\"seconds\":{},\"cpu_seconds\":{},\"peak_memory_bytes\":{},\"hops\":[{}]}}",
+            Json::from(self.status.as_str()),
+            milliseconds(self.seconds),
+            milliseconds(self.cpu_seconds),
+            self.peak_memory_bytes,
+            hops.join(","),
+        )
+    }
+
+    /// A table for a person, and a line about the whole run, each line ending in a newline.
+    pub fn to_table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');
+        table.set_header(["hop", "module", "rows in", "rows out", "rejected", "commits", "rows/s"]);
+        for hop in &self.hops {
+            table.add_row(hop.to_row(self.seconds));
+        }
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
+        format!(
+            "{body}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
+            self.status.as_str(),
+            self.seconds,
+            self.cpu_seconds,
+            HumanBytes(self.peak_memory_bytes),
+        )
+    }
+}
+
+impl HopSummary {
+    fn to_json(&self) -> String {
+        format!(
+            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}}}",
+            Json::from(self.hop.as_str()),
+            Json::from(self.module.as_deref()),
+            Json::from(self.digest.as_deref()),
+            self.rows_in,
+            self.rows_out,
+            self.rows_rejected,
+            self.commits,
+        )
+    }
+
+    fn to_row(&self, seconds: f64) -> Row {
+        let module = match (&self.module, &self.digest) {
+            (Some(module), Some(digest)) => format!("{module}@{}", digest.get(..12).unwrap_or(digest)),
+            (Some(module), None) => module.clone(),
+            (None, _) => "–".to_owned(),
+        };
+        let module = visible(&module);
+        let rate = if seconds > 0.0 { self.rows_in as f64 / seconds } else { 0.0 };
+        Row::from([
+            self.hop.clone(),
+            module,
+            HumanCount(self.rows_in).to_string(),
+            HumanCount(self.rows_out).to_string(),
+            HumanCount(self.rows_rejected).to_string(),
+            HumanCount(self.commits).to_string(),
+            // Casts of floats saturate, so a rate beyond all counts stays a count.
+            HumanCount(rate as u64).to_string(),
+        ])
+    }
+}
+
+/// Seconds to three digits: a clock is not better than that across threads.
+fn milliseconds(seconds: f64) -> Json {
+    Json::from((seconds * 1_000.0).round() / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary {
+            status: Status::Done,
+            seconds: 12.345_678,
+            cpu_seconds: 20.0,
+            peak_memory_bytes: 312 << 20,
+            hops: vec![
+                HopSummary {
+                    hop: "land_users".into(),
+                    module: None,
+                    digest: None,
+                    rows_in: 1_234_567,
+                    rows_out: 1_234_500,
+                    rows_rejected: 67,
+                    commits: 3,
+                },
+                HopSummary {
+                    hop: "clean_users".into(),
+                    module: Some("c2c \"clean\" users".into()),
+                    digest: Some("0123456789abcdef".repeat(4)),
+                    rows_in: 1_234_500,
+                    rows_out: 0,
+                    rows_rejected: 0,
+                    commits: 1_000,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn the_json_is_one_line_with_its_keys_in_order() {
+        let digest = "0123456789abcdef".repeat(4);
+        let expected = format!(
+            concat!(
+                r#"{{"status":"done","seconds":12.346,"cpu_seconds":20.0,"peak_memory_bytes":327155712,"hops":["#,
+                r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3}},"#,
+                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000}}]}}"#,
+            ),
+            digest
+        );
+        assert_eq!(summary().to_json(), expected);
+        serde_json::from_str::<Json>(&summary().to_json()).expect("it is JSON");
+    }
+
+    #[test]
+    fn the_table_groups_digits_and_ends_with_the_whole_run() {
+        let expected = "\
+hop           module                             rows in    rows out   rejected   commits   rows/s
+────────────────────────────────────────────────────────────────────────────────────────────────────
+land_users    –                                1,234,567   1,234,500         67         3   99,999
+clean_users   c2c \"clean\" users@0123456789ab   1,234,500           0          0     1,000   99,994
+done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
+";
+        assert_eq!(summary().to_table(), expected);
+    }
+
+    #[test]
+    fn a_run_without_hops_or_time_is_no_special_case() {
+        let nothing = Summary {
+            status: Status::Interrupted,
+            seconds: 0.0,
+            cpu_seconds: 0.0,
+            peak_memory_bytes: 0,
+            hops: Vec::new(),
+        };
+        assert!(nothing.to_json().ends_with("\"hops\":[]}"));
+        assert!(nothing.to_table().ends_with("interrupted in 0.0 s; 0.0 s of processor time; at most 0 B of memory\n"));
+    }
+}

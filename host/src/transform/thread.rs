@@ -1,0 +1,41 @@
+//! Threads on which a module may run.
+
+use std::cell::Cell;
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+use super::engine::STACK_CEILING;
+
+/// What the host itself may need on top of a module's whole stack: an import is called
+/// at the very end of it, and decoding a batch happens there.
+const HOST_SHARE: usize = 4 << 20;
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Starts a thread with a stack that outlasts the largest stack a module may have.
+///
+/// The engine stops a module that exhausts *its* stack with an error, but running out
+/// of the thread's own stack would abort the whole process. A [`Job`](super::Job)
+/// therefore refuses to work on any other thread.
+///
+/// # Errors
+/// As [`Builder::spawn`].
+pub fn spawn_guest_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_CEILING + HOST_SHARE)
+        .spawn(move || {
+            GUARDED.set(true);
+            work()
+        })
+}
+
+/// Whether the present thread was started by [`spawn_guest_thread`].
+pub(super) fn is_guest_thread() -> bool {
+    GUARDED.get()
+}
