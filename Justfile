@@ -15,8 +15,9 @@ _list:
 # The first thing to run: build everything, run the demo pipeline, show its gold tables.
 demo LAKE="target/demo-lake": modules
     cargo build {{locked}} --release -p sluicebox --bin sluice
-    "{{sluice}}" run pipelines/demo.toml --lake "{{LAKE}}" --head 5
-    @echo "The tables are in {{LAKE}}; \`just clean-demo\` removes them."
+    "{{sluice}}" run pipelines/demo.toml --lake "{{LAKE}}"
+    "{{sluice}}" head gold --lake "{{LAKE}}"
+    @echo "The tables are in {{LAKE}}. Run it again and nothing is done twice; \`just clean-demo\` removes them."
 
 # Remove the demo's tables.
 clean-demo LAKE="target/demo-lake":
