@@ -15,11 +15,12 @@ const MODULES: &[(&str, Imports)] = &[
     ("fault", Imports::Only(L0)),
     ("meter", Imports::Only(L0)),
     ("plan", Imports::Only(L0)),
-    // L1: siblings, each the only one to know its foreign libraries. A source decodes with `format`.
+    // L1: siblings, each the only one to know its foreign libraries. Only sources stand on others: they
+    // decode with `format` and generate with `simulate`, which can also write what it generates.
     ("format", Imports::Only(L0)),
     ("lake", Imports::Only(L0)),
-    ("simulate", Imports::Only(L0)),
-    ("source", Imports::Only(&["batch", "fault", "meter", "plan", "format"])),
+    ("simulate", Imports::Only(&["batch", "fault", "meter", "plan", "format"])),
+    ("source", Imports::Only(&["batch", "fault", "meter", "plan", "format", "simulate"])),
     ("transform", Imports::Only(L0)),
     // L2: text to plan, plan to running pipeline.
     ("config", Imports::Only(L0)),
