@@ -38,8 +38,9 @@ test *ARGS: modules
 # Formatting, clippy, and what may be depended on.
 lint:
     cargo fmt --all --check
-    if [ -f guest-transforms/Cargo.toml ]; then cd guest-transforms && cargo fmt --all --check; fi
+    cd guest-transforms && cargo fmt --all --check
     cargo clippy {{locked}} --release --workspace --all-targets -- -D warnings
+    cd guest-transforms && cargo clippy {{locked}} --workspace --all-targets --target-dir "{{absolute_path(target)}}/guests" -- -D warnings
     @scripts/deny
 
 # Fail where the contract in wit/ changed and its version did not.
