@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -186,6 +187,18 @@ impl Guest {
             tracing::warn!(module = &*self.module, call = %self.call, lost, "log lines over the limit were not kept");
             self.remember(format!("({lost} more lines over the limit)"));
         }
+    }
+
+    /// Adds the time of the whole call, of which the imports have taken their part.
+    pub(super) fn took(&mut self, call: Duration) {
+        let spent = &mut self.output.spent;
+        spent.module = call.saturating_sub(spent.copy + spent.decode);
+    }
+
+    /// Adds what taking one emitted batch took.
+    pub(super) fn took_batch(&mut self, copy: Duration, decode: Duration) {
+        self.output.spent.copy += copy;
+        self.output.spent.decode += decode;
     }
 
     // What `sink` does.
