@@ -29,10 +29,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Failure = Box<dyn Error + Send + Sync>;
 
 const SIZES: [usize; 4] = [1, 1_024, 8_192, 65_536];
-/// Rows of one round, and rounds of which the best counts: a machine's other work only
-/// ever adds time.
-const ROUND_ROWS: usize = 1 << 20;
-const ROUNDS: usize = 7;
+/// Rows pushed in all, and the least and most pushes that they make. The median push
+/// counts, which a machine's other work hardly moves.
+const ROWS: usize = 8 << 20;
+const PUSHES: (usize, usize) = (201, 20_001);
 /// Rows apart that the batches of a round are cut from the data.
 const DISTINCT: usize = 16;
 
@@ -100,30 +100,26 @@ fn measure(module: &Module, mode: &'static str, size: usize) -> Result<Case, Fai
     // modes' crossing is measured from what their own calls spend.
     let mut idle = (mode == "full").then(|| open(module, r#"{"mode":"idle"}"#, &batches[0])).transpose()?;
 
-    let pushes = (ROUND_ROWS / size).clamp(DISTINCT, 20_000);
-    let mut best = Round::default();
-    for _ in 0..ROUNDS {
-        let mut round = Round::default();
-        for at in 0..pushes {
-            let batch = &batches[at % DISTINCT];
-            let start = Instant::now();
-            black_box(native.push("rows", batch).map_err(|error| error.to_string())?);
-            round.native += start.elapsed();
+    let pushes = (ROWS / size).clamp(PUSHES.0, PUSHES.1);
+    let mut times = Times::default();
+    for at in 0..pushes {
+        let batch = &batches[at % DISTINCT];
+        let start = Instant::now();
+        black_box(native.push("rows", batch).map_err(|error| error.to_string())?);
+        times.native.push(start.elapsed());
 
-            let start = Instant::now();
-            let output = black_box(job.push(0, batch, None)?);
-            round.sandboxed += start.elapsed();
-            round.add(output.spent);
-            drop(output);
+        let start = Instant::now();
+        let output = black_box(job.push(0, batch, None)?);
+        times.sandboxed.push(start.elapsed());
+        times.add(output.spent);
+        drop(output);
 
-            if let Some(idle) = &mut idle {
-                round.idle += idle.push(0, batch, None)?.spent.module;
-            }
+        if let Some(idle) = &mut idle {
+            times.idle.push(idle.push(0, batch, None)?.spent.module);
         }
-        best.better(&round);
     }
-    let rows = (pushes * size) as f64;
-    let each = |time: Duration| time.as_nanos() as f64 / rows;
+    let each = |times: &mut Vec<Duration>| median(times).as_nanos() as f64 / size as f64;
+    let idle = each(&mut times.idle);
     let goal = match (mode, size) {
         ("full", 8_192) => Some(50.0),
         ("keep", 8_192) => Some(20.0),
@@ -132,52 +128,40 @@ fn measure(module: &Module, mode: &'static str, size: usize) -> Result<Case, Fai
     Ok(Case {
         mode,
         size,
-        native: each(best.native),
-        sandboxed: each(best.sandboxed),
-        encode: each(best.encode),
-        cross: each(best.idle + best.copy),
-        decode: each(best.decode),
-        compute: each(best.module.saturating_sub(best.idle)),
+        native: each(&mut times.native),
+        sandboxed: each(&mut times.sandboxed),
+        encode: each(&mut times.encode),
+        cross: idle + each(&mut times.copy),
+        decode: each(&mut times.decode),
+        compute: (each(&mut times.module) - idle).max(0.0),
         goal,
     })
 }
 
+/// Of every push.
 #[derive(Default)]
-struct Round {
-    native: Duration,
-    sandboxed: Duration,
-    idle: Duration,
-    encode: Duration,
-    module: Duration,
-    copy: Duration,
-    decode: Duration,
+struct Times {
+    native: Vec<Duration>,
+    sandboxed: Vec<Duration>,
+    idle: Vec<Duration>,
+    encode: Vec<Duration>,
+    module: Vec<Duration>,
+    copy: Vec<Duration>,
+    decode: Vec<Duration>,
 }
 
-impl Round {
+impl Times {
     fn add(&mut self, spent: Spent) {
-        self.encode += spent.encode;
-        self.module += spent.module;
-        self.copy += spent.copy;
-        self.decode += spent.decode;
+        self.encode.push(spent.encode);
+        self.module.push(spent.module);
+        self.copy.push(spent.copy);
+        self.decode.push(spent.decode);
     }
+}
 
-    /// Takes the better of each part.
-    fn better(&mut self, other: &Round) {
-        let pairs = [
-            (&mut self.native, other.native),
-            (&mut self.sandboxed, other.sandboxed),
-            (&mut self.idle, other.idle),
-            (&mut self.encode, other.encode),
-            (&mut self.module, other.module),
-            (&mut self.copy, other.copy),
-            (&mut self.decode, other.decode),
-        ];
-        for (mine, other) in pairs {
-            if mine.is_zero() || other < *mine {
-                *mine = other;
-            }
-        }
-    }
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 fn open(module: &Module, config: &str, batch: &RecordBatch) -> Result<Job, Failure> {
@@ -265,7 +249,7 @@ fn print(cases: &[Case], compile: Duration, fixed: &Value) {
             case.goal.map(|goal| format!("≤ {goal}")).unwrap_or_default(),
         ]);
     }
-    println!("Nanoseconds for each row of 8 columns; one thread; best of {ROUNDS} rounds.\n{table}");
+    println!("Nanoseconds for each row of 8 columns; one thread; the median push.\n{table}");
     println!("compile {compile:.2?}; open a job {} µs; an empty call {} µs", fixed["open_us"], fixed["flush_us"]);
 }
 
@@ -289,7 +273,7 @@ fn write(root: &Path, cases: &[Case], compile: Duration, fixed: &Value, digest: 
         .collect();
     let lock = fs::read_to_string(root.join("Cargo.lock"))?;
     let report = json!({
-        "what": "nanoseconds for each row, best of the rounds; 8 columns; one thread",
+        "what": "nanoseconds for each row, in the median push; 8 columns; one thread",
         "cases": cases,
         "compile_ms": compile.as_secs_f64() * 1e3,
         "fixed": fixed,

@@ -2,7 +2,9 @@
 //! `bench/boundary` measures natively and in the sandbox.
 
 use serde::Deserialize;
+use sluicebox_sdk::arrow_array::BooleanArray;
 use sluicebox_sdk::arrow_schema::Field;
+use sluicebox_sdk::arrow_select::filter::filter_record_batch;
 use sluicebox_sdk::prelude::*;
 
 /// Keeps the orders that have a quantity and a price.
@@ -68,27 +70,28 @@ impl Transform for BenchOrders {
             return Ok(());
         }
         let (quantity, price) = (rows.i32("quantity")?, rows.f64("price")?);
+        let good = |row| match (quantity.get(row), price.get(row)) {
+            (Some(quantity), Some(price)) if quantity > 0 && price > 0.0 => Some(f64::from(quantity) * price),
+            _ => None,
+        };
+        if self.0 == Mode::Full {
+            let mask: BooleanArray = rows.indexes().map(|row| Some(good(row).is_some())).collect();
+            let kept = filter_record_batch(rows.batch(), &mask)?;
+            return out.emit("orders", kept.columns().to_vec());
+        }
         let mut kept = Kept::of(rows);
-        let mut amounts = Vec::new();
+        if self.0 == Mode::Keep {
+            rows.indexes().filter(|row| good(*row).is_some()).for_each(|row| kept.keep(row));
+            return out.keep("orders", kept);
+        }
+        let mut amounts = Vec::with_capacity(rows.len());
         for row in rows.indexes() {
-            if let (Some(quantity), Some(price)) = (quantity.get(row), price.get(row))
-                && quantity > 0
-                && price > 0.0
-            {
+            if let Some(amount) = good(row) {
                 kept.keep(row);
-                if self.0 == Mode::Amount {
-                    amounts.push(f64::from(quantity) * price);
-                }
+                amounts.push(amount);
             }
         }
-        match self.0 {
-            Mode::Full => {
-                let columns = rows.batch().columns().iter().map(|column| kept.of_column(column)).collect::<Result<_>>()?;
-                out.emit("orders", columns)
-            }
-            Mode::Amount => out.keep("orders", kept.column("amount", float64s(amounts))),
-            Mode::Keep | Mode::Idle => out.keep("orders", kept),
-        }
+        out.keep("orders", kept.column("amount", float64s(amounts)))
     }
 }
 
