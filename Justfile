@@ -15,8 +15,9 @@ _list:
 # The first thing to run: build everything, run the demo pipeline, show its gold tables.
 demo LAKE="target/demo-lake": modules
     cargo build {{locked}} --release -p sluicebox --bin sluice
-    "{{sluice}}" run pipelines/demo.toml --lake "{{LAKE}}" --head 5
-    @echo "The tables are in {{LAKE}}; \`just clean-demo\` removes them."
+    "{{sluice}}" run pipelines/demo.toml --lake "{{LAKE}}"
+    "{{sluice}}" head gold --lake "{{LAKE}}"
+    @echo "The tables are in {{LAKE}}. Run it again and nothing is done twice; \`just clean-demo\` removes them."
 
 # Remove the demo's tables.
 clean-demo LAKE="target/demo-lake":
@@ -37,8 +38,9 @@ test *ARGS: modules
 # Formatting, clippy, and what may be depended on.
 lint:
     cargo fmt --all --check
-    if [ -f guest-transforms/Cargo.toml ]; then cd guest-transforms && cargo fmt --all --check; fi
+    cd guest-transforms && cargo fmt --all --check
     cargo clippy {{locked}} --release --workspace --all-targets -- -D warnings
+    cd guest-transforms && cargo clippy {{locked}} --workspace --all-targets --target-dir "{{absolute_path(target)}}/guests" -- -D warnings
     @scripts/deny
 
 # Fail where the contract in wit/ changed and its version did not.
@@ -47,6 +49,5 @@ wit-check:
 
 # Run a bench, `files` or `boundary`, with its arguments.
 bench NAME *ARGS: modules
-    cargo build {{locked}} --release -p sluicebox --bin sluice
-    cargo build {{locked}} --release -p sluicebox-bench --bin "{{NAME}}"
+    cargo build {{locked}} --release --workspace --bins
     "{{target}}/release/{{NAME}}" {{ARGS}}

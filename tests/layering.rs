@@ -15,11 +15,12 @@ const MODULES: &[(&str, Imports)] = &[
     ("fault", Imports::Only(L0)),
     ("meter", Imports::Only(L0)),
     ("plan", Imports::Only(L0)),
-    // L1: siblings, each the only one to know its foreign libraries. A source decodes with `format`.
+    // L1: siblings, each the only one to know its foreign libraries. Only sources stand on others: they
+    // decode with `format` and generate with `simulate`, which can also write what it generates.
     ("format", Imports::Only(L0)),
     ("lake", Imports::Only(L0)),
-    ("simulate", Imports::Only(L0)),
-    ("source", Imports::Only(&["batch", "fault", "meter", "plan", "format"])),
+    ("simulate", Imports::Only(&["batch", "fault", "meter", "plan", "format"])),
+    ("source", Imports::Only(&["batch", "fault", "meter", "plan", "format", "simulate"])),
     ("transform", Imports::Only(L0)),
     // L2: text to plan, plan to running pipeline.
     ("config", Imports::Only(L0)),
@@ -62,6 +63,9 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("indicatif", &["report"], "only what prints knows what it prints on"),
     ("tracing_subscriber", &["cli", "main", "report"], "a library does not decide where logs go"),
 ];
+
+/// Who may write to standard output: what is there is an interface, JSON lines that others read.
+const PRINTERS: &[&str] = &["cli", "report", "main"];
 
 /// Past this many lines a file has a second noun.
 const LONGEST_FILE: usize = 600;
@@ -114,6 +118,11 @@ fn check_layers(file: &str, module: &str, text: &str) -> Vec<String> {
             ));
         }
     }
+    if !PRINTERS.contains(&module) {
+        for line in lines_with_macro(&code, "println!").chain(lines_with_macro(&code, "print!")) {
+            problems.push(format!("{file}:{line}: `{module}` prints, only {PRINTERS:?} may: others read that output"));
+        }
+    }
     for (name, owners, why) in CRATES {
         if owners.contains(&module) {
             continue;
@@ -135,13 +144,13 @@ fn check_tidy(file: &str, text: &str) -> Vec<String> {
         ));
     }
     let code = blank(text);
+    for unfinished in UNFINISHED {
+        for line in lines_with_macro(&code, unfinished) {
+            problems.push(format!("{file}:{line}: `{unfinished}` stands for work that is not done"));
+        }
+    }
     for (number, (line, original)) in code.lines().zip(text.lines()).enumerate() {
         let number = number + 1;
-        for unfinished in UNFINISHED {
-            if line.match_indices(unfinished).any(|(at, _)| !line[..at].ends_with(is_word)) {
-                problems.push(format!("{file}:{number}: `{unfinished}` stands for work that is not done"));
-            }
-        }
         if line.contains("#[ignore") {
             problems.push(format!("{file}:{number}: an ignored test is a promise nobody checks"));
         }
@@ -211,6 +220,12 @@ fn lines_naming(code: &str, name: &str) -> Vec<usize> {
         })
         .map(|(at, _)| line_of(code, at))
         .collect()
+}
+
+/// The lines that call the macro, named with its exclamation mark.
+fn lines_with_macro<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let calls = code.match_indices(name).filter(|(at, _)| !code[..*at].ends_with(is_word));
+    calls.map(|(at, _)| line_of(code, at))
 }
 
 /// The text with comments and the insides of literals as blanks; lines keep their numbers.
@@ -341,6 +356,8 @@ fn a_foreign_crate_is_seen_where_it_is_named_and_nowhere_else() {
         ("lake", "use crate::lake::parquet::Writer; use deltalake::parquet::x;", 0),
         ("config", "use serde::Deserialize; use serde_json::Value;", 0),
         ("pipeline", "use serde_json::Value;", 0),
+        ("pipeline", "println!(); eprintln!(); print!();", 2),
+        ("cli", "println!()", 0),
     ];
     for (module, text, expected) in cases {
         let problems = check_layers("x.rs", module, text);

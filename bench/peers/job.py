@@ -22,7 +22,6 @@ def run(spark, source: str, lake: str, *, dedupe: bool, rejects: bool) -> None:
     orders = spark.read.format("delta").load(bronze)
     clean = orders.where(f.col("quantity") > 0)
     clean = clean.withColumn("category", f.lower(f.trim("category")))
-    clean = clean.withColumn("state", f.when(f.col("state") != "", f.col("state")))
     if dedupe:
         clean = clean.distinct()
     clean.write.format("delta").mode("append").save(silver)

@@ -98,7 +98,7 @@ fn writer(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<File>, Box<dyn 
     Ok(ArrowWriter::try_new(File::create(path)?, schema.clone(), Some(properties.build()))?)
 }
 
-/// What the module does: rejects quantities below 1, drops repeats, tidies category and state.
+/// What the module does: rejects quantities below 1, drops repeats, tidies the category.
 fn clean(batch: &RecordBatch, last: &mut Option<i64>) -> Result<RecordBatch, ArrowError> {
     let orders = batch.column(0).as_primitive::<Int64Type>();
     let quantities = batch.column(5).as_primitive::<Int32Type>();
@@ -111,9 +111,6 @@ fn clean(batch: &RecordBatch, last: &mut Option<i64>) -> Result<RecordBatch, Arr
     let kept = filter_record_batch(batch, &keep.finish())?;
     let mut columns: Vec<ArrayRef> = kept.columns().to_vec();
     columns[3] = Arc::new(lower_case(kept.column(3).as_string()));
-    columns[4] = Arc::new(
-        kept.column(4).as_string::<i32>().iter().map(|s| s.filter(|s| !s.is_empty())).collect::<StringArray>(),
-    );
     RecordBatch::try_new(kept.schema(), columns)
 }
 

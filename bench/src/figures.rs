@@ -7,13 +7,13 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-/// A ratio to a rival, and what it should be.
+/// A figure, as a rule a ratio to a rival, and what it should be.
 #[derive(Clone, Debug)]
 pub struct Goal {
-    /// What is compared: `cpu of sluice / cpu of sail`.
+    /// What is measured: `processor time, sluice / sail`.
     pub name: String,
-    /// The measured ratio.
-    pub ratio: f64,
+    /// What was measured.
+    pub value: f64,
     /// It should be no more than this.
     pub at_most: f64,
 }
@@ -21,12 +21,12 @@ pub struct Goal {
 impl Goal {
     /// Whether the goal is met.
     pub fn met(&self) -> bool {
-        self.ratio <= self.at_most
+        self.value <= self.at_most
     }
 
     /// All of it, for the record.
     pub fn to_json(&self) -> Value {
-        json!({ "name": self.name, "ratio": self.ratio, "at_most": self.at_most, "met": self.met() })
+        json!({ "name": self.name, "value": self.value, "at_most": self.at_most, "met": self.met() })
     }
 }
 
@@ -51,9 +51,9 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 pub fn goals(goals: &[Goal]) -> String {
     let rows = goals.iter().map(|goal| {
         let verdict = if goal.met() { "met" } else { "MISSED" };
-        vec![goal.name.clone(), format!("{:.2}", goal.ratio), format!("{:.2}", goal.at_most), verdict.to_owned()]
+        vec![goal.name.clone(), format!("{:.2}", goal.value), format!("{:.2}", goal.at_most), verdict.to_owned()]
     });
-    table(&["goal", "ratio", "at most", ""], rows.collect())
+    table(&["goal", "measured", "at most", ""], rows.collect())
 }
 
 /// Writes the record whole or not at all.

@@ -39,3 +39,21 @@ pub trait Fault: Error + Send + Sync + 'static {
         None
     }
 }
+
+/// Why it failed: the messages of `source()` and of what lies behind it, outermost first.
+///
+/// Some libraries repeat their cause in their own message; such a cause is left out.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let message = cause.to_string();
+        if !said.ends_with(&message) {
+            causes.push(message.clone());
+        }
+        said = message;
+        source = cause.source();
+    }
+    causes
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sluicebox::config::{self, Level, Loaded, Problems};
-use sluicebox::fault::Place;
+use sluicebox::fault::{Fault, Place};
 
 const FILE: &str = r#"
 [pipeline]
@@ -117,6 +117,40 @@ fn later_problems_can_point_into_the_file() {
         problem.render(false).contains("18 | to = \"bronze.orders\"\n   |      ^^^^^^^^^^^^^^^"),
         "{}",
         problem.render(false)
+    );
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the module does not fit `bronze.orders`")]
+struct Misfit(#[source] std::num::ParseIntError);
+
+impl Fault for Misfit {
+    fn hint(&self) -> Option<String> {
+        Some("build it anew".into())
+    }
+}
+
+#[test]
+fn a_later_error_is_drawn_with_its_causes_and_hint() {
+    let loaded = load(FILE, &[]).expect("the file is sound");
+    let error = Misfit("x".parse::<u8>().expect_err("it is no number"));
+    let rendered = loaded.places.fault("hops.land.to", &error).render(false);
+    let expected = "\
+   |
+18 | to = \"bronze.orders\"
+   |      ^^^^^^^^^^^^^^^
+   |
+   = caused by: invalid digit found in string
+   = hint: build it anew
+";
+    assert!(rendered.starts_with("error: the module does not fit `bronze.orders`\n  --> "), "{rendered}");
+    assert!(rendered.ends_with(expected), "{rendered}");
+    assert!(
+        loaded
+            .places
+            .fault("nowhere", &error)
+            .render(false)
+            .ends_with("\n  caused by: invalid digit found in string\n  hint: build it anew\n")
     );
 }
 

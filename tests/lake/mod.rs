@@ -1,5 +1,6 @@
 //! Tests of lake: what a table promises to whoever writes, follows and reads it.
 
+mod acceptance;
 mod commits;
 mod contract;
 mod follow;

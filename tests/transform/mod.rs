@@ -4,7 +4,9 @@
 mod admission;
 mod cache;
 mod evil;
+mod handmade;
 mod limits;
 mod modules;
 mod ports;
 mod state;
+mod wit_check;

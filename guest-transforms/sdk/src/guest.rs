@@ -20,7 +20,7 @@ use crate::{Failure, Level, Result, State, Transform};
 use bindings::exports::sluicebox::transform::transform as export;
 use bindings::sluicebox::transform::{sink, types};
 
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "generated from the contract, which documents it")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",

@@ -192,7 +192,11 @@ fn instant(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (clock, fraction) = time.split_once('.').unwrap_or((time, ""));
     let mut parts = clock.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let seconds = parts.next()?? * 3_600 + parts.next()?? * 60 + parts.next()??;
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    if !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..60).contains(&second) {
+        return None;
+    }
+    let seconds = hour * 3_600 + minute * 60 + second;
     let micros = format!("{fraction:0<6}").parse::<i64>().ok().filter(|_| fraction.len() <= 6)?;
     Some((i64::from(day(date)?) * 86_400 + seconds) * 1_000_000 + micros)
 }

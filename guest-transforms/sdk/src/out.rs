@@ -55,6 +55,11 @@ impl Kept {
         Self { rows: (0..index(rows.len())).collect(), columns: Vec::new() }
     }
 
+    /// The rows go on of which `good` holds.
+    pub fn filter(rows: &Rows, mut good: impl FnMut(usize) -> bool) -> Self {
+        Self { rows: rows.indexes().filter(|row| good(*row)).map(index).collect(), columns: Vec::new() }
+    }
+
     /// This row goes on.
     #[inline]
     pub fn keep(&mut self, row: usize) {
@@ -137,9 +142,16 @@ impl<'a> Out<'a> {
         let Some(input) = &port.same_as else {
             return Err(Failure::internal(format!("output {name:?} is emitted in full: use `emit`, not `keep`")));
         };
-        if self.current.is_none_or(|(current, _)| current != input) {
+        let Some((_, rows)) = self.current.filter(|(current, _)| current == input) else {
             return Err(Failure::internal(format!(
                 "output {name:?} continues rows of {input:?} and can only be emitted while they are pushed"
+            )));
+        };
+        if !kept.rows.is_sorted_by(|one, next| one < next)
+            || kept.rows.last().is_some_and(|last| *last as usize >= rows)
+        {
+            return Err(Failure::internal(format!(
+                "output {name:?} must keep rows in rising order, each once, out of the {rows} that were pushed"
             )));
         }
         if kept.is_empty() {

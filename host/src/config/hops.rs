@@ -49,9 +49,7 @@ fn hop(cx: &Context, entry: &Entry, folder: &Path) -> HopDraft {
         json::object(cx, &section.peek(key)?.node)
     });
     let limits = section.or("limits", Limits::default(), |section, key| limits(&section.section(key)?));
-    let fixtures = section.or("fixtures", None, |section, key| {
-        Some(Some(folder.join(section.text(key)?.value)))
-    });
+    let fixtures = section.or("fixtures", None, |section, key| Some(Some(fixtures(section, key, folder)?)));
     let flush = section.or("flush", Flush::default(), |section, key| flush(&section.section(key)?));
     if section.peek("module").is_none() {
         for key in ["config", "lookups", "limits", "fixtures"] {
@@ -185,6 +183,19 @@ fn module(section: &Section<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
             format!("the module of {what} cannot be read: `{}`: {error}", written.value),
             "check that it may be read",
         ),
+    }
+}
+
+/// Only `sluice test` needs the folder, so whether it is there is not looked into.
+fn fixtures(section: &Section<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
+    let written = section.text(key)?;
+    match paths::absolute(&folder.join(&written.value)) {
+        Ok(path) => Some(PathBuf::from(path)),
+        Err(error) => {
+            let message = format!("the fixtures of {} are not a usable path: {error}", section.what);
+            section.cx.report(Draft::error(message).at(&written.span));
+            None
+        }
     }
 }
 

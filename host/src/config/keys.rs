@@ -346,7 +346,12 @@ pub static HOP: Section = Section {
         )
         .required(),
         Key::new("limits", Kind::Section(&LIMITS), "{ memory = \"512 MiB\" }", "What one job of the module may use."),
-        Key::new("fixtures", Kind::Text, "\"modules/clean_orders/fixtures\"", "The folder of the module's fixtures, relative to this file, for `sluice test`."),
+        Key::new(
+            "fixtures",
+            Kind::Text,
+            "\"modules/clean_orders/fixtures\"",
+            "The folder of the module's fixtures, relative to this file, for `sluice test`.",
+        ),
         Key::new(
             "flush",
             Kind::Section(&FLUSH),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::problem::{Draft, Problem};
 use super::text::{Span, Text};
 use super::tree::{Entry, Value};
-use crate::fault::Place;
+use crate::fault::{Fault, Place, causes};
 
 /// Where each key of a pipeline file stands, by its path: `hops.clean.module`,
 /// `tables.silver.users.key`, `hops.clean.to.users`. Items of a list are not in it.
@@ -38,6 +38,12 @@ impl Places {
             None => draft,
         };
         draft.into_problem(&self.text)
+    }
+
+    /// An error that belongs to `key`, shown like a problem of the file itself, with its
+    /// causes and its hint.
+    pub fn fault(&self, key: &str, error: &dyn Fault) -> Problem {
+        Problem { causes: causes(error), ..self.problem(key, error.to_string(), error.hint()) }
     }
 
     fn span(&self, key: &str) -> Option<&Span> {

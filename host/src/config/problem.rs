@@ -28,6 +28,8 @@ pub struct Problem {
     pub message: String,
     /// Where, unless it is nowhere in the file, as an unknown `--var` is.
     pub place: Option<Place>,
+    /// Why, where something behind it failed: outermost first.
+    pub causes: Vec<String>,
     /// What to try.
     pub hint: Option<String>,
     /// The piece of the file to show.
@@ -77,7 +79,7 @@ impl Problems {
             out.push_str(&problem.render(colour));
             out.push('\n');
         }
-        out.push_str(&paint(&Draft::error(self.to_string()), None, colour));
+        out.push_str(&paint(&Draft::error(self.to_string()), &[], None, colour));
         out
     }
 
@@ -121,7 +123,7 @@ impl Problem {
             marks: self.snippet.as_ref().map(|snippet| snippet.marks.clone()).unwrap_or_default(),
             hint: self.hint.clone(),
         };
-        paint(&draft, self.snippet.as_ref().map(|snippet| &*snippet.text), colour)
+        paint(&draft, &self.causes, self.snippet.as_ref().map(|snippet| &*snippet.text), colour)
     }
 }
 
@@ -171,6 +173,7 @@ impl Draft {
             level: self.level,
             message: self.message,
             place: marks.first().map(|(span, _)| text.place(span.start)),
+            causes: Vec::new(),
             hint: self.hint,
             snippet: (!marks.is_empty()).then(|| Snippet { text: text.clone(), marks }),
         }
@@ -185,15 +188,16 @@ impl Problem {
     }
 }
 
-fn paint(draft: &Draft, text: Option<&Text>, colour: bool) -> String {
+fn paint(draft: &Draft, causes: &[String], text: Option<&Text>, colour: bool) -> String {
     use annotate_snippets::Level as Style;
     let style = match draft.level {
         Level::Error => Style::ERROR,
         Level::Warning => Style::WARNING,
     };
     let mut group = Group::with_title(style.primary_title(draft.message.as_str()));
-    let hint = draft.hint.as_deref().map(|hint| Style::HELP.with_name("hint").message(hint));
-    let mut plain_hint = String::new();
+    let causes = causes.iter().map(|cause| ("caused by", cause.as_str()));
+    let footers = causes.chain(draft.hint.as_deref().map(|hint| ("hint", hint)));
+    let mut below = String::new();
     match text {
         Some(text) => {
             let mut drawing = Drawing::source(text.body()).path(text.name());
@@ -202,17 +206,13 @@ fn paint(draft: &Draft, text: Option<&Text>, colour: bool) -> String {
                 drawing = drawing.annotation(kind.span(span.clone()).label(label.as_deref()));
             }
             group = group.element(drawing);
-            if let Some(hint) = hint {
-                group = group.element(hint);
+            for (name, message) in footers {
+                group = group.element(Style::HELP.with_name(name).message(message));
             }
         }
-        // The drawing library frames every element; a lone hint reads better without one.
-        None => {
-            if let Some(hint) = draft.hint.as_deref() {
-                plain_hint = format!("  hint: {hint}\n");
-            }
-        }
+        // The drawing library frames every element; without a drawing, lines read better bare.
+        None => footers.for_each(|(name, message)| below.push_str(&format!("  {name}: {message}\n"))),
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    format!("{}\n{plain_hint}", renderer.render(&[group]))
+    format!("{}\n{below}", renderer.render(&[group]))
 }

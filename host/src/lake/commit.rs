@@ -20,15 +20,15 @@ use object_store::{ObjectStore, PutMode, PutOptions};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use super::data::{Target, Written};
+use super::data::{create_folder, discard, sync_folder};
 use super::error::LakeError;
-use super::file::{Target, Written};
 use super::files::Files;
 use super::location::Location;
 use super::log;
 use super::provenance::Provenance;
 use super::read::DataRef;
 use super::schema::{find, from_delta, to_delta};
-use super::sink::{create_folder, discard, sync_folder};
 use super::table::{CHECKPOINT_INTERVAL, Table};
 use super::upsert::{Change, Rewrite};
 use super::writer::{Match, Writer};
@@ -526,16 +526,17 @@ pub(super) async fn write_entry(
     info: HashMap<String, Value>,
     transactions: Vec<Transaction>,
 ) -> Result<(), EntryError> {
+    // Every folder that got a name, up to the table's own.
     let folders: BTreeSet<String> = actions
         .iter()
         .filter_map(|action| match action {
-            Action::Add(add) => Some(
-                add.path
-                    .rsplit_once('/')
-                    .map_or("", |(folder, _)| folder)
-                    .to_owned(),
-            ),
+            Action::Add(add) => Some(add.path.as_str()),
             _ => None,
+        })
+        .flat_map(|path| {
+            path.match_indices('/')
+                .map(|(end, _)| path[..end].to_owned())
+                .chain([String::new()])
         })
         .collect();
     let data = CommitData::new(actions, operation, info, transactions);
@@ -580,7 +581,13 @@ pub(super) async fn write_entry(
 /// Puts a file that is either whole or not there, also after a power cut, and never over another.
 fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), EntryError> {
     let folder = path.parent().unwrap_or(path);
-    create_folder(folder)?;
+    if !folder.exists() {
+        create_folder(folder)?;
+        // The table's folder and its parents may be as new as the log.
+        for parent in folder.ancestors().skip(1).take(3) {
+            sync_folder(parent)?;
+        }
+    }
     let draft = folder.join(format!(".{}.tmp", new_id()));
     let put = || -> io::Result<()> {
         let mut file = File::create_new(&draft)?;

@@ -36,6 +36,8 @@ pub(super) struct Rules {
     pub(super) rescues: bool,
     /// The whole table is being written, so a column may take a new type.
     pub(super) retype: bool,
+    /// Text that comes as a dictionary may stay one on its way to the file.
+    pub(super) keyed: bool,
     /// Columns without which a row cannot be placed: keys and partition columns.
     pub(super) required: Vec<String>,
 }
@@ -59,6 +61,7 @@ impl Rules {
             contract,
             rescues,
             retype: *mode == WriteMode::Overwrite,
+            keyed: matches!(mode, WriteMode::Append | WriteMode::Overwrite),
             required,
         }
     }
@@ -70,6 +73,8 @@ pub(super) struct Shape {
     incoming: SchemaRef,
     /// The table's schema after these rows.
     pub(super) schema: SchemaRef,
+    /// The same, but with dictionaries where the rows have them.
+    shaped: SchemaRef,
     takes: Vec<Take>,
     /// Columns whose values refuse their rows.
     refusing: Vec<usize>,
@@ -176,6 +181,7 @@ impl Shape {
             fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
         }
 
+        let mut shaped = fields.clone();
         let mut takes = Vec::with_capacity(fields.len());
         let mut lacking = None;
         for field in &fields {
@@ -185,10 +191,24 @@ impl Shape {
                 continue;
             }
             takes.push(match found {
-                Some(index) => Take::Column(
-                    index,
-                    Conversion::between(incoming.field(index).data_type(), field.data_type()),
-                ),
+                Some(index) => {
+                    let own = incoming.field(index).data_type();
+                    let placed = rules
+                        .required
+                        .iter()
+                        .any(|column| column.eq_ignore_ascii_case(field.name()));
+                    if rules.keyed
+                        && !placed
+                        && is_keyed_text(own)
+                        && field.data_type() == &DataType::Utf8
+                    {
+                        let keyed = Field::new(field.name(), own.clone(), field.is_nullable());
+                        shaped[takes.len()] = Arc::new(keyed);
+                        Take::Column(index, Conversion::Same)
+                    } else {
+                        Take::Column(index, Conversion::between(own, field.data_type()))
+                    }
+                }
                 None => {
                     let name = field.name();
                     if rules
@@ -221,6 +241,7 @@ impl Shape {
         Ok(Self {
             incoming: Arc::clone(incoming),
             schema: Arc::new(Schema::new(fields)),
+            shaped: Arc::new(Schema::new(shaped)),
             takes,
             refusing,
             rescued,
@@ -337,7 +358,7 @@ impl Shape {
         refused.sort_by_key(|refused| refused.row);
         refused.dedup_by_key(|refused| refused.row);
         let shaped = if refused.is_empty() {
-            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(failed())?
+            RecordBatch::try_new(Arc::clone(&self.shaped), columns).map_err(failed())?
         } else {
             let mut keep = vec![true; rows.num_rows()];
             refused.iter().for_each(|refused| keep[refused.row] = false);
@@ -347,7 +368,7 @@ impl Shape {
                 .map(|column| arrow_select::filter::filter(column, &keep))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(failed())?;
-            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(failed())?
+            RecordBatch::try_new(Arc::clone(&self.shaped), columns).map_err(failed())?
         };
         Ok((shaped, refused))
     }
@@ -390,6 +411,14 @@ impl Shape {
             builder.append_value(Value::Object(object).to_string());
         }
         Arc::new(builder.finish())
+    }
+}
+
+/// Text as a dictionary with 32-bit keys, as the host's own columns come.
+fn is_keyed_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(key, value) => **key == DataType::Int32 && **value == DataType::Utf8,
+        _ => false,
     }
 }
 

@@ -8,6 +8,9 @@ use parquet::errors::ParquetError;
 
 use crate::fault::{Fault, Remedy};
 
+/// What helps where rights are missing.
+const FORBIDDEN: &str = "make the lake's place readable and writable for this user";
+
 /// A lake or one of its tables could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
@@ -338,22 +341,39 @@ impl LakeError {
         }
     }
 
-    /// The system's own error somewhere below this one, whichever library carried it up.
+    /// What other libraries said, outermost first.
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        // A boxed source would show as its box, which no downcast sees through.
+        let first: Option<&(dyn std::error::Error + 'static)> = match self {
+            Self::Delta { source, .. } => Some(source.as_ref()),
+            Self::Store { source, .. } => Some(source.as_ref()),
+            Self::Parquet { source, .. } => Some(source.as_ref()),
+            Self::Arrow { source, .. } => Some(source.as_ref()),
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        };
+        std::iter::successors(first, |error| match error.downcast_ref::<ParquetError>() {
+            Some(ParquetError::External(inner)) => Some(inner.as_ref()),
+            _ => error.source(),
+        })
+    }
+
+    /// Whether a store refused for want of rights.
+    fn is_forbidden(&self) -> bool {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        self.causes().any(|error| {
+            matches!(
+                error.downcast_ref(),
+                Some(PermissionDenied { .. } | Unauthenticated { .. })
+            )
+        })
+    }
+
+    /// The system's own error, whichever library carried it up.
     fn io_kind(&self) -> Option<io::ErrorKind> {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<io::Error>() {
-                return Some(io.kind());
-            }
-            // Parquet boxes the cause without naming it as its source.
-            if let Some(ParquetError::External(inner)) = error.downcast_ref::<ParquetError>()
-                && let Some(io) = inner.downcast_ref::<io::Error>()
-            {
-                return Some(io.kind());
-            }
-            cause = error.source();
-        }
-        None
+        self.causes()
+            .find_map(|error| error.downcast_ref::<io::Error>())
+            .map(io::Error::kind)
     }
 }
 
@@ -363,6 +383,7 @@ impl Fault for LakeError {
             Self::Conflict { .. } | Self::SchemaMoved { .. } | Self::Unknown { .. } => {
                 Remedy::Retry
             }
+            _ if self.is_forbidden() => Remedy::Stop,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
                 match self.io_kind() {
                     Some(
@@ -426,14 +447,13 @@ impl Fault for LakeError {
             Self::PartitionValue { .. } => {
                 "the table was damaged or written by another tool; check that file's entry"
             }
+            _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
                 match self.io_kind()? {
                     Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
                         "free some space; nothing was committed, so the run can simply be started again"
                     }
-                    Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-                        "make the lake's folder writable for this user"
-                    }
+                    Kind::PermissionDenied | Kind::ReadOnlyFilesystem => FORBIDDEN,
                     Kind::NotADirectory | Kind::AlreadyExists => {
                         "something that is not a folder lies in the way"
                     }

@@ -7,9 +7,8 @@ use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{Schema, SchemaRef};
 
-use super::encoding::ROW_GROUP_ROWS;
+use super::data::{DataFile, ROW_GROUP_ROWS, Target, Written};
 use super::error::LakeError;
-use super::file::{DataFile, Target, Written};
 use super::partition;
 use super::schema::find;
 

@@ -5,6 +5,7 @@ use std::path::Path as FsPath;
 use futures::TryStreamExt;
 use object_store::path::{Path, PathPart};
 use object_store::{ObjectStoreExt, WriteMultipart};
+use url::Url;
 
 use super::commit::new_id;
 use super::error::LakeError;
@@ -62,27 +63,24 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
     to_store.rename(&draft, &target).await.map_err(writing())
 }
 
-/// The store of a path or URL, and the object in it.
+/// The folder of a path or URL, and the file in it.
 fn locate(from: &str) -> Result<(Location, Path), LakeError> {
     let refuse = || LakeError::Location {
         location: from.to_owned(),
         reason: "it names no file".to_owned(),
     };
-    let (folder, file) = match from.contains("://") {
-        true => from.rsplit_once('/').ok_or_else(refuse)?,
-        false => {
-            let path = FsPath::new(from);
-            let folder = path.parent().and_then(FsPath::to_str).ok_or_else(refuse)?;
-            let file = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .ok_or_else(refuse)?;
-            (if folder.is_empty() { "." } else { folder }, file)
-        }
+    let path = match Url::parse(from) {
+        Ok(url) if url.scheme() == "file" => url.to_file_path().map_err(|()| refuse())?,
+        _ => from.into(),
     };
+    let folder = path.parent().and_then(FsPath::to_str).ok_or_else(refuse)?;
+    let file = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(refuse)?;
     Ok((
-        Location::parse(folder)?,
-        Path::from_iter([PathPart::from(file)]),
+        Location::parse(if folder.is_empty() { "." } else { folder })?,
+        Path::from_iter([part(file)]),
     ))
 }
 
@@ -91,7 +89,12 @@ fn target(lane: &str) -> Path {
     let parts = lane
         .split(['/', '\\'])
         .filter(|part| !matches!(*part, "" | "." | ".."));
-    Path::from_iter(parts.map(PathPart::from))
+    Path::from_iter(parts.map(part))
+}
+
+/// A name as it is, or escaped where a store could not take it.
+fn part(name: &str) -> PathPart<'_> {
+    PathPart::parse(name).unwrap_or_else(|_| PathPart::from(name))
 }
 
 #[cfg(test)]

@@ -15,9 +15,8 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::contract::Rules;
-use super::encoding::Encodings;
+use super::data::{Encodings, Target};
 use super::error::LakeError;
-use super::file::Target;
 use super::location::Location;
 use super::log;
 use super::partition;

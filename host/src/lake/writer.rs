@@ -4,10 +4,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::contract::{Refused, Rules, Shape};
+use super::data;
+use super::data::{Target, Written};
 use super::error::LakeError;
-use super::file::{Target, Written};
 use super::files::Files;
-use super::sink;
 use super::upsert::{Keys, Source};
 use crate::plan::WriteMode;
 
@@ -172,7 +172,7 @@ impl Writer {
         {
             let paths = files.complete_paths();
             drop(files);
-            sink::discard(&self.target.location, paths).await;
+            data::discard(&self.target.location, paths).await;
         }
     }
 }

@@ -392,7 +392,7 @@ impl Hop {
         let upstream = Lane::from(self.context.upstream());
         indexes
             .iter()
-            .zip(format::rows_as_json(rows, indexes))
+            .zip(format::rows_as_json(&without_origin(rows), indexes))
             .map(|(row, payload)| Reject {
                 lane: match &lanes {
                     Some(lanes) if !lanes.is_null(*row) => Lane::from(lanes.as_string::<i32>().value(*row)),
@@ -514,6 +514,14 @@ fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let per_row = rows.get_array_memory_size() / total.max(1);
     let step = (BYTES_PER_PUSH / per_row.max(1)).clamp(1, ROWS_PER_PUSH);
     (0..total).step_by(step).map(move |from| rows.slice(from, step.min(total - from)))
+}
+
+/// Rows without the columns that say where they came from: quarantine has its own for that.
+fn without_origin(rows: &RecordBatch) -> RecordBatch {
+    let origin = [column::LANE, column::POSITION, column::INGESTED_AT];
+    let schema = rows.schema();
+    let kept: Vec<usize> = (0..rows.num_columns()).filter(|at| !origin.contains(&schema.field(*at).name().as_str())).collect();
+    rows.project(&kept).expect("every index is of a column of these rows")
 }
 
 fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {

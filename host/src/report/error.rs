@@ -1,11 +1,10 @@
 //! Errors and warnings, as a person reads them.
 
-use std::error::Error;
 use std::io::{self, Write};
 
 use super::visible;
 use crate::config::{Problem, Problems};
-use crate::fault::{Fault, Place};
+use crate::fault::{Fault, Place, causes};
 
 /// Prints an error once, to standard error: what failed, what caused it, what to try.
 pub fn error(error: &dyn Fault) {
@@ -40,12 +39,14 @@ pub fn problems(problems: &Problems) {
     print(&problems.render(super::colour(&io::stderr())));
 }
 
+/// Prints one thing that is wrong with a pipeline file, or turned out to be while it ran.
+pub fn problem(problem: &Problem) {
+    print(&format!("{}\n", problem.render(super::colour(&io::stderr()))));
+}
+
 /// Prints what is odd about a pipeline file.
 pub fn warnings(warnings: &[Problem]) {
-    let colour = super::colour(&io::stderr());
-    for warning in warnings {
-        print(&format!("{}\n", warning.render(colour)));
-    }
+    warnings.iter().for_each(problem);
 }
 
 /// The text that [`error`] prints.
@@ -59,16 +60,8 @@ fn render(error: &dyn Fault, place: Option<&Place>, colour: bool) -> String {
     if let Some(Place { file, line, column }) = place {
         out.push_str(&format!("  --> {file}:{line}:{column}\n"));
     }
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let message = cause.to_string();
-        // Some libraries repeat their cause in their own message; once is enough.
-        if !said.ends_with(&message) {
-            push(&mut out, "  ", "caused by", RED, &message, colour);
-        }
-        said = message;
-        source = Error::source(cause);
+    for cause in causes(error) {
+        push(&mut out, "  ", "caused by", RED, &cause, colour);
     }
     if let Some(hint) = error.hint() {
         push(&mut out, "  ", "hint", CYAN, &hint, colour);
@@ -98,6 +91,7 @@ fn print(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::error::Error;
     use std::fmt;
 
     #[derive(Debug)]

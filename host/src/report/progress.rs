@@ -107,11 +107,11 @@ impl Progress {
         }
     }
 
-    /// Prints a line above the live ones, where there are any, else to standard error.
-    pub fn print(&self, line: &str) {
+    /// Standard error for whatever else has to be said meanwhile, such as log lines.
+    pub fn stderr(&self) -> Stderr {
         match &self.screen {
-            Screen::Bars(screen, _) => screen.suspend(|| write_line(&mut io::stderr(), line)),
-            _ => write_line(&mut io::stderr(), line),
+            Screen::Bars(screen, _) => Stderr(Some(screen.clone())),
+            _ => Stderr(None),
         }
     }
 
@@ -143,6 +143,24 @@ impl Progress {
             }
             Screen::Nothing => {}
         }
+    }
+}
+
+/// Standard error, written to without tearing the live lines of a [`Progress`]: what is
+/// written, whole lines at a time, appears above them.
+#[derive(Clone, Debug)]
+pub struct Stderr(Option<MultiProgress>);
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            Some(screen) => screen.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 
@@ -337,10 +355,10 @@ mod tests {
         let Screen::Bars(screen, bars) = bars(&[land.clone(), clean.clone()]) else { panic!("bars are bars") };
         screen.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         let mut progress = Progress::on(Screen::Bars(screen, bars.clone()), vec![land.clone(), clean]);
-        land.meters.set_source(1_024, Some(2_048));
+        land.meters.set_source(3_072, Some(2_048));
         Meters::add(&land.meters.rows_in, 300);
         progress.tick_at(Duration::from_millis(100));
-        assert_eq!((bars[0].position(), bars[0].length()), (200, Some(200)), "a bar never runs over its end");
+        assert_eq!((bars[0].position(), bars[0].length()), (2_048, Some(2_048)), "a bar never runs over its end");
         assert_eq!(bars[1].length(), None);
         assert_eq!(bars[1].message(), "0 in, 0 out, 0 rejected, 0 rows/s, 0 B/s");
         progress.finish();

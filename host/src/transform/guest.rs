@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -188,6 +189,18 @@ impl Guest {
         }
     }
 
+    /// Adds the time of the whole call, of which the imports have taken their part.
+    pub(super) fn took(&mut self, call: Duration) {
+        let spent = &mut self.output.spent;
+        spent.module = call.saturating_sub(spent.copy + spent.decode);
+    }
+
+    /// Adds what taking one emitted batch took.
+    pub(super) fn took_batch(&mut self, copy: Duration, decode: Duration) {
+        self.output.spent.copy += copy;
+        self.output.spent.decode += decode;
+    }
+
     // What `sink` does.
 
     /// How many bytes the next emitted batch may still have.
@@ -269,20 +282,26 @@ impl Guest {
                     return Err(Cause::Shape("no `_row` column".into()));
                 };
                 let rows = pushed.rows.num_rows();
-                let wrong = |(at, problem): (usize, RowProblem)| Cause::Row {
+                let selection = Selection::new(kept.values(), rows).map_err(|(at, problem)| Cause::Row {
                     port: name(),
                     row: kept.value(at),
                     at,
                     problem,
+                })?;
+                let again = |row: u32| Cause::Row {
+                    port: name(),
+                    row,
+                    at: kept.values().partition_point(|kept| *kept < row),
+                    problem: RowProblem::Twice,
                 };
                 pushed.continued[port]
                     .get_or_insert_with(|| RowSet::new(rows))
-                    .insert_rising(kept.values())
-                    .map_err(wrong)?;
+                    .insert_all(&selection)
+                    .map_err(again)?;
                 if let Some(settled) = &mut pushed.settled {
-                    settled.insert_rising(kept.values()).map_err(wrong)?;
+                    settled.insert_all(&selection).map_err(again)?;
                 }
-                Selection::new(kept.values(), rows)
+                selection
                     .assemble(same, &output.full, &pushed.rows, &emitted)
                     .map_err(|source| Cause::Encode { source })?
             }

@@ -1,6 +1,7 @@
 //! One module in one store, and what its calls come to.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_array::RecordBatch;
 use wasmtime::component::ResourceAny;
@@ -159,8 +160,11 @@ impl Instance {
         let time = self.store.data().limits.time;
         self.store.set_epoch_deadline(ticks(time));
         let running = self.ready.floor.clock.running();
+        let start = Instant::now();
         let result = work(&self.exports, &mut self.store);
+        let took = start.elapsed();
         drop(running);
+        self.store.data_mut().took(took);
         let settled = settle(&self.module, call, result, &mut self.store);
         self.ended = settled
             .as_ref()

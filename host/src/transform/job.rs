@@ -1,6 +1,7 @@
 //! A running transform.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use wasmtime::component::ResourceAny;
@@ -37,6 +38,21 @@ pub struct Output {
     pub rejections: Vec<Rejection>,
     /// Sums by name, in the order of their names.
     pub metrics: Vec<(String, f64)>,
+    /// Where the time went.
+    pub spent: Spent,
+}
+
+/// Where the time of one call went; together, all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Choosing, converting and encoding the columns that cross.
+    pub encode: Duration,
+    /// In the module, its memory copied in included.
+    pub module: Duration,
+    /// Copying what it emitted out of its memory.
+    pub copy: Duration,
+    /// Checking and decoding that, and putting pass-through rows together.
+    pub decode: Duration,
 }
 
 /// A row that does not go on.
@@ -134,6 +150,7 @@ impl Job {
                 actual,
             })
         })?;
+        let start = Instant::now();
         let Some(input) = self.binding.inputs.get(port) else {
             return Err(fit(Cause::Shape(format!("there is no input port {port}"))));
         };
@@ -148,6 +165,7 @@ impl Job {
         };
         self.sequence += 1;
         let handle = self.handle;
+        let encode = start.elapsed();
         self.instance
             .call(Call::Push, Some((port, rows.clone())), |exports, store| {
                 exports.sluicebox_transform_transform().job().call_push(
@@ -158,7 +176,9 @@ impl Job {
                     message,
                 )
             })?;
-        self.finish(Call::Push)
+        let mut output = self.finish(Call::Push)?;
+        output.spent.encode = encode;
+        Ok(output)
     }
 
     /// Tells the module that no more rows come on this port.

@@ -331,3 +331,6 @@ where
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

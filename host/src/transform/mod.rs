@@ -44,7 +44,7 @@ pub use descriptor::{
 pub use error::{
     AdmissionError, Call, Cause, FailureKind, JobError, ModuleError, RowProblem, SandboxError,
 };
-pub use job::{Job, Output, Rejection, SavedState};
+pub use job::{Job, Output, Rejection, SavedState, Spent};
 pub use message::MessageError;
 pub use sandbox::{Module, Sandbox};
 pub use schema::SchemaError;

@@ -21,11 +21,7 @@ pub(super) struct RowSet {
 impl RowSet {
     /// No row of a batch of `rows`.
     pub(super) fn new(rows: usize) -> Self {
-        Self {
-            words: vec![0; rows.div_ceil(64)],
-            rows,
-            len: 0,
-        }
+        Self { words: vec![0; rows.div_ceil(64)], rows, len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -48,22 +44,17 @@ impl RowSet {
         Ok(())
     }
 
-    /// Adds rows that must exist, rise, and not have been added; tells the first that
-    /// is wrong by its place in `rows`.
-    pub(super) fn insert_rising(&mut self, rows: &[u32]) -> Result<(), (usize, RowProblem)> {
-        let mut previous = None;
-        for (at, row) in rows.iter().enumerate() {
-            if previous >= Some(*row) {
-                let problem = if previous == Some(*row) {
-                    RowProblem::Twice
-                } else {
-                    RowProblem::OutOfOrder
-                };
-                return Err((at, problem));
+    /// Adds a selection whose rows must not have been added; gives one that was.
+    pub(super) fn insert_all(&mut self, selection: &Selection) -> Result<(), u32> {
+        for (at, (mine, more)) in self.words.iter_mut().zip(&selection.words).enumerate() {
+            let both = *mine & *more;
+            if both != 0 {
+                // Rows are counted in 32 bits, so the sum fits.
+                return Err(at as u32 * 64 + both.trailing_zeros());
             }
-            self.insert(*row).map_err(|problem| (at, problem))?;
-            previous = Some(*row);
+            *mine |= *more;
         }
+        self.len += selection.kept;
         Ok(())
     }
 }
@@ -73,45 +64,37 @@ impl RowSet {
 /// The indices rise, so they are a subset in order: the output keeps the order of its
 /// lane, and selecting is a filter, which copies runs of rows at once.
 pub(super) struct Selection {
-    kind: Kind,
+    /// A bit for each row of the batch.
+    words: Vec<u64>,
     rows: usize,
-}
-
-enum Kind {
-    All,
-    Run { first: usize },
-    Some(BooleanArray),
+    kept: usize,
+    /// The first of the rows when they follow one another without a gap.
+    run: Option<usize>,
 }
 
 impl Selection {
-    /// Of rising `kept` indices below `rows`, as [`RowSet::insert_rising`] has checked.
-    pub(super) fn new(kept: &[u32], rows: usize) -> Self {
-        let kind = match (kept.first(), kept.last()) {
-            (Some(first), Some(last)) if (last - first) as usize + 1 == kept.len() => {
-                if kept.len() == rows {
-                    Kind::All
-                } else {
-                    Kind::Run {
-                        first: *first as usize,
-                    }
-                }
-            }
-            (None, _) | (_, None) => Kind::Run { first: 0 },
-            _ => {
-                let mut words = vec![0u64; rows.div_ceil(64)];
-                for row in kept {
-                    words[*row as usize / 64] |= 1 << (row % 64);
-                }
-                Kind::Some(BooleanArray::new(
-                    BooleanBuffer::new(words.into(), 0, rows),
-                    None,
-                ))
-            }
-        };
-        Self {
-            kind,
-            rows: kept.len(),
+    /// Of `kept` indices, which must rise and be below `rows`; tells the first that is
+    /// wrong by its place.
+    pub(super) fn new(kept: &[u32], rows: usize) -> Result<Self, (usize, RowProblem)> {
+        if let Some(at) = kept.windows(2).position(|pair| pair[0] >= pair[1]) {
+            let problem = if kept[at] == kept[at + 1] { RowProblem::Twice } else { RowProblem::OutOfOrder };
+            return Err((at + 1, problem));
         }
+        // They rise, so the last is the largest.
+        if kept.last().is_some_and(|last| *last as usize >= rows) {
+            let at = kept.partition_point(|row| (*row as usize) < rows);
+            return Err((at, RowProblem::OutOfRange { rows }));
+        }
+        let mut words = vec![0u64; rows.div_ceil(64)];
+        for row in kept {
+            words[*row as usize / 64] |= 1 << (row % 64);
+        }
+        let run = match (kept.first(), kept.last()) {
+            (Some(first), Some(last)) if (last - first) as usize + 1 == kept.len() => Some(*first as usize),
+            (None, _) | (_, None) => Some(0),
+            _ => None,
+        };
+        Ok(Self { words, rows, kept: kept.len(), run })
     }
 
     /// Puts a pass-through batch together.
@@ -122,15 +105,15 @@ impl Selection {
         upstream: &RecordBatch,
         emitted: &RecordBatch,
     ) -> Result<RecordBatch, ArrowError> {
-        let filter = match &self.kind {
+        let filter = self.run.is_none().then(|| {
+            let mask = BooleanBuffer::new(self.words.clone().into(), 0, self.rows);
             // Worth preparing once when several columns go through it.
-            Kind::Some(mask) => Some(FilterBuilder::new(mask).optimize().build()),
-            _ => None,
-        };
+            FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build()
+        });
         let select = |column: &ArrayRef| -> Result<ArrayRef, ArrowError> {
-            match (&self.kind, &filter) {
-                (Kind::Run { first }, _) => Ok(column.slice(*first, self.rows)),
-                (Kind::Some(_), Some(filter)) => filter.filter(column),
+            match (&filter, self.run) {
+                (Some(filter), _) => filter.filter(column),
+                (None, Some(first)) if self.kept < self.rows => Ok(column.slice(first, self.kept)),
                 _ => Ok(Arc::clone(column)),
             }
         };
@@ -142,7 +125,7 @@ impl Selection {
                 From::Emitted(index) => Ok(emitted.column(*index).clone()),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(self.kept));
         RecordBatch::try_new_with_options(full.clone(), columns, &options)
     }
 }
@@ -157,19 +140,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_named_once_and_in_order() {
-        let mut set = RowSet::new(100);
-        assert_eq!(set.insert_rising(&[0, 5, 99]), Ok(()));
-        assert_eq!(set.insert_rising(&[1, 5]), Err((1, RowProblem::Twice)));
-        assert_eq!(set.insert_rising(&[7, 6]), Err((1, RowProblem::OutOfOrder)));
-        assert_eq!(set.insert_rising(&[8, 8]), Err((1, RowProblem::Twice)));
-        assert_eq!(
-            set.insert_rising(&[100]),
-            Err((0, RowProblem::OutOfRange { rows: 100 }))
-        );
-        assert_eq!(
-            RowSet::new(0).insert(0),
-            Err(RowProblem::OutOfRange { rows: 0 })
-        );
+    fn rows_rise_and_exist() {
+        let wrong = |kept: &[u32]| Selection::new(kept, 100).err();
+        assert_eq!(wrong(&[0, 5, 99]), None);
+        assert_eq!(wrong(&[]), None);
+        assert_eq!(wrong(&[7, 6]), Some((1, RowProblem::OutOfOrder)));
+        assert_eq!(wrong(&[8, 8]), Some((1, RowProblem::Twice)));
+        assert_eq!(wrong(&[3, 100, u32::MAX]), Some((1, RowProblem::OutOfRange { rows: 100 })));
+        assert_eq!(Selection::new(&[0], 0).err(), Some((0, RowProblem::OutOfRange { rows: 0 })));
+    }
+
+    #[test]
+    fn a_row_is_named_once() {
+        let of = |kept: &[u32]| Selection::new(kept, 200).unwrap();
+        let mut set = RowSet::new(200);
+        assert_eq!(set.insert_all(&of(&[0, 5, 199])), Ok(()));
+        assert_eq!(set.insert_all(&of(&[1, 130, 199])), Err(199));
+        assert_eq!(set.insert(5), Err(RowProblem::Twice));
+        assert_eq!(set.insert(6), Ok(()));
+        assert_eq!(set.insert(200), Err(RowProblem::OutOfRange { rows: 200 }));
+        assert_eq!(set.len(), 4);
+    }
+
+    #[test]
+    fn selecting_keeps_the_right_rows() {
+        let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..300));
+        let upstream = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let emitted = RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty()));
+        let same = Same { input: 0, columns: vec![From::Upstream(0)] };
+        let all: Vec<u32> = (0..300).collect();
+        let odd: Vec<u32> = (0..300).filter(|row| row % 2 == 1).collect();
+        let most: Vec<u32> = (0..300).filter(|row| row % 50 != 7).collect();
+        for kept in [&[][..], &[0], &[299], &[5, 6, 7], &[1, 3], &odd, &most, &all] {
+            let selection = Selection::new(kept, 300).unwrap();
+            let batch = selection.assemble(&same, &upstream.schema(), &upstream, &emitted).unwrap();
+            assert_eq!(indices(&batch).unwrap().values(), kept);
+        }
     }
 }

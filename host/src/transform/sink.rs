@@ -4,6 +4,8 @@
 //! batch is copied once, into host memory that is aligned for every Arrow type, and
 //! nothing is copied before its size is known.
 
+use std::time::Instant;
+
 use arrow_buffer::MutableBuffer;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
@@ -71,14 +73,18 @@ fn emit(mut store: Store<'_>, port: u32, chunks: &WasmList<WasmList<u8>>) -> was
         .check_emit(port, bytes as u64, count)
         .map_err(wasmtime::Error::new)?;
 
+    let start = Instant::now();
     let mut message = MutableBuffer::with_capacity(bytes);
     for chunk in &chunks {
         message.extend_from_slice(chunk.as_le_slice(&store));
     }
-    store
-        .data_mut()
+    let copied = start.elapsed();
+    let guest = store.data_mut();
+    guest
         .emit(port, message.into())
-        .map_err(wasmtime::Error::new)
+        .map_err(wasmtime::Error::new)?;
+    guest.took_batch(copied, start.elapsed().saturating_sub(copied));
+    Ok(())
 }
 
 fn reject(

@@ -17,8 +17,8 @@ use tokio::runtime::Handle;
 pub(super) use keys::Keys;
 pub(super) use source::Source;
 
+use super::data::Written;
 use super::error::LakeError;
-use super::file::Written;
 use super::files::Files;
 use super::partition;
 use super::read::{DataRef, Shelf, open, select};
@@ -167,7 +167,7 @@ impl Rewrite<'_> {
     fn discard(&self, paths: Vec<String>) {
         let shelf = self.shelf;
         self.runtime
-            .block_on(super::sink::discard(&shelf.location, paths));
+            .block_on(super::data::discard(&shelf.location, paths));
     }
 
     /// Rewrites each file of which `judge` lets not all rows stay, and returns those files.

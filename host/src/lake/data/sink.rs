@@ -9,8 +9,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::runtime::Handle;
 
-use super::error::LakeError;
-use super::location::Location;
+use crate::lake::error::LakeError;
+use crate::lake::location::Location;
 
 /// Bytes of one part of an upload; stores ask for at least 5 MiB.
 const PART_BYTES: usize = 8 << 20;
@@ -18,7 +18,7 @@ const PART_BYTES: usize = 8 << 20;
 const PARTS_IN_FLIGHT: usize = 2;
 
 /// An open data file. Writing blocks, so it happens on a thread that may.
-pub(super) enum Sink {
+pub(in crate::lake) enum Sink {
     /// A file that is invisible until a commit names it.
     Local { file: File, path: PathBuf },
     /// An upload that does not exist until it is complete.
@@ -31,7 +31,7 @@ pub(super) enum Sink {
 
 impl Sink {
     /// A new file at `path` below `location`.
-    pub(super) fn create(
+    pub(in crate::lake) fn create(
         location: &Location,
         path: &str,
         runtime: &Handle,
@@ -63,7 +63,7 @@ impl Sink {
     }
 
     /// Makes the file whole and, on a local disk, sure to survive a power cut.
-    pub(super) fn finish(&mut self) -> Result<(), LakeError> {
+    pub(in crate::lake) fn finish(&mut self) -> Result<(), LakeError> {
         match self {
             Self::Local { file, path } => file
                 .sync_all()
@@ -84,7 +84,7 @@ impl Sink {
     }
 
     /// Gives up an upload: what was sent of it is removed in the background.
-    pub(super) fn cancel(&mut self) {
+    pub(in crate::lake) fn cancel(&mut self) {
         if let Self::Upload {
             upload,
             runtime,
@@ -131,7 +131,7 @@ impl Write for Sink {
 }
 
 /// Creates a folder and its parents, and says which path is in the way if that fails.
-pub(super) fn create_folder(folder: &FsPath) -> Result<(), LakeError> {
+pub(in crate::lake) fn create_folder(folder: &FsPath) -> Result<(), LakeError> {
     fs::create_dir_all(folder).map_err(|source| {
         match folder
             .ancestors()
@@ -150,14 +150,14 @@ pub(super) fn create_folder(folder: &FsPath) -> Result<(), LakeError> {
 }
 
 /// Flushes a folder, so that the names in it survive a power cut as well as the files do.
-pub(super) fn sync_folder(folder: &FsPath) -> Result<(), LakeError> {
+pub(in crate::lake) fn sync_folder(folder: &FsPath) -> Result<(), LakeError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(LakeError::io("flush to disk", folder))
 }
 
 /// Removes a data file that no commit will name. It is invisible, so failing to is no harm.
-pub(super) async fn discard(location: &Location, paths: Vec<String>) {
+pub(in crate::lake) async fn discard(location: &Location, paths: Vec<String>) {
     let store: Arc<dyn ObjectStore> = location.store();
     for path in paths {
         let removed = match &location.folder {

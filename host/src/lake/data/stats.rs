@@ -8,7 +8,7 @@ use parquet::file::statistics::Statistics;
 use serde_json::{Map, Number, Value, json};
 
 /// Delta's default for `delta.dataSkippingNumIndexedCols`.
-pub(super) const INDEXED_COLUMNS: usize = 32;
+pub(in crate::lake) const INDEXED_COLUMNS: usize = 32;
 /// Delta's custom for text: long enough to skip by, short enough for the log.
 const TEXT_PREFIX: usize = 32;
 
@@ -16,7 +16,11 @@ const TEXT_PREFIX: usize = 32;
 ///
 /// `with_nan` says which columns hold a NaN: Parquet leaves it out of its bounds, but readers
 /// sort it above all numbers, so such a column must not have bounds to skip by.
-pub(super) fn of_file(schema: &Schema, footer: &ParquetMetaData, with_nan: &[bool]) -> String {
+pub(in crate::lake) fn of_file(
+    schema: &Schema,
+    footer: &ParquetMetaData,
+    with_nan: &[bool],
+) -> String {
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
     let columns = footer.file_metadata().schema_descr();
     for (leaf, descriptor) in columns.columns().iter().enumerate() {

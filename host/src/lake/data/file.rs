@@ -2,52 +2,50 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use chrono::Utc;
 use deltalake::kernel::Add;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use tokio::runtime::Handle;
 
 use super::encoding::Encodings;
-use super::error::LakeError;
-use super::location::Location;
-use super::partition;
+use super::group::has_nan;
+use super::groups::Groups;
 use super::sink::Sink;
 use super::stats;
+use crate::lake::error::LakeError;
+use crate::lake::location::Location;
+use crate::lake::partition;
 
 /// Where data files of one table go and how they are made.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
-    pub(super) location: Location,
-    pub(super) runtime: Handle,
-    pub(super) encodings: Encodings,
-    pub(super) partition_by: Arc<[String]>,
+pub(in crate::lake) struct Target {
+    pub(in crate::lake) location: Location,
+    pub(in crate::lake) runtime: Handle,
+    pub(in crate::lake) encodings: Encodings,
+    pub(in crate::lake) partition_by: Arc<[String]>,
 }
 
 /// A complete data file that no commit names yet.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
-    pub(super) add: Add,
+pub(in crate::lake) struct Written {
+    pub(in crate::lake) add: Add,
 }
 
 /// A data file that rows are still added to.
-pub(super) struct DataFile {
+pub(in crate::lake) struct DataFile {
     path: String,
     partition: Vec<Option<String>>,
     schema: SchemaRef,
     with_nan: Vec<bool>,
     target: Target,
     /// Taken when the file is finished; what is left is removed.
-    writer: Option<ArrowWriter<Sink>>,
+    writer: Option<Groups<Sink>>,
 }
 
 impl DataFile {
     /// A file for rows of `schema`, which has no partition columns; `sample` shows what they are like.
-    pub(super) fn create(
+    pub(in crate::lake) fn create(
         target: &Target,
         schema: SchemaRef,
         partition: Vec<Option<String>>,
@@ -66,12 +64,8 @@ impl DataFile {
             format!("{folder}/{name}")
         };
         let sink = Sink::create(&target.location, &path, &target.runtime)?;
-        let properties = target.encodings.properties(&schema, sample);
-        // The log holds the schema; a copy of Arrow's in every file would only cost space.
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties)
-            .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&schema), options)
+        let (properties, choices) = target.encodings.properties(&schema, sample);
+        let writer = Groups::new(sink, Arc::clone(&schema), properties, choices)
             .map_err(LakeError::parquet("begin", &path))?;
         let with_nan = vec![false; schema.fields().len()];
         Ok(Self {
@@ -84,55 +78,50 @@ impl DataFile {
         })
     }
 
-    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
+    pub(in crate::lake) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
         for (column, with_nan) in rows.columns().iter().zip(&mut self.with_nan) {
-            *with_nan = *with_nan
-                || match column.data_type() {
-                    DataType::Float32 => column
-                        .as_primitive::<Float32Type>()
-                        .values()
-                        .iter()
-                        .any(|v| v.is_nan()),
-                    DataType::Float64 => column
-                        .as_primitive::<Float64Type>()
-                        .values()
-                        .iter()
-                        .any(|v| v.is_nan()),
-                    _ => false,
-                };
+            *with_nan = *with_nan || has_nan(column);
         }
         if let Some(writer) = &mut self.writer {
-            writer
+            let given_up = writer
                 .write(rows)
                 .map_err(LakeError::parquet("write to", &self.path))?;
+            self.give_up(&given_up);
         }
         Ok(())
     }
 
-    /// Ends the row group, so that the file holds no rows in memory.
-    pub(super) fn flush(&mut self) -> Result<(), LakeError> {
-        match &mut self.writer {
-            Some(writer) => writer
-                .flush()
-                .map_err(LakeError::parquet("write to", &self.path)),
-            None => Ok(()),
+    fn give_up(&self, columns: &[usize]) {
+        for column in columns {
+            self.target
+                .encodings
+                .give_up(self.schema.field(*column).name());
         }
     }
 
-    /// Bytes in the file, with those that are still in memory.
-    pub(super) fn bytes(&self) -> usize {
-        self.writer.as_ref().map_or(0, |writer| {
-            writer.bytes_written() + writer.in_progress_size()
-        })
+    /// Ends the row group, so that the file holds no rows in memory.
+    pub(in crate::lake) fn flush(&mut self) -> Result<(), LakeError> {
+        if let Some(writer) = &mut self.writer {
+            let given_up = writer
+                .flush()
+                .map_err(LakeError::parquet("write to", &self.path))?;
+            self.give_up(&given_up);
+        }
+        Ok(())
+    }
+
+    /// Bytes in the file so far; those in memory come on top, smaller by then.
+    pub(in crate::lake) fn bytes(&self) -> usize {
+        self.writer.as_ref().map_or(0, Groups::bytes_written)
     }
 
     /// Bytes in memory.
-    pub(super) fn bytes_buffered(&self) -> usize {
-        self.writer.as_ref().map_or(0, ArrowWriter::memory_size)
+    pub(in crate::lake) fn bytes_buffered(&self) -> usize {
+        self.writer.as_ref().map_or(0, Groups::bytes_buffered)
     }
 
     /// Completes the file. On a local disk it is flushed before this returns.
-    pub(super) fn finish(mut self) -> Result<Written, LakeError> {
+    pub(in crate::lake) fn finish(mut self) -> Result<Written, LakeError> {
         let finished = self.complete();
         if finished.is_err() {
             self.remove();
@@ -150,8 +139,7 @@ impl DataFile {
             .finish()
             .map_err(LakeError::parquet("finish", &self.path))?;
         let size = writer.bytes_written();
-        // Taking the sink out of the writer would write a second footer.
-        writer.inner_mut().finish()?;
+        writer.sink_mut().finish()?;
         let add = Add {
             path: self.path.clone(),
             partition_values: partition::map(&self.target.partition_by, &self.partition),
@@ -175,7 +163,7 @@ impl DataFile {
 impl Drop for DataFile {
     fn drop(&mut self) {
         if let Some(mut writer) = self.writer.take() {
-            writer.inner_mut().cancel();
+            writer.sink_mut().cancel();
             drop(writer);
             self.remove();
         }

@@ -17,13 +17,13 @@ use parquet::schema::types::ColumnPath;
 use super::stats::INDEXED_COLUMNS;
 
 /// Rows of a row group: upserts rewrite in units of it, and it costs nothing with the right encodings.
-pub(super) const ROW_GROUP_ROWS: usize = 64 << 10;
+pub(in crate::lake) const ROW_GROUP_ROWS: usize = 64 << 10;
 /// Fewer rows than this say too little about a column to remember it.
 const TELLING_ROWS: usize = 16 << 10;
 
 /// How one column is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(in crate::lake) enum Choice {
     /// Values repeat: each is stored once and referred to.
     Dictionary,
     /// Integers and instants: differences in as few bits as they need.
@@ -34,11 +34,11 @@ pub(super) enum Choice {
 
 /// What was learnt about a table's columns, shared by all who write it in this process.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Encodings(Arc<Mutex<HashMap<String, Choice>>>);
+pub(in crate::lake) struct Encodings(Arc<Mutex<HashMap<String, Choice>>>);
 
 impl Encodings {
     /// Whether every column of `schema` is known, so that nothing has to be held back to learn from.
-    pub(super) fn knows(&self, schema: &Schema) -> bool {
+    pub(in crate::lake) fn knows(&self, schema: &Schema) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         schema
             .fields()
@@ -46,8 +46,14 @@ impl Encodings {
             .all(|field| field.data_type().is_nested() || known.contains_key(field.name()))
     }
 
-    /// Properties for a file of `schema`; unknown columns are judged by `sample`.
-    pub(super) fn properties(&self, schema: &Schema, sample: &[RecordBatch]) -> WriterProperties {
+    /// Properties for a file of `schema`, and what was chosen for each column.
+    /// Unknown columns are judged by `sample`.
+    pub(super) fn properties(
+        &self,
+        schema: &Schema,
+        sample: &[RecordBatch],
+    ) -> (WriterProperties, Vec<Choice>) {
+        let mut choices = vec![Choice::Plain; schema.fields().len()];
         let mut builder = WriterProperties::builder()
             .set_compression(zstd())
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -79,6 +85,7 @@ impl Encodings {
                     choice
                 }
             };
+            choices[index] = choice;
             builder = match choice {
                 Choice::Dictionary => builder.set_column_dictionary_enabled(path, true),
                 Choice::Delta => builder
@@ -89,7 +96,13 @@ impl Encodings {
                     .set_column_encoding(path, Encoding::PLAIN),
             };
         }
-        builder.build()
+        (builder.build(), choices)
+    }
+
+    /// A column turned out not to repeat.
+    pub(super) fn give_up(&self, column: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(column.to_owned(), Choice::Plain);
     }
 }
 
@@ -99,6 +112,13 @@ fn zstd() -> Compression {
 }
 
 fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
+    if columns
+        .iter()
+        .any(|column| matches!(column.data_type(), DataType::Dictionary(_, _)))
+    {
+        // Whoever made it knows that its values repeat.
+        return Choice::Dictionary;
+    }
     let rows: usize = columns
         .iter()
         .map(|column| column.len() - column.null_count())

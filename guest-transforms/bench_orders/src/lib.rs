@@ -1,0 +1,98 @@
+//! Order rows through one small decision, in the ways a module can make it: what
+//! `bench/boundary` measures natively and in the sandbox.
+
+use serde::Deserialize;
+use sluicebox_sdk::arrow_array::BooleanArray;
+use sluicebox_sdk::arrow_schema::Field;
+use sluicebox_sdk::arrow_select::filter::filter_record_batch;
+use sluicebox_sdk::prelude::*;
+
+/// Keeps the orders that have a quantity and a price.
+pub struct BenchOrders(Mode);
+
+/// How the rows cross.
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Every column in, every column of the kept rows out.
+    Full,
+    /// Two columns in, the kept rows' indexes out.
+    Keep,
+    /// As `keep`, with one new column.
+    Amount,
+    /// Every column in, nothing out: what crossing alone costs.
+    Idle,
+}
+
+/// Which of the modes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    mode: Mode,
+}
+
+/// The columns of an order.
+pub fn columns() -> [Field; 8] {
+    [
+        int64("id"),
+        int64("customer"),
+        utf8("product"),
+        utf8("category"),
+        utf8("state"),
+        int32("quantity"),
+        float64("price"),
+        timestamp("ordered_at"),
+    ]
+}
+
+impl Transform for BenchOrders {
+    type Config = Config;
+
+    fn describe(config: &Config) -> Result<Descriptor> {
+        let descriptor = Descriptor::new("bench_orders", "0.1.0");
+        Ok(match config.mode {
+            Mode::Full | Mode::Idle => descriptor.rows("rows", columns()).output("orders", columns()),
+            Mode::Keep => descriptor
+                .rows("rows", [int32("quantity"), float64("price")])
+                .pass_through("orders", "rows", &[], []),
+            Mode::Amount => descriptor
+                .rows("rows", [int32("quantity"), float64("price")])
+                .pass_through("orders", "rows", &[], [float64("amount")]),
+        })
+    }
+
+    fn open(config: Config, _: &Inputs, _: Option<&State>) -> Result<Self> {
+        Ok(Self(config.mode))
+    }
+
+    fn rows(&mut self, rows: &Rows, out: &mut Out) -> Result<()> {
+        if self.0 == Mode::Idle {
+            return Ok(());
+        }
+        let (quantity, price) = (rows.i32("quantity")?, rows.f64("price")?);
+        let good = |row| match (quantity.get(row), price.get(row)) {
+            (Some(quantity), Some(price)) if quantity > 0 && price > 0.0 => Some(f64::from(quantity) * price),
+            _ => None,
+        };
+        if self.0 == Mode::Full {
+            let mask: BooleanArray = rows.indexes().map(|row| Some(good(row).is_some())).collect();
+            let kept = filter_record_batch(rows.batch(), &mask)?;
+            return out.emit("orders", kept.columns().to_vec());
+        }
+        let mut kept = Kept::of(rows);
+        if self.0 == Mode::Keep {
+            rows.indexes().filter(|row| good(*row).is_some()).for_each(|row| kept.keep(row));
+            return out.keep("orders", kept);
+        }
+        let mut amounts = Vec::with_capacity(rows.len());
+        for row in rows.indexes() {
+            if let Some(amount) = good(row) {
+                kept.keep(row);
+                amounts.push(amount);
+            }
+        }
+        out.keep("orders", kept.column("amount", float64s(amounts)))
+    }
+}
+
+sluicebox_sdk::export!(BenchOrders);

@@ -1,0 +1,196 @@
+//! One row group: columns side by side, each with the encoder that suits it.
+
+use std::io::Write;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
+
+use super::chunk::{self, Packer};
+use super::dictionary::Dictionary;
+use super::encoding::Choice;
+use super::integers::Integers;
+use super::stats::INDEXED_COLUMNS;
+
+/// The columns of a row group in the making.
+pub(super) struct Group {
+    columns: Vec<Column>,
+    /// By column: whether there is a NaN in it.
+    with_nan: Vec<bool>,
+    rows: usize,
+}
+
+enum Column {
+    /// Text in a dictionary of ours.
+    Text(Box<Dictionary>),
+    /// Integers as differences, by an encoder of ours.
+    Integers(Integers),
+    /// Anything else, by the parquet crate: one writer a leaf.
+    Leaves(Vec<ArrowColumnWriter>),
+}
+
+impl Group {
+    /// An empty row group; `choices` says how its columns are encoded.
+    pub(super) fn new(
+        factory: &ArrowRowGroupWriterFactory,
+        index: usize,
+        schema: &SchemaRef,
+        leaves: &[usize],
+        choices: &[Choice],
+    ) -> Result<Self> {
+        let mut writers = factory.create_column_writers(index)?.into_iter();
+        let mut columns = Vec::with_capacity(leaves.len());
+        for ((count, choice), field) in leaves.iter().zip(choices).zip(schema.fields()) {
+            let own: Vec<ArrowColumnWriter> = writers.by_ref().take(*count).collect();
+            columns.push(match (choice, Integers::of(field.data_type())) {
+                (Choice::Delta, Some(integers)) => Column::Integers(integers),
+                (Choice::Dictionary, _) if field.data_type() == &DataType::Utf8 => {
+                    Column::Text(Box::new(Dictionary::new()))
+                }
+                _ => Column::Leaves(own),
+            });
+        }
+        let with_nan = vec![false; columns.len()];
+        Ok(Self {
+            columns,
+            with_nan,
+            rows: 0,
+        })
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds rows of the file's columns; text may come as a dictionary.
+    pub(super) fn write(&mut self, rows: &RecordBatch, schema: &SchemaRef) -> Result<()> {
+        for ((column, values), field) in self
+            .columns
+            .iter_mut()
+            .zip(rows.columns())
+            .zip(schema.fields())
+        {
+            match column {
+                Column::Text(dictionary) => dictionary.push(values)?,
+                Column::Integers(integers) => integers.push(values)?,
+                Column::Leaves(writers) => {
+                    let values = match values.data_type() {
+                        DataType::Dictionary(_, _) => &plain(values, field.data_type())?,
+                        _ => values,
+                    };
+                    for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, values)?) {
+                        writer.write(&leaf)?;
+                    }
+                }
+            }
+        }
+        for (values, with_nan) in rows.columns().iter().zip(&mut self.with_nan) {
+            *with_nan = *with_nan || has_nan(values);
+        }
+        self.rows += rows.num_rows();
+        Ok(())
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let of_column = |column: &Column| match column {
+            Column::Text(dictionary) => dictionary.bytes(),
+            Column::Integers(integers) => integers.bytes(),
+            Column::Leaves(writers) => writers.iter().map(ArrowColumnWriter::memory_size).sum(),
+        };
+        self.columns.iter().map(of_column).sum()
+    }
+
+    /// Writes the row group to the file. Returns the columns whose text did not repeat.
+    pub(super) fn finish<W: Write + Send>(
+        self,
+        file: &mut SerializedFileWriter<W>,
+        packer: &mut Packer,
+    ) -> Result<Vec<usize>> {
+        let descriptors = file.schema_descr().columns().to_vec();
+        let mut given_up = Vec::new();
+        let mut group = file.next_row_group()?;
+        let mut leaf = 0;
+        for (index, column) in self.columns.into_iter().enumerate() {
+            match column {
+                Column::Text(dictionary) => {
+                    let with_statistics = index < INDEXED_COLUMNS;
+                    if !dictionary.repeats() {
+                        given_up.push(index);
+                    }
+                    let (bytes, close) =
+                        chunk::of_text(&dictionary, &descriptors[leaf], with_statistics, packer)?;
+                    group.append_column(&bytes, close)?;
+                    leaf += 1;
+                }
+                Column::Integers(integers) => {
+                    let with_statistics = index < INDEXED_COLUMNS;
+                    let (bytes, close) =
+                        chunk::of_integers(&integers, &descriptors[leaf], with_statistics, packer)?;
+                    group.append_column(&bytes, close)?;
+                    leaf += 1;
+                }
+                Column::Leaves(writers) => {
+                    for writer in writers {
+                        let mut chunk = writer.close()?;
+                        if self.with_nan[index] {
+                            without_bounds(chunk.close_mut())?;
+                        }
+                        chunk.append_to_row_group(&mut group)?;
+                        leaf += 1;
+                    }
+                }
+            }
+        }
+        group.close()?;
+        Ok(given_up)
+    }
+}
+
+/// Takes the bounds out of a chunk with a NaN. The format leaves NaN out of them, but readers
+/// that sort it above all numbers skip the row group for a search beyond the greatest one.
+fn without_bounds(close: &mut ColumnCloseResult) -> Result<()> {
+    let nulls = close
+        .metadata
+        .statistics()
+        .and_then(Statistics::null_count_opt);
+    let statistics = match close.metadata.statistics() {
+        Some(Statistics::Float(_)) => Statistics::float(None, None, None, nulls, false),
+        Some(Statistics::Double(_)) => Statistics::double(None, None, None, nulls, false),
+        _ => return Ok(()),
+    };
+    close.metadata = close
+        .metadata
+        .clone()
+        .into_builder()
+        .set_statistics(statistics)
+        .build()?;
+    Ok(())
+}
+
+/// Whether a column of floats holds a NaN.
+pub(super) fn has_nan(values: &ArrayRef) -> bool {
+    match values.data_type() {
+        DataType::Float32 => values
+            .as_primitive::<Float32Type>()
+            .values()
+            .iter()
+            .any(|value| value.is_nan()),
+        DataType::Float64 => values
+            .as_primitive::<Float64Type>()
+            .values()
+            .iter()
+            .any(|value| value.is_nan()),
+        _ => false,
+    }
+}
+
+fn plain(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    arrow_cast::cast(values, to).map_err(ParquetError::from)
+}

@@ -1,0 +1,121 @@
+//! A Parquet file as a sequence of row groups, one of which is in the making.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::errors::Result;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+
+use super::chunk::Packer;
+use super::encoding::{Choice, ROW_GROUP_ROWS};
+use super::group::Group;
+
+/// A row group ends at this size in memory even if it has few rows.
+const GROUP_BYTES: usize = 32 << 20;
+
+/// Row groups of one file.
+pub(super) struct Groups<W: Write + Send> {
+    file: SerializedFileWriter<W>,
+    factory: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
+    /// By column: how many leaves it has, and how it is encoded.
+    leaves: Vec<usize>,
+    choices: Vec<Choice>,
+    group: Option<Group>,
+    packer: Packer,
+}
+
+impl<W: Write + Send> Groups<W> {
+    pub(super) fn new(
+        sink: W,
+        schema: SchemaRef,
+        properties: WriterProperties,
+        choices: Vec<Choice>,
+    ) -> Result<Self> {
+        // The log holds the schema; a copy of Arrow's in every file would only cost space.
+        let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
+        let file =
+            SerializedFileWriter::new(sink, descriptor.root_schema_ptr(), Arc::new(properties))?;
+        let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
+        let mut leaves = vec![0; schema.fields().len()];
+        for leaf in 0..descriptor.num_columns() {
+            leaves[descriptor.get_column_root_idx(leaf)] += 1;
+        }
+        Ok(Self {
+            file,
+            factory,
+            schema,
+            leaves,
+            choices,
+            group: None,
+            packer: Packer::new()?,
+        })
+    }
+
+    /// Adds rows. Returns the columns whose text turned out not to repeat.
+    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<Vec<usize>> {
+        let mut given_up = Vec::new();
+        let mut from = 0;
+        while from < rows.num_rows() {
+            let group = match &mut self.group {
+                Some(group) => group,
+                None => {
+                    let index = self.file.flushed_row_groups().len();
+                    let group = Group::new(
+                        &self.factory,
+                        index,
+                        &self.schema,
+                        &self.leaves,
+                        &self.choices,
+                    )?;
+                    self.group.insert(group)
+                }
+            };
+            let take = (ROW_GROUP_ROWS - group.rows()).min(rows.num_rows() - from);
+            group.write(&rows.slice(from, take), &self.schema)?;
+            from += take;
+            if group.rows() == ROW_GROUP_ROWS || group.bytes() >= GROUP_BYTES {
+                given_up.extend(self.flush()?);
+            }
+        }
+        Ok(given_up)
+    }
+
+    /// Ends the row group, so that no rows are in memory.
+    pub(super) fn flush(&mut self) -> Result<Vec<usize>> {
+        let Some(group) = self.group.take() else {
+            return Ok(Vec::new());
+        };
+        let given_up = group.finish(&mut self.file, &mut self.packer)?;
+        for column in &given_up {
+            self.choices[*column] = Choice::Plain;
+        }
+        Ok(given_up)
+    }
+
+    /// Ends the file; its size is then [`Self::bytes_written`].
+    pub(super) fn finish(&mut self) -> Result<ParquetMetaData> {
+        self.flush()?;
+        self.file.finish()
+    }
+
+    pub(super) fn bytes_written(&self) -> usize {
+        self.file.bytes_written()
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes_buffered(&self) -> usize {
+        self.group.as_ref().map_or(0, Group::bytes)
+    }
+
+    /// What the file is written to. Taking it out would write a second footer.
+    pub(super) fn sink_mut(&mut self) -> &mut W {
+        self.file.inner_mut()
+    }
+}

@@ -1,0 +1,16 @@
+//! Data files: Parquet, written so that a row costs as little as it can.
+
+mod chunk;
+mod dictionary;
+mod encoding;
+mod file;
+mod group;
+mod groups;
+mod integers;
+mod sink;
+mod stats;
+mod validity;
+
+pub(super) use encoding::{Encodings, ROW_GROUP_ROWS};
+pub(super) use file::{DataFile, Target, Written};
+pub(super) use sink::{create_folder, discard, sync_folder};
