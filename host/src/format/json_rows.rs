@@ -1,12 +1,14 @@
 //! Decoded rows to JSON and back: for quarantine, where a person reads them, and for fixtures.
 
-use std::io::BufReader;
-use std::sync::Arc;
+use std::io::{BufReader, Cursor};
 
 use arrow_array::{RecordBatch, UInt64Array};
-use arrow_json::reader::{ReaderBuilder, infer_json_schema};
+use arrow_json::reader::ReaderBuilder;
 use arrow_json::writer::{LineDelimited, WriterBuilder};
 use arrow_schema::{ArrowError, SchemaRef};
+
+use super::{FormatError, json, text};
+use crate::plan::Encoding;
 
 /// Some rows of a batch, each as one JSON object with its nulls written out, in the
 /// order of `indexes`. A row that JSON cannot express gives an object that says so: a
@@ -38,6 +40,6 @@ pub fn rows_from_json(text: &[u8], schema: &SchemaRef) -> Result<RecordBatch, Ar
 }
 
 /// The columns of JSON lines in memory, in the order in which they first appear.
-pub fn infer_json(text: &[u8]) -> Result<SchemaRef, ArrowError> {
-    infer_json_schema(text, None).map(|(schema, _)| Arc::new(schema))
+pub fn infer_json(text: &[u8]) -> Result<SchemaRef, FormatError> {
+    json::infer(text::decode(Box::new(Cursor::new(text.to_vec())), Encoding::Utf8)?)
 }

@@ -10,12 +10,12 @@ mod error;
 mod guard;
 mod input;
 mod json;
+mod json_rows;
 mod parquet;
 mod plain;
 mod text;
 mod value;
 mod window;
-mod json_rows;
 
 use std::sync::Arc;
 

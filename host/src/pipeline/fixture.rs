@@ -155,8 +155,7 @@ fn without_nulls(row: &Value) -> Value {
 /// are inferred.
 fn read_rows(path: &Path, wanted: &Wanted) -> Result<RecordBatch, PipelineError> {
     let text = fs::read(path).map_err(|error| wrong(path, format!("cannot be read: {error}")))?;
-    let failed = |error: arrow_schema::ArrowError| wrong(path, with_causes(&error));
-    let inferred = format::infer_json(&text).map_err(failed)?;
+    let inferred = format::infer_json(&text).map_err(|error| wrong(path, with_causes(&error)))?;
     let schema: SchemaRef = match wanted {
         Wanted::All => inferred,
         Wanted::Columns(wanted) => {
@@ -165,7 +164,7 @@ fn read_rows(path: &Path, wanted: &Wanted) -> Result<RecordBatch, PipelineError>
             std::sync::Arc::new(Schema::new(fields))
         }
     };
-    format::rows_from_json(&text, &schema).map_err(failed)
+    format::rows_from_json(&text, &schema).map_err(|error| wrong(path, with_causes(&error)))
 }
 
 fn read_json(path: &Path) -> Result<Vec<Value>, PipelineError> {

@@ -46,7 +46,7 @@ pub enum SourceError {
         path: String,
         /// Why.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// The place is neither a folder nor a URL that is understood.
     #[error("source `{name}`: {path} is not a place that can be read")]
@@ -57,7 +57,7 @@ pub enum SourceError {
         path: String,
         /// Why.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// A glob is not one.
     #[error("source `{name}`: `{glob}` is not a glob")]
@@ -99,7 +99,7 @@ pub enum SourceError {
         file: String,
         /// Why.
         #[source]
-        source: FormatError,
+        source: Box<FormatError>,
     },
 }
 

@@ -37,10 +37,10 @@ impl Source for Simulated {
         let end = self.spec.rows.min(self.done + BATCH_ROWS);
         let rows = simulate::rows(&self.spec, self.done..end);
         let positions: Int64Array = (self.done as i64..end as i64).collect();
-        let rows = with_columns(&rows, &self.lane, positions).map_err(|source| SourceError::File {
+        let rows = with_columns(&rows, &self.lane, positions).map_err(|error| SourceError::File {
             name: LANE.to_owned(),
             file: LANE.to_owned(),
-            source,
+            source: Box::new(error),
         })?;
         self.done = end;
         let batch = Batch { rows, positions: Positions::of(self.lane.clone(), end as i64) };

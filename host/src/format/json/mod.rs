@@ -63,6 +63,16 @@ struct Texts {
     bad: Vec<(usize, Problem)>,
 }
 
+/// Lines, told apart.
+struct Checked {
+    /// Those that are one JSON object each.
+    good: Vec<usize>,
+    /// Those that are not.
+    bad: Vec<(usize, Problem)>,
+    /// Where none are bad, it holds all of them.
+    decoder: Decoder,
+}
+
 /// Why a line is bad.
 #[derive(Clone, Debug)]
 struct Problem {
@@ -130,7 +140,7 @@ impl JsonRows {
         let prepared: Vec<Prepared> =
             lines.iter().map(|line| rescue::prepare(self.lines.text(line), &self.declared)).collect();
         let bytes = |at: usize| prepared[at].text.as_deref().unwrap_or(self.lines.text(&lines[at]));
-        let (good, mut bad, mut decoder) = self.check(lines.len(), bytes)?;
+        let Checked { good, mut bad, mut decoder } = self.check(lines.len(), bytes)?;
         let mut parts = Vec::new();
         let mut rows = Vec::with_capacity(good.len());
         let all = if bad.is_empty() { flushed(&mut decoder, &self.text) } else { self.decode_checked(&good, bytes)? };
@@ -160,13 +170,8 @@ impl JsonRows {
         Ok(Texts { parts, lines: rows, rescued: Some(rescued), bad })
     }
 
-    /// Tells lines that are one JSON object from those that are not. Where all are, the decoder
-    /// holds them.
-    fn check<'a>(
-        &self,
-        count: usize,
-        bytes: impl Fn(usize) -> &'a [u8],
-    ) -> Result<(Vec<usize>, Vec<(usize, Problem)>, Decoder), FormatError> {
+    /// Tells lines that are one JSON object from those that are not.
+    fn check<'a>(&self, count: usize, bytes: impl Fn(usize) -> &'a [u8]) -> Result<Checked, FormatError> {
         let (mut good, mut bad) = (Vec::with_capacity(count), Vec::new());
         let mut decoder = self.decoder(false, count)?;
         let mut taken = 0;
@@ -184,7 +189,7 @@ impl JsonRows {
                 }
             }
         }
-        Ok((good, bad, decoder))
+        Ok(Checked { good, bad, decoder })
     }
 
     /// Lines that are objects, all at once; the inner error is about one of them.

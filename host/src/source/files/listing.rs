@@ -58,10 +58,10 @@ fn place(name: &str, spec: &FilesSpec) -> Result<Place, SourceError> {
     {
         return Ok(Place::Folder(folder));
     }
-    let (store, prefix) = object_store::parse_url(&url).map_err(|source| SourceError::Place {
+    let (store, prefix) = object_store::parse_url(&url).map_err(|error| SourceError::Place {
         name: name.to_owned(),
         path: spec.path.clone(),
-        source,
+        source: Box::new(error),
     })?;
     Ok(Place::Store { store: Arc::from(store), prefix, url })
 }
@@ -148,7 +148,8 @@ fn list_store(
     url: &Url,
     runtime: &Handle,
 ) -> Result<Vec<Listed>, SourceError> {
-    let failed = |source| SourceError::ListStore { name: name.to_owned(), path: spec.path.clone(), source };
+    let failed =
+        |error| SourceError::ListStore { name: name.to_owned(), path: spec.path.clone(), source: Box::new(error) };
     let objects: Vec<_> = runtime
         .block_on(async {
             if spec.recursive {

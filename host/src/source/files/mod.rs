@@ -80,7 +80,7 @@ impl FileSource {
     }
 
     fn failed(&self, file: &Listed, source: FormatError) -> SourceError {
-        SourceError::File { name: self.name.clone(), file: file.location.clone(), source }
+        SourceError::File { name: self.name.clone(), file: file.location.clone(), source: Box::new(source) }
     }
 
     /// Begins with a file and reads its first batch.
@@ -193,8 +193,9 @@ pub(super) fn schema(
         return Ok(columns);
     }
     for file in listing::list(name, spec, runtime)?.into_iter().filter(|file| file.bytes > 0) {
-        let inferred = format::schema(&file.input, &spec.format, spec.compression)
-            .map_err(|source| SourceError::File { name: name.to_owned(), file: file.location, source })?;
+        let inferred = format::schema(&file.input, &spec.format, spec.compression).map_err(|error| {
+            SourceError::File { name: name.to_owned(), file: file.location, source: Box::new(error) }
+        })?;
         if !inferred.fields().is_empty() {
             return Ok(inferred);
         }
