@@ -97,9 +97,9 @@ mod tests {
         assert_eq!(recorded.codes(), [(3, "country.null"), (4, "country.null")]);
         let sellers = recorded.json("sellers").join("\n");
         for part in [
-            r#""seller_size_category":"Small","mean_products_listed_per_seller":"2.00","high_seller_pass_rate":false"#,
-            r#""seller_size_category":"Medium","mean_products_listed_per_seller":"2.00","high_seller_pass_rate":true"#,
-            r#""seller_size_category":"Large","mean_products_listed_per_seller":"0.00"}"#,
+            r#""seller_size_category":"Small","mean_products_listed_per_seller":2.00,"high_seller_pass_rate":false"#,
+            r#""seller_size_category":"Medium","mean_products_listed_per_seller":2.00,"high_seller_pass_rate":true"#,
+            r#""seller_size_category":"Large","mean_products_listed_per_seller":0.00}"#,
         ] {
             assert!(sellers.contains(part), "{part} is not in\n{sellers}");
         }
@@ -112,7 +112,7 @@ mod tests {
             "topfemalebuyersratio": "62.3", "boughtperwishlistratio": "26.08", "totalproductsbought": 3573, "totalproductswished": 13700}"#;
         let recorded = harness.push_json("rows", &rows.replace('\n', " ")).unwrap();
         let buyers = recorded.json("buyers").join("\n");
-        let end = r#""female_to_male_ratio":"2.12","wishlist_to_purchase_ratio":"3.83","high_engagement":false,"growing_female_market":true}"#;
+        let end = r#""female_to_male_ratio":2.12,"wishlist_to_purchase_ratio":3.83,"high_engagement":false,"growing_female_market":true}"#;
         assert!(buyers.ends_with(end), "{buyers}");
     }
 

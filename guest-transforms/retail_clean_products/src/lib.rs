@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn a_table_without_stock_has_none() {
         let mut harness = Harness::<CleanProducts>::open("").unwrap();
-        let recorded = harness.push_json("rows", r#"{"product_id": 7, "price": "1.00"}"#).unwrap();
-        assert_eq!(recorded.json("clean"), [r#"{"product_id":"7","price":"1.00","stock":0}"#]);
+        let recorded = harness.push_json("rows", r#"{"product_id": 7, "price": 1.00}"#).unwrap();
+        assert_eq!(recorded.json("clean"), [r#"{"product_id":"7","price":1.00,"stock":0}"#]);
     }
 }

@@ -125,9 +125,9 @@ mod tests {
     use super::*;
 
     const PRODUCTS: &str = r#"
-        {"product_id": "100", "category": "Books", "price": "10.00"}
-        {"product_id": "101", "category": "Books", "price": "0.50"}
-        {"product_id": "200", "category": "Food", "price": "3.00"}
+        {"product_id": "100", "category": "Books", "price": 10.00}
+        {"product_id": "101", "category": "Books", "price": 0.50}
+        {"product_id": "200", "category": "Food", "price": 3.00}
     "#;
     const MORNING: &str = r#"
         {"order_id": "1", "customer_id": "7", "product_id": "100", "order_date": "2024-01-01", "quantity": 2}
@@ -139,8 +139,8 @@ mod tests {
         {"order_id": "4", "customer_id": "8", "product_id": "999", "order_date": "2024-01-02", "quantity": 4}
     "#;
     const DAILY: [&str; 3] = [
-        r#"{"order_date_key":"2024-01-01","product_category":"Books","daily_quantity_sold":4,"daily_total_sales_amount":"30.50","daily_number_of_orders":2,"daily_unique_customers":2}"#,
-        r#"{"order_date_key":"2024-01-01","product_category":"Food","daily_quantity_sold":1,"daily_total_sales_amount":"3.00","daily_number_of_orders":1,"daily_unique_customers":1}"#,
+        r#"{"order_date_key":"2024-01-01","product_category":"Books","daily_quantity_sold":4,"daily_total_sales_amount":30.50,"daily_number_of_orders":2,"daily_unique_customers":2}"#,
+        r#"{"order_date_key":"2024-01-01","product_category":"Food","daily_quantity_sold":1,"daily_total_sales_amount":3.00,"daily_number_of_orders":1,"daily_unique_customers":1}"#,
         r#"{"order_date_key":"2024-01-02","daily_quantity_sold":4,"daily_number_of_orders":1,"daily_unique_customers":1}"#,
     ];
 

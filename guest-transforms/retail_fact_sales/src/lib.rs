@@ -85,8 +85,8 @@ mod tests {
     fn a_product_that_is_there_twice_stops_the_join() {
         let mut harness = Harness::<FactSales>::open("").unwrap();
         let products = r#"
-            {"product_id": "1", "category": "Books", "price": "1.00"}
-            {"product_id": "1", "category": "Books", "price": "2.00"}
+            {"product_id": "1", "category": "Books", "price": 1.00}
+            {"product_id": "1", "category": "Books", "price": 2.00}
         "#;
         let error = harness.push_json("products", products).unwrap_err();
         assert!(error.to_string().contains("more than one row with the same product_id"), "{error}");

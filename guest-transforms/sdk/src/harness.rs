@@ -205,7 +205,8 @@ impl Recorded {
         concat_batches(schema, batches).expect("batches of one port can be joined because they have one schema")
     }
 
-    /// The rows of an output as JSON objects; none if nothing came.
+    /// The rows of an output as JSON objects, nulls left out and decimals with all of their
+    /// digits; none if nothing came.
     pub fn json(&self, port: &str) -> Vec<String> {
         if self.schema(port).is_none() { Vec::new() } else { json::print(&self.output(port)) }
     }

@@ -42,7 +42,7 @@ pub(crate) fn parse(lines: &str, schema: &SchemaRef, others: Others) -> Result<R
         .map_err(|error| Failure::input(error.to_string()))
 }
 
-/// Writes each row as a JSON object, nulls left out.
+/// Writes each row as a JSON object, nulls left out, decimals as numbers with all of their digits.
 pub(crate) fn print(rows: &RecordBatch) -> Vec<String> {
     let row = |row: usize| {
         let fields = rows.schema_ref().fields().iter().zip(rows.columns());
@@ -171,9 +171,7 @@ fn cell(column: &dyn Array, row: usize) -> String {
             let (hour, minute) = (second / 3_600, second / 60 % 60);
             format!("\"{}T{hour:02}:{minute:02}:{:02}{fraction}Z\"", show_day(day), second % 60)
         }
-        DataType::Decimal128(..) => {
-            format!("\"{}\"", column.as_primitive::<Decimal128Type>().value_as_string(row))
-        }
+        DataType::Decimal128(..) => column.as_primitive::<Decimal128Type>().value_as_string(row),
         other => format!("\"<{other}>\""),
     }
 }

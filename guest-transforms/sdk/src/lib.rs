@@ -40,10 +40,10 @@
 //! // A test needs no host:
 //! let mut harness = Harness::<CleanProducts>::open("{}")?;
 //! let recorded = harness.push_json("rows", r#"
-//!     {"product_id": 1, "price": "9.99", "name": "Teapot"}
-//!     {"product_id": 2, "price": "0.00", "name": "Gift"}
+//!     {"product_id": 1, "price": 9.99, "name": "Teapot"}
+//!     {"product_id": 2, "price": 0.00, "name": "Gift"}
 //! "#)?;
-//! assert_eq!(recorded.json("clean"), [r#"{"product_id":"1","price":"9.99","stock":0,"name":"Teapot"}"#]);
+//! assert_eq!(recorded.json("clean"), [r#"{"product_id":"1","price":9.99,"stock":0,"name":"Teapot"}"#]);
 //! assert_eq!(recorded.codes(), [(1, "price.not-positive")]);
 //! # Ok::<(), Failure>(())
 //! ```

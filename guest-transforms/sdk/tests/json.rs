@@ -42,8 +42,8 @@ fn pass(line: &str) -> Result<Vec<String>> {
 #[test]
 fn every_type_comes_back_as_it_was() {
     let rows = [
-        r#"{"text":"a \"b\"\n","bytes":"abc","truth":true,"small":-1,"large":9223372036854775807,"real":0.5,"money":"-0.05","day":"2024-02-29","instant":"1969-12-31T23:59:59.000001Z"}"#,
-        r#"{"money":"12345678.90","day":"0001-01-01","instant":"2024-12-31T00:00:00Z"}"#,
+        r#"{"text":"a \"b\"\n","bytes":"abc","truth":true,"small":-1,"large":9223372036854775807,"real":0.5,"money":-0.05,"day":"2024-02-29","instant":"1969-12-31T23:59:59.000001Z"}"#,
+        r#"{"money":12345678.90,"day":"0001-01-01","instant":"2024-12-31T00:00:00Z"}"#,
         r#"{}"#,
     ];
     assert_eq!(pass(&rows.join("\n")).unwrap(), rows);
@@ -51,7 +51,7 @@ fn every_type_comes_back_as_it_was() {
 
 #[test]
 fn a_decimal_may_be_a_number() {
-    assert_eq!(pass(r#"{"money": 3.5}"#).unwrap(), [r#"{"money":"3.50"}"#]);
+    assert_eq!(pass(r#"{"money": 3.5}"#).unwrap(), [r#"{"money":3.50}"#]);
 }
 
 #[test]

@@ -119,9 +119,9 @@ mod tests {
             {"name": "unit_price", "from": "price", "type": "decimal(10, 2)"}
         ]}"#;
         let mut harness = Harness::<Select>::open(config).unwrap();
-        let rows = r#"{"product_id": "1", "price": "2.50", "stock": 9}"#;
+        let rows = r#"{"product_id": "1", "price": 2.50, "stock": 9}"#;
         let recorded = harness.push_json("rows", rows).unwrap();
-        assert_eq!(recorded.json("selected"), [r#"{"product_key":"1","product_id":"1","unit_price":"2.50"}"#]);
+        assert_eq!(recorded.json("selected"), [r#"{"product_key":"1","product_id":"1","unit_price":2.50}"#]);
     }
 
     #[test]
