@@ -4,27 +4,22 @@
 //! so that another writer's commit cannot slip in between: whoever loses reads what has
 //! won, checks again and, where rows take the place of rows, looks for them again.
 
-use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use chrono::Utc;
 use deltalake::checkpoints;
-use deltalake::kernel::transaction::{CommitData, PROTOCOL};
+use deltalake::kernel::transaction::PROTOCOL;
 use deltalake::kernel::{Action, MetadataExt, Remove, StructType, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use object_store::{ObjectStore, PutMode, PutOptions};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::runtime::Handle;
 
+use super::data::discard;
 use super::data::{Target, Written};
-use super::data::{create_folder, discard, sync_folder};
+use super::entry::{EntryError, new_id, write_entry};
 use super::error::LakeError;
 use super::files::Files;
-use super::location::Location;
 use super::log;
 use super::provenance::Provenance;
 use super::read::DataRef;
@@ -495,114 +490,5 @@ fn removal(file: &DataRef, now: i64) -> Remove {
         partition_values: Some(file.partition.clone()),
         size: i64::try_from(file.size).ok(),
         ..Remove::default()
-    }
-}
-
-/// A name that no other commit or file has.
-pub(super) fn new_id() -> String {
-    format!("{:032x}", rand::random::<u128>())
-}
-
-/// Why a log entry was not put.
-pub(super) enum EntryError {
-    /// There is one of that version.
-    Exists,
-    /// Something else; it may have landed all the same.
-    Failed(LakeError),
-}
-
-impl From<LakeError> for EntryError {
-    fn from(error: LakeError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Puts the log entry of `version`, if there is none yet.
-pub(super) async fn write_entry(
-    location: &Location,
-    version: u64,
-    actions: Vec<Action>,
-    operation: DeltaOperation,
-    info: HashMap<String, Value>,
-    transactions: Vec<Transaction>,
-) -> Result<(), EntryError> {
-    // Every folder that got a name, up to the table's own.
-    let folders: BTreeSet<String> = actions
-        .iter()
-        .filter_map(|action| match action {
-            Action::Add(add) => Some(add.path.as_str()),
-            _ => None,
-        })
-        .flat_map(|path| {
-            path.match_indices('/')
-                .map(|(end, _)| path[..end].to_owned())
-                .chain([String::new()])
-        })
-        .collect();
-    let data = CommitData::new(actions, operation, info, transactions);
-    let bytes = data
-        .get_bytes()
-        .map_err(|error| LakeError::delta("write the log of", &location.name)(error.into()))?;
-    let path = log::entry_path(version);
-    let name = format!("{}/{path}", location.name.trim_end_matches('/'));
-    if let Some(root) = location.folder.clone() {
-        let log_entry = root.join(path.as_ref());
-        let written = tokio::task::spawn_blocking(move || {
-            for folder in folders {
-                sync_folder(&root.join(folder))?;
-            }
-            put_local(&log_entry, &bytes)
-        });
-        let task = |source| LakeError::Task {
-            action: "write the log",
-            table: location.name.clone(),
-            source,
-        };
-        return written.await.map_err(task)?;
-    }
-    let options = PutOptions {
-        mode: PutMode::Create,
-        ..PutOptions::default()
-    };
-    match location
-        .store()
-        .put_opts(&path, bytes.into(), options)
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(object_store::Error::AlreadyExists { .. }) => Err(EntryError::Exists),
-        Err(error) => Err(EntryError::Failed(LakeError::store(
-            "write log entry",
-            name,
-        )(error))),
-    }
-}
-
-/// Puts a file that is either whole or not there, also after a power cut, and never over another.
-fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), EntryError> {
-    let folder = path.parent().unwrap_or(path);
-    if !folder.exists() {
-        create_folder(folder)?;
-        // The table's folder and its parents may be as new as the log.
-        for parent in folder.ancestors().skip(1).take(3) {
-            sync_folder(parent)?;
-        }
-    }
-    let draft = folder.join(format!(".{}.tmp", new_id()));
-    let put = || -> io::Result<()> {
-        let mut file = File::create_new(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        // A hard link is the one way to put a whole file only where none is.
-        fs::hard_link(&draft, path)
-    };
-    let put = put();
-    let _ = fs::remove_file(&draft);
-    match put {
-        Ok(()) => Ok(sync_folder(folder)?),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(EntryError::Exists),
-        Err(error) => Err(EntryError::Failed(LakeError::io("write log entry", path)(
-            error,
-        ))),
     }
 }

@@ -7,7 +7,7 @@ use object_store::path::{Path, PathPart};
 use object_store::{ObjectStoreExt, WriteMultipart};
 use url::Url;
 
-use super::commit::new_id;
+use super::entry::new_id;
 use super::error::LakeError;
 use super::location::Location;
 

@@ -70,9 +70,15 @@ impl Rewrite<'_> {
             Err(error) => return Err(self.abandon(out, error)),
         };
         let poured = source.for_each(|first, rows| {
-            let wanted = BooleanArray::from(current[first..first + rows.num_rows()].to_vec());
+            let wanted = &current[first..first + rows.num_rows()];
             let failed = || LakeError::arrow("choose rows", &self.shelf.table);
-            let rows = arrow_select::filter::filter_record_batch(rows, &wanted).map_err(failed())?;
+            let rows = match wanted.iter().all(|wanted| *wanted) {
+                true => rows.clone(),
+                false => {
+                    let wanted = BooleanArray::from(wanted.to_vec());
+                    arrow_select::filter::filter_record_batch(rows, &wanted).map_err(failed())?
+                }
+            };
             // Rows that came before a column was added do not have it.
             out.write(&super::read::to_schema(&rows, self.schema).map_err(failed())?)
         });
