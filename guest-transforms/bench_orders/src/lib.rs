@@ -52,12 +52,15 @@ impl Transform for BenchOrders {
         let descriptor = Descriptor::new("bench_orders", "0.1.0");
         Ok(match config.mode {
             Mode::Full | Mode::Idle => descriptor.rows("rows", columns()).output("orders", columns()),
-            Mode::Keep => descriptor
-                .rows("rows", [int32("quantity"), float64("price")])
-                .pass_through("orders", "rows", &[], []),
-            Mode::Amount => descriptor
-                .rows("rows", [int32("quantity"), float64("price")])
-                .pass_through("orders", "rows", &[], [float64("amount")]),
+            Mode::Keep => {
+                descriptor.rows("rows", [int32("quantity"), float64("price")]).pass_through("orders", "rows", &[], [])
+            }
+            Mode::Amount => descriptor.rows("rows", [int32("quantity"), float64("price")]).pass_through(
+                "orders",
+                "rows",
+                &[],
+                [float64("amount")],
+            ),
         })
     }
 

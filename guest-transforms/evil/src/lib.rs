@@ -163,7 +163,10 @@ fn act(deed: &str) -> Result<(), Failure> {
         "environment" => {
             sink::metric("variables", std::env::vars_os().count() as f64);
             sink::metric("arguments", std::env::args_os().count() as f64);
-            sink::metric("folder", f64::from(u8::from(std::env::current_dir().is_ok_and(|path| path.as_os_str() != "/"))));
+            sink::metric(
+                "folder",
+                f64::from(u8::from(std::env::current_dir().is_ok_and(|path| path.as_os_str() != "/"))),
+            );
         }
         "exit" => std::process::exit(3),
         "sleep" => std::thread::sleep(std::time::Duration::from_secs(60)),

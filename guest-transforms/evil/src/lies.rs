@@ -19,13 +19,16 @@ pub fn emit(deed: &str, rows: u32) -> bool {
     match deed {
         "port" => crate::emit(7, &full(&[1])),
         "wrong-schema" => {
-            let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec!["1"])), Arc::new(Int64Array::from(vec![1]))];
-            let schema = Schema::new(vec![Field::new("id", DataType::Utf8, false), Field::new("name", DataType::Int64, true)]);
+            let columns: Vec<ArrayRef> =
+                vec![Arc::new(StringArray::from(vec!["1"])), Arc::new(Int64Array::from(vec![1]))];
+            let schema =
+                Schema::new(vec![Field::new("id", DataType::Utf8, false), Field::new("name", DataType::Int64, true)]);
             emit_one(message(&RecordBatch::try_new(Arc::new(schema), columns).unwrap()));
         }
         "huge" => {
             let text = "x".repeat(100 << 20);
-            let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1])), Arc::new(StringArray::from(vec![text]))];
+            let columns: Vec<ArrayRef> =
+                vec![Arc::new(Int64Array::from(vec![1])), Arc::new(StringArray::from(vec![text]))];
             crate::emit(0, &RecordBatch::try_new(Arc::new(ports::full()), columns).unwrap());
         }
         "many" => {
@@ -167,7 +170,8 @@ fn message_that_is(lie: &str) -> Vec<u8> {
         "wrong-type" => {
             let columns: Vec<ArrayRef> =
                 vec![Arc::new(Int32Array::from(vec![1, 2])), Arc::new(StringArray::from(vec!["a", "b"]))];
-            let schema = Schema::new(vec![Field::new("id", DataType::Int32, false), Field::new("name", DataType::Utf8, true)]);
+            let schema =
+                Schema::new(vec![Field::new("id", DataType::Int32, false), Field::new("name", DataType::Utf8, true)]);
             return message(&RecordBatch::try_new(Arc::new(schema), columns).unwrap());
         }
         "offset-outside" => parts.buffers[1] = buffer(1 << 40, 16),

@@ -70,9 +70,9 @@ fn lie(deed: &str, descriptor: &mut Descriptor) {
             first(schema(&one(deep)));
         }
         "describe-odd-field" => first(odd_field()),
-        "describe-wide" => {
-            first(schema(&Schema::new((0..5_000).map(|n| Field::new(format!("c{n}"), DataType::Int8, true)).collect::<Vec<_>>())))
-        }
+        "describe-wide" => first(schema(&Schema::new(
+            (0..5_000).map(|n| Field::new(format!("c{n}"), DataType::Int8, true)).collect::<Vec<_>>(),
+        ))),
         "describe-row-replaced" => {
             let same = PassThrough {
                 input: "rows".into(),
@@ -164,10 +164,9 @@ pub fn ids(message: &[u8], rows: usize) -> Vec<i64> {
     let root = arrow_ipc::root_as_message(&message[8..8 + length]).unwrap();
     let body = arrow_buffer::Buffer::from(&message[8 + length..]);
     let header = root.header_as_record_batch().unwrap();
-    let batch =
-        RecordBatchDecoder::try_new(&body, header, Arc::new(wanted()), &HashMap::new(), &root.version())
-            .and_then(RecordBatchDecoder::read_record_batch)
-            .unwrap();
+    let batch = RecordBatchDecoder::try_new(&body, header, Arc::new(wanted()), &HashMap::new(), &root.version())
+        .and_then(RecordBatchDecoder::read_record_batch)
+        .unwrap();
     assert_eq!(batch.num_rows(), rows);
     batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().values().to_vec()
 }

@@ -282,12 +282,13 @@ impl Guest {
                     return Err(Cause::Shape("no `_row` column".into()));
                 };
                 let rows = pushed.rows.num_rows();
-                let selection = Selection::new(kept.values(), rows).map_err(|(at, problem)| Cause::Row {
-                    port: name(),
-                    row: kept.value(at),
-                    at,
-                    problem,
-                })?;
+                let selection =
+                    Selection::new(kept.values(), rows).map_err(|(at, problem)| Cause::Row {
+                        port: name(),
+                        row: kept.value(at),
+                        at,
+                        problem,
+                    })?;
                 let again = |row: u32| Cause::Row {
                     port: name(),
                     row,
