@@ -64,7 +64,11 @@ fn time_in_every_call() {
             assert_eq!(error.call.to_string(), at);
             assert!(matches!(error.cause, Cause::Time { .. }), "{error}");
             assert!(
-                error.frames.iter().any(|frame| frame.contains("spin")),
+                error
+                    .trace
+                    .frames
+                    .iter()
+                    .any(|frame| frame.contains("spin")),
                 "{error}"
             );
         }

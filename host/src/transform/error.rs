@@ -184,9 +184,16 @@ pub struct JobError {
     pub call: Call,
     /// Why it came to nothing.
     pub cause: Cause,
+    /// Where it was, and what it said last.
+    pub trace: Box<Trace>,
+}
+
+/// Where a module was, and what it said last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
     /// The module's functions that were running, innermost first; empty when none was.
     pub frames: Vec<String>,
-    /// What the module logged last, oldest first.
+    /// What it logged last, oldest first.
     pub log: Vec<String>,
 }
 
@@ -197,11 +204,12 @@ impl fmt::Display for JobError {
             "module `{}` failed in {}: {}",
             self.module, self.call, self.cause
         )?;
-        if !self.frames.is_empty() {
-            write!(f, "; it was in {}", self.frames.join(" < "))?;
+        let Trace { frames, log } = &*self.trace;
+        if !frames.is_empty() {
+            write!(f, "; it was in {}", frames.join(" < "))?;
         }
-        if !self.log.is_empty() {
-            write!(f, "; its last log lines: {}", self.log.join(" | "))?;
+        if !log.is_empty() {
+            write!(f, "; its last log lines: {}", log.join(" | "))?;
         }
         Ok(())
     }

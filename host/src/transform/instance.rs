@@ -11,7 +11,7 @@ use super::binding::Binding;
 use super::bindings::Transformer;
 use super::bindings::sluicebox::transform::types as wire;
 use super::engine::{STACK_CEILING, ticks};
-use super::error::{Call, Cause, FailureKind, JobError};
+use super::error::{Call, Cause, FailureKind, JobError, Trace};
 use super::guest::Guest;
 use super::sandbox::{Module, Ready};
 use super::text::printable;
@@ -92,8 +92,7 @@ impl Instance {
             module: name.to_string(),
             call,
             cause,
-            frames: Vec::new(),
-            log: Vec::new(),
+            trace: Box::default(),
         };
         if !is_guest_thread() {
             return Err(failed(Cause::WrongThread));
@@ -189,8 +188,10 @@ impl Instance {
             module: self.module.to_string(),
             call,
             cause,
-            frames: Vec::new(),
-            log: self.store.data().recent(),
+            trace: Box::new(Trace {
+                frames: Vec::new(),
+                log: self.store.data().recent(),
+            }),
         }
     }
 }
@@ -220,8 +221,10 @@ fn settle<R>(
                 module: module.to_owned(),
                 call,
                 cause,
-                frames: Vec::new(),
-                log: store.data().recent(),
+                trace: Box::new(Trace {
+                    frames: Vec::new(),
+                    log: store.data().recent(),
+                }),
             })
         }
         Err(error) => Err(explain(module, call, error, store, false)),
@@ -249,8 +252,10 @@ fn explain(
         module: module.to_owned(),
         call,
         cause,
-        frames,
-        log: guest.recent(),
+        trace: Box::new(Trace {
+            frames,
+            log: guest.recent(),
+        }),
     }
 }
 

@@ -40,6 +40,7 @@ pub use descriptor::{
 };
 pub use error::{
     AdmissionError, Call, Cause, FailureKind, JobError, ModuleError, RowProblem, SandboxError,
+    Trace,
 };
 pub use job::{Job, Output, Rejection, SavedState, Spent};
 pub use message::MessageError;
