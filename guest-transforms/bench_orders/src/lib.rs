@@ -78,7 +78,8 @@ impl Transform for BenchOrders {
             _ => None,
         };
         if self.0 == Mode::Full {
-            let mask: BooleanArray = rows.indexes().map(|row| Some(good(row).is_some())).collect();
+            let mask: Vec<bool> = rows.indexes().map(|row| good(row).is_some()).collect();
+            let mask = BooleanArray::from(mask);
             let kept = filter_record_batch(rows.batch(), &mask)?;
             return out.emit("orders", kept.columns().to_vec());
         }

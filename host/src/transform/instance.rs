@@ -10,8 +10,9 @@ use wasmtime::{Store, Trap, WasmBacktrace};
 use super::binding::Binding;
 use super::bindings::Transformer;
 use super::bindings::sluicebox::transform::types as wire;
+use super::cause::{Cause, FailureKind};
 use super::engine::{STACK_CEILING, ticks};
-use super::error::{Call, Cause, FailureKind, JobError, Trace};
+use super::error::{Call, JobError, Trace};
 use super::guest::Guest;
 use super::sandbox::{Module, Ready};
 use super::text::printable;
@@ -128,7 +129,7 @@ impl Instance {
         let result = first(&exports, &mut store);
         drop(running);
         let value = settle(&name, call, result, &mut store)?;
-        store.data_mut().end_log();
+        store.data_mut().log.end();
         Ok((
             Self {
                 store,
@@ -190,7 +191,7 @@ impl Instance {
             cause,
             trace: Box::new(Trace {
                 frames: Vec::new(),
-                log: self.store.data().recent(),
+                log: self.store.data().log.recent(),
             }),
         }
     }
@@ -206,7 +207,7 @@ fn settle<R>(
     match result {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(failure)) => {
-            store.data_mut().end_log();
+            store.data_mut().log.end();
             let (kind, words) = match failure {
                 wire::Failure::Config(words) => (FailureKind::Config, words),
                 wire::Failure::Input(words) => (FailureKind::Input, words),
@@ -223,7 +224,7 @@ fn settle<R>(
                 cause,
                 trace: Box::new(Trace {
                     frames: Vec::new(),
-                    log: store.data().recent(),
+                    log: store.data().log.recent(),
                 }),
             })
         }
@@ -243,7 +244,7 @@ fn explain(
         .map(frames)
         .unwrap_or_default();
     let guest = store.data_mut();
-    guest.end_log();
+    guest.log.end();
     let cause = match error.downcast::<Cause>() {
         Ok(cause) => cause,
         Err(error) => classify(&error, guest, starting),
@@ -254,7 +255,7 @@ fn explain(
         cause,
         trace: Box::new(Trace {
             frames,
-            log: guest.recent(),
+            log: guest.log.recent(),
         }),
     }
 }

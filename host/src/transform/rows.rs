@@ -8,7 +8,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::filter::FilterBuilder;
 
 use super::binding::{From, Same};
-use super::error::RowProblem;
+use super::cause::RowProblem;
 
 /// A set of rows of one batch.
 #[derive(Debug)]
