@@ -11,14 +11,14 @@ use wit_parser::Resolve;
 use super::modules::sandbox;
 
 /// A core module with the contract's exports, all of which trap unless `text` says otherwise.
-struct Handmade {
+pub struct Handmade {
     memory: &'static str,
     realloc: &'static str,
     describe: &'static str,
     more: &'static str,
 }
 
-const HONEST: Handmade = Handmade {
+pub const HONEST: Handmade = Handmade {
     memory: "1",
     // Always the same place: nobody looks at what is written there.
     realloc: "(i32.const 1024)",
@@ -27,7 +27,7 @@ const HONEST: Handmade = Handmade {
 };
 
 impl Handmade {
-    fn component(&self) -> Vec<u8> {
+    pub fn component(&self) -> Vec<u8> {
         let Self {
             memory,
             realloc,
