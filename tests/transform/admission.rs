@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sluicebox::fault::Fault;
 use sluicebox::transform::{AdmissionError, CacheDir, Sandbox};
 
+use super::handmade::HONEST;
 use super::modules::{evil, path, sandbox};
 
 #[test]
@@ -80,14 +81,16 @@ fn imports_outside_of_the_contract_are_refused_by_name() {
 #[test]
 fn the_same_bytes_share_their_code() {
     let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("another_name.wasm");
-    fs::copy(path("evil"), &copy).unwrap();
+    let [original, copy] =
+        ["one", "another"].map(|name| folder.path().join(format!("{name}.wasm")));
+    fs::write(&original, HONEST.component()).unwrap();
+    fs::copy(&original, &copy).unwrap();
     let sandbox = Sandbox::new(CacheDir::None).unwrap();
-    let first = sandbox.load(&path("evil")).unwrap();
+    let first = sandbox.load(&original).unwrap();
     let weight = Arc::strong_count(&sandbox);
     let second = sandbox.load(&copy).unwrap();
     assert_eq!(second.digest(), first.digest());
-    assert_eq!((first.name(), second.name()), ("evil", "another_name"));
+    assert_eq!((first.name(), second.name()), ("one", "another"));
     // Another code would hold the sandbox once more.
     assert_eq!(Arc::strong_count(&sandbox), weight);
 }

@@ -66,11 +66,19 @@ fn traps_have_names_and_places() {
     let error = deed("panic", "push");
     assert!(matches!(error.cause, Cause::Panic), "{error}");
     assert!(
-        error.frames.iter().any(|frame| frame.contains("evil::act")),
+        error
+            .trace
+            .frames
+            .iter()
+            .any(|frame| frame.contains("evil::act")),
         "{error}"
     );
     assert!(
-        error.log.iter().any(|line| line.contains("I will not")),
+        error
+            .trace
+            .log
+            .iter()
+            .any(|line| line.contains("I will not")),
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::Quarantine);

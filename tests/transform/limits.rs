@@ -64,7 +64,11 @@ fn time_in_every_call() {
             assert_eq!(error.call.to_string(), at);
             assert!(matches!(error.cause, Cause::Time { .. }), "{error}");
             assert!(
-                error.frames.iter().any(|frame| frame.contains("spin")),
+                error
+                    .trace
+                    .frames
+                    .iter()
+                    .any(|frame| frame.contains("spin")),
                 "{error}"
             );
         }
@@ -101,7 +105,7 @@ fn memory() {
 
 #[test]
 fn stack() {
-    for stack in [128 << 10, 1 << 20, 4 << 20] {
+    for stack in [128 << 10, 1 << 20] {
         let (cause, hint) = cause(
             "recurse-in-place",
             &Limits {
@@ -115,6 +119,18 @@ fn stack() {
         );
         assert!(hint.contains("`limits.stack`"), "{hint}");
     }
+    // With the largest stack of the engine, the one in the module's memory may be out first.
+    let (cause, _) = cause(
+        "recurse-in-place",
+        &Limits {
+            stack: 4 << 20,
+            ..Limits::default()
+        },
+    );
+    assert!(
+        matches!(cause, Cause::Stack { .. } | Cause::OutOfBounds),
+        "{cause}"
+    );
     let error = push(
         "{}",
         &Limits {

@@ -52,12 +52,15 @@ impl Transform for BenchOrders {
         let descriptor = Descriptor::new("bench_orders", "0.1.0");
         Ok(match config.mode {
             Mode::Full | Mode::Idle => descriptor.rows("rows", columns()).output("orders", columns()),
-            Mode::Keep => descriptor
-                .rows("rows", [int32("quantity"), float64("price")])
-                .pass_through("orders", "rows", &[], []),
-            Mode::Amount => descriptor
-                .rows("rows", [int32("quantity"), float64("price")])
-                .pass_through("orders", "rows", &[], [float64("amount")]),
+            Mode::Keep => {
+                descriptor.rows("rows", [int32("quantity"), float64("price")]).pass_through("orders", "rows", &[], [])
+            }
+            Mode::Amount => descriptor.rows("rows", [int32("quantity"), float64("price")]).pass_through(
+                "orders",
+                "rows",
+                &[],
+                [float64("amount")],
+            ),
         })
     }
 
@@ -75,7 +78,8 @@ impl Transform for BenchOrders {
             _ => None,
         };
         if self.0 == Mode::Full {
-            let mask: BooleanArray = rows.indexes().map(|row| Some(good(row).is_some())).collect();
+            let mask: Vec<bool> = rows.indexes().map(|row| good(row).is_some()).collect();
+            let mask = BooleanArray::from(mask);
             let kept = filter_record_batch(rows.batch(), &mask)?;
             return out.emit("orders", kept.columns().to_vec());
         }

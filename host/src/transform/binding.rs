@@ -6,8 +6,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_arr
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
+use super::cause::Cause;
 use super::descriptor::{Descriptor, OutputSchema, Role, Wanted};
-use super::error::Cause;
 use super::schema::crossing;
 use super::widen::is_lossless;
 use crate::batch::column;

@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::Schema;
 
-use super::error::Cause;
+use super::cause::Cause;
 
 /// Bytes that one list can carry across the boundary.
 const LIST: u64 = (1 << 28) - 1;

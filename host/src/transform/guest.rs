@@ -1,7 +1,7 @@
 //! What the host keeps beside one running instance: its limits, and what the present
 //! call has used and given so far.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,18 +9,16 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 
 use super::binding::Binding;
-use super::error::{Call, Cause, RowProblem};
+use super::cause::{Cause, RowProblem};
+use super::error::Call;
 use super::job::{Output, Rejection};
 use super::limiter::Budget;
+use super::log::Log;
 use super::message;
 use super::rows::{RowSet, Selection, indices};
 use super::text::{is_name, printable};
 use crate::plan::Limits;
 
-/// Log lines kept to be shown with an error.
-const RECENT: usize = 8;
-/// Bytes of one log line.
-const LINE: usize = 2 << 10;
 /// Different metrics of one call.
 const METRICS: usize = 256;
 /// Bytes of a metric's name.
@@ -37,7 +35,6 @@ const STATE_COST: u64 = 64;
 pub(super) struct Guest {
     pub(super) memory: Budget,
     pub(super) limits: Limits,
-    module: Arc<str>,
     binding: Option<Arc<Binding>>,
     call: Call,
     /// The batch being pushed.
@@ -52,12 +49,7 @@ pub(super) struct Guest {
     rows: u64,
     /// Rows emitted on output port 0, which is where `row-preserving` is counted.
     first_rows: usize,
-    log_lines: u32,
-    log_bytes: u32,
-    lost_lines: u64,
-    recent: VecDeque<String>,
-    /// What was written to the standard streams since the last end of a line.
-    console: String,
+    pub(super) log: Log,
     /// The deterministic clock and random numbers: how often they were asked.
     pub(super) ticks: u64,
     pub(super) random: u64,
@@ -75,10 +67,10 @@ struct Pushed {
 
 impl Guest {
     pub(super) fn new(module: Arc<str>, binding: Option<Arc<Binding>>, limits: Limits) -> Self {
+        let log = Log::new(module, limits.log_lines, limits.log_bytes);
         Self {
             memory: Budget::new(limits.memory),
             limits,
-            module,
             binding,
             call: Call::Open,
             pushed: None,
@@ -90,11 +82,7 @@ impl Guest {
             bytes: 0,
             rows: 0,
             first_rows: 0,
-            log_lines: 0,
-            log_bytes: 0,
-            lost_lines: 0,
-            recent: VecDeque::new(),
-            console: String::new(),
+            log,
             ticks: 0,
             random: 0,
         }
@@ -112,9 +100,7 @@ impl Guest {
         self.bytes = 0;
         self.rows = 0;
         self.first_rows = 0;
-        self.log_lines = 0;
-        self.log_bytes = 0;
-        self.lost_lines = 0;
+        self.log.begin();
         self.pushed = pushed.map(|(port, rows)| {
             let ports = self
                 .binding
@@ -137,7 +123,7 @@ impl Guest {
 
     /// What the call gave, once it has returned; checks what only the end can show.
     pub(super) fn finish(&mut self) -> Result<Output, Cause> {
-        self.end_log();
+        self.log.end();
         let pushed = self.pushed.take();
         if let Some(binding) = &self.binding
             && binding.descriptor.row_preserving
@@ -169,24 +155,6 @@ impl Guest {
     /// The saved state, once `snapshot` has returned.
     pub(super) fn take_state(&mut self) -> Vec<(String, Vec<u8>)> {
         std::mem::take(&mut self.state)
-    }
-
-    /// The last log lines, for an error.
-    pub(super) fn recent(&self) -> Vec<String> {
-        self.recent.iter().cloned().collect()
-    }
-
-    /// Says how many log lines were not kept, once the call is over.
-    pub(super) fn end_log(&mut self) {
-        let rest = std::mem::take(&mut self.console);
-        if !rest.is_empty() {
-            self.log(tracing::Level::WARN, &rest);
-        }
-        if self.lost_lines > 0 {
-            let lost = std::mem::take(&mut self.lost_lines);
-            tracing::warn!(module = &*self.module, call = %self.call, lost, "log lines over the limit were not kept");
-            self.remember(format!("({lost} more lines over the limit)"));
-        }
     }
 
     /// Adds the time of the whole call, of which the imports have taken their part.
@@ -282,12 +250,13 @@ impl Guest {
                     return Err(Cause::Shape("no `_row` column".into()));
                 };
                 let rows = pushed.rows.num_rows();
-                let selection = Selection::new(kept.values(), rows).map_err(|(at, problem)| Cause::Row {
-                    port: name(),
-                    row: kept.value(at),
-                    at,
-                    problem,
-                })?;
+                let selection =
+                    Selection::new(kept.values(), rows).map_err(|(at, problem)| Cause::Row {
+                        port: name(),
+                        row: kept.value(at),
+                        at,
+                        problem,
+                    })?;
                 let again = |row: u32| Cause::Row {
                     port: name(),
                     row,
@@ -373,50 +342,6 @@ impl Guest {
                 self.state.push((key.to_owned(), chunk.to_vec()));
             }
         }
-    }
-
-    /// Takes a log line, or counts it when the call has had its share.
-    pub(super) fn log(&mut self, level: tracing::Level, message: &str) {
-        let room = self.limits.log_bytes.saturating_sub(self.log_bytes) as usize;
-        if self.log_lines >= self.limits.log_lines || room == 0 {
-            self.lost_lines += 1;
-            return;
-        }
-        let line = printable(message, LINE.min(room));
-        self.log_lines += 1;
-        self.log_bytes = self
-            .log_bytes
-            .saturating_add(u32::try_from(line.len()).unwrap_or(u32::MAX));
-        let module = &*self.module;
-        match level {
-            tracing::Level::ERROR => tracing::error!(target: "module", module, "{line}"),
-            tracing::Level::WARN => tracing::warn!(target: "module", module, "{line}"),
-            tracing::Level::INFO => tracing::info!(target: "module", module, "{line}"),
-            _ => tracing::debug!(target: "module", module, "{line}"),
-        }
-        self.remember(line);
-    }
-
-    /// Takes what was written to a standard stream: its lines go to the log.
-    pub(super) fn console(&mut self, text: &str) {
-        for part in text.split_inclusive('\n') {
-            if self.console.len() < LINE {
-                self.console.push_str(&printable(part, LINE));
-            }
-            if part.ends_with('\n') {
-                let line = std::mem::take(&mut self.console);
-                if !line.is_empty() {
-                    self.log(tracing::Level::WARN, &line);
-                }
-            }
-        }
-    }
-
-    fn remember(&mut self, line: String) {
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(line);
     }
 
     /// Adds to a metric.

@@ -10,8 +10,9 @@ use wasmtime::{Store, Trap, WasmBacktrace};
 use super::binding::Binding;
 use super::bindings::Transformer;
 use super::bindings::sluicebox::transform::types as wire;
+use super::cause::{Cause, FailureKind};
 use super::engine::{STACK_CEILING, ticks};
-use super::error::{Call, Cause, FailureKind, JobError};
+use super::error::{Call, JobError, Trace};
 use super::guest::Guest;
 use super::sandbox::{Module, Ready};
 use super::text::printable;
@@ -92,8 +93,7 @@ impl Instance {
             module: name.to_string(),
             call,
             cause,
-            frames: Vec::new(),
-            log: Vec::new(),
+            trace: Box::default(),
         };
         if !is_guest_thread() {
             return Err(failed(Cause::WrongThread));
@@ -129,7 +129,7 @@ impl Instance {
         let result = first(&exports, &mut store);
         drop(running);
         let value = settle(&name, call, result, &mut store)?;
-        store.data_mut().end_log();
+        store.data_mut().log.end();
         Ok((
             Self {
                 store,
@@ -189,8 +189,10 @@ impl Instance {
             module: self.module.to_string(),
             call,
             cause,
-            frames: Vec::new(),
-            log: self.store.data().recent(),
+            trace: Box::new(Trace {
+                frames: Vec::new(),
+                log: self.store.data().log.recent(),
+            }),
         }
     }
 }
@@ -205,7 +207,7 @@ fn settle<R>(
     match result {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(failure)) => {
-            store.data_mut().end_log();
+            store.data_mut().log.end();
             let (kind, words) = match failure {
                 wire::Failure::Config(words) => (FailureKind::Config, words),
                 wire::Failure::Input(words) => (FailureKind::Input, words),
@@ -220,8 +222,10 @@ fn settle<R>(
                 module: module.to_owned(),
                 call,
                 cause,
-                frames: Vec::new(),
-                log: store.data().recent(),
+                trace: Box::new(Trace {
+                    frames: Vec::new(),
+                    log: store.data().log.recent(),
+                }),
             })
         }
         Err(error) => Err(explain(module, call, error, store, false)),
@@ -240,7 +244,7 @@ fn explain(
         .map(frames)
         .unwrap_or_default();
     let guest = store.data_mut();
-    guest.end_log();
+    guest.log.end();
     let cause = match error.downcast::<Cause>() {
         Ok(cause) => cause,
         Err(error) => classify(&error, guest, starting),
@@ -249,8 +253,10 @@ fn explain(
         module: module.to_owned(),
         call,
         cause,
-        frames,
-        log: guest.recent(),
+        trace: Box::new(Trace {
+            frames,
+            log: guest.log.recent(),
+        }),
     }
 }
 

@@ -8,8 +8,9 @@ use wasmtime::component::ResourceAny;
 
 use super::binding::Binding;
 use super::bindings::sluicebox::transform::types as wire;
+use super::cause::Cause;
 use super::encode::Encoder;
-use super::error::{Call, Cause, JobError};
+use super::error::{Call, JobError};
 use super::instance::Instance;
 use super::sandbox::Module;
 use super::schema;
@@ -228,7 +229,7 @@ impl Job {
                 .job()
                 .call_snapshot(store, handle)
         })?;
-        self.instance.guest().end_log();
+        self.instance.guest().log.end();
         let entries = self.instance.guest().take_state();
         Ok(SavedState {
             version: self.binding.descriptor.state_version,

@@ -98,6 +98,18 @@ pub enum MessageError {
         /// The body's bytes.
         body: usize,
     },
+    /// A buffer that does not begin at a multiple of 8, or offsets of which the last is cut.
+    #[error(
+        "a buffer of column `{column}` lies at {offset} with {length} bytes, which is not a whole number of values"
+    )]
+    Ragged {
+        /// The column.
+        column: String,
+        /// Where it begins.
+        offset: i64,
+        /// Its bytes.
+        length: i64,
+    },
     /// A validity bitmap with fewer bits than values.
     #[error("the validity of column `{column}` has {length} bytes for {values} values")]
     Validity {
@@ -243,6 +255,15 @@ fn own_buffers(data_type: &DataType) -> usize {
     }
 }
 
+/// The bytes of one offset, which is what the second buffer of these types holds.
+fn offset_width(data_type: &DataType) -> i64 {
+    match data_type {
+        DataType::Utf8 | DataType::Binary | DataType::List(_) => 4,
+        DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) => 8,
+        _ => 1,
+    }
+}
+
 fn children(data_type: &DataType) -> Box<dyn Iterator<Item = &Field> + '_> {
     match data_type {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
@@ -309,6 +330,13 @@ where
                     offset,
                     length,
                     body: self.body,
+                });
+            }
+            if offset % 8 != 0 || at == 1 && length % offset_width(field.data_type()) != 0 {
+                return Err(MessageError::Ragged {
+                    column: column.to_owned(),
+                    offset,
+                    length,
                 });
             }
             // `values` is below 2^31, so the sum cannot overflow.

@@ -18,6 +18,7 @@ mod admission;
 mod binding;
 mod bindings;
 mod cache;
+mod cause;
 mod descriptor;
 mod encode;
 mod engine;
@@ -26,6 +27,7 @@ mod guest;
 mod instance;
 mod job;
 mod limiter;
+mod log;
 mod message;
 mod rows;
 mod sandbox;
@@ -38,12 +40,11 @@ mod widen;
 
 pub use binding::{BindError, Binding};
 pub use cache::CacheDir;
+pub use cause::{Cause, FailureKind, RowProblem};
 pub use descriptor::{
     Descriptor, DescriptorError, InputPort, OutputPort, OutputSchema, Role, Wanted,
 };
-pub use error::{
-    AdmissionError, Call, Cause, FailureKind, JobError, ModuleError, RowProblem, SandboxError,
-};
+pub use error::{AdmissionError, Call, JobError, ModuleError, SandboxError, Trace};
 pub use job::{Job, Output, Rejection, SavedState, Spent};
 pub use message::MessageError;
 pub use sandbox::{Module, Sandbox};

@@ -11,7 +11,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList, WasmStr};
 
 use super::bindings::sluicebox::transform::types::{Level, Rejection};
-use super::error::Cause;
+use super::cause::Cause;
 use super::guest::Guest;
 use super::text::printable;
 
@@ -142,7 +142,7 @@ fn log(mut store: Store<'_>, level: Level, message: &WasmStr) -> wasmtime::Resul
         Level::Warn => tracing::Level::WARN,
         Level::Error => tracing::Level::ERROR,
     };
-    store.data_mut().log(level, &message);
+    store.data_mut().log.line(level, &message);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType};
 
-use super::error::Cause;
+use super::cause::Cause;
 use super::guest::Guest;
 
 /// Bytes that one write to a standard stream may have.
@@ -196,7 +196,10 @@ fn link_harmless(
             linker.func_wrap(
                 name,
                 |mut store: Store<'_>, (_, bytes): (Resource<Stream>, Vec<u8>)| {
-                    store.data_mut().console(&String::from_utf8_lossy(&bytes));
+                    store
+                        .data_mut()
+                        .log
+                        .console(&String::from_utf8_lossy(&bytes));
                     Ok((Written::Ok(()),))
                 },
             )?;
