@@ -27,10 +27,11 @@ pub fn groups(plan: &Plan) -> Vec<Group> {
         });
         group_of.push(group);
         groups[group].hops.push(index);
-        let mut needs: Vec<usize> =
-            reads(hop).filter_map(|table| writer(plan, table)).filter_map(|above| group_of.get(above).copied()).collect();
-        needs.retain(|need| *need != group && !groups[group].needs.contains(need));
-        groups[group].needs.extend(needs);
+        for need in reads(hop).filter_map(|table| writer(plan, table)).filter_map(|above| group_of.get(above).copied()) {
+            if need != group && !groups[group].needs.contains(&need) {
+                groups[group].needs.push(need);
+            }
+        }
     }
     groups
 }
