@@ -70,8 +70,6 @@ pub struct Session {
     pub bound: Bound,
     /// For I/O.
     pub runtime: Runtime,
-    /// Keeps the engine's clock running.
-    pub sandbox: Arc<Sandbox>,
 }
 
 impl Session {
@@ -98,7 +96,7 @@ impl Session {
             });
             if usage { Exit::Usage } else { Exit::Failed }
         })?;
-        Ok(Self { loaded, location, lake, bound, runtime, sandbox })
+        Ok(Self { loaded, location, lake, bound, runtime })
     }
 }
 

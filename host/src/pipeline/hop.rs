@@ -249,7 +249,7 @@ impl Hop {
             self.sinks.iter().map(|sink| self.whole || !is_ahead(&sink.recorded, &self.cursor, &lanes)).collect();
         let quarantining = self.whole || !is_ahead(self.quarantine.recorded(), &self.cursor, &lanes);
         for reject in intake.rejects {
-            self.reject(reject, quarantining);
+            self.reject(reject, quarantining)?;
         }
         if intake.rows.num_rows() > 0 {
             let rows = match self.context.spec.from {
@@ -349,7 +349,7 @@ impl Hop {
             let rows: Vec<usize> = output.rejections.iter().map(|rejection| rejection.row as usize).collect();
             let rejects = self.describe_rows(pushed, &rows);
             for (reject, rejection) in rejects.into_iter().zip(output.rejections) {
-                self.reject(Reject { reason: rejection.code, message: rejection.message, ..reject }, quarantining);
+                self.reject(Reject { reason: rejection.code, message: rejection.message, ..reject }, quarantining)?;
             }
         }
         for (name, value) in output.metrics {
@@ -372,17 +372,21 @@ impl Hop {
         if !refused.is_empty() {
             let indexes: Vec<usize> = refused.iter().map(|refused| refused.row).collect();
             for (reject, refused) in self.describe_rows(rows, &indexes).into_iter().zip(refused) {
-                self.reject(Reject { reason: refused.code.to_owned(), message: refused.message, ..reject }, quarantining);
+                self.reject(Reject { reason: refused.code.to_owned(), message: refused.message, ..reject }, quarantining)?;
             }
         }
         Ok(())
     }
 
-    fn reject(&mut self, reject: Reject, quarantining: bool) {
+    fn reject(&mut self, reject: Reject, quarantining: bool) -> Result<(), PipelineError> {
         Meters::add(&self.context.meter.rows_rejected, 1);
-        if quarantining {
-            self.quarantine.push(reject);
+        if !quarantining {
+            return Ok(());
         }
+        let hop = &self.context.spec.name;
+        self.quarantine
+            .push(reject, &self.context.runtime)
+            .map_err(lake_error(hop, format!("writing to the quarantine of `{hop}` failed")))
     }
 
     /// Where rows came from and what they hold, for quarantine.
@@ -440,6 +444,7 @@ impl Hop {
 
     /// Throws away what no commit holds.
     pub fn abandon(mut self) {
+        self.quarantine.abandon(&self.context.runtime);
         for sink in &mut self.sinks {
             sink.abandon(&self.context.runtime);
         }
@@ -455,19 +460,19 @@ impl Hop {
             self.write_output(&module, output, None, &writing, true)?;
         }
         let taken = std::mem::take(&mut self.taken);
-        self.quarantine.resolve(&taken.positions);
+        self.quarantine.place(&taken.positions);
         let hop = self.context.spec.name.clone();
         let provenance = Provenance {
             rows_in: taken.rows,
             rows_out: taken.rows_out,
-            rows_rejected: self.quarantine.pending() as u64,
+            rows_rejected: self.quarantine.pending(),
             ..self.context.provenance(self.module.as_ref())
         };
         if !self.whole && is_behind(self.quarantine.recorded(), &taken.positions) {
-            self.quarantine.clear();
+            self.quarantine.abandon(&self.context.runtime);
         }
         self.quarantine
-            .commit(&self.context.app, &taken.positions, provenance.clone(), Utc::now(), &self.context.runtime)
+            .commit(&self.context.app, &taken.positions, provenance.clone(), &self.context.runtime)
             .map_err(lake_error(&hop, format!("committing to the quarantine of `{hop}` failed")))?;
         for sink in &mut self.sinks {
             if !self.whole && is_behind(&sink.recorded, &taken.positions) {

@@ -178,7 +178,7 @@ impl Run {
             }
             sinks.push(sink);
         }
-        let quarantine = QuarantineSink::open(&self.lake, &hop.name, &context.app)
+        let quarantine = QuarantineSink::open(&self.lake, &hop.name, &context.app, context.provenance(module.as_ref()))
             .await
             .map_err(lake_error(&hop.name, format!("opening the quarantine of `{}` failed", hop.name)))?;
         let lookup_names: Vec<_> = hop.lookups.iter().map(|(_, table)| table.clone()).collect();

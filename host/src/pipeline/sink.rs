@@ -1,7 +1,7 @@
 //! One output of a hop: a table, its open writer, and how far it was written before.
 
 use arrow_array::RecordBatch;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use crossbeam_channel::Sender;
 use tokio::runtime::Handle;
 
@@ -97,20 +97,28 @@ impl Sink {
     }
 }
 
+/// Rows kept in memory before they are written to the quarantine's open file.
+const KEPT: usize = 4_096;
+
 /// Where the rows go that cannot go on. Its table is made with the first of them.
 pub struct QuarantineSink {
     hop: String,
+    maker: Provenance,
     table: Table,
     recorded: Positions,
-    pending: Vec<Reject>,
+    writer: Option<Writer>,
+    kept: Vec<Reject>,
+    /// Of the kept rows, those without a position of their own yet.
+    unplaced: usize,
+    rows: u64,
 }
 
 impl QuarantineSink {
     /// Opens the hop's quarantine, if there is one yet.
-    pub async fn open(lake: &Lake, hop: &str, app: &str) -> Result<Self, lake::LakeError> {
+    pub async fn open(lake: &Lake, hop: &str, app: &str, maker: Provenance) -> Result<Self, lake::LakeError> {
         let table = lake.quarantine(hop).await?;
         let recorded = table.positions(&format!("{app}/")).await?;
-        Ok(Self { hop: hop.to_owned(), table, recorded, pending: Vec::new() })
+        Ok(Self { hop: hop.to_owned(), maker, table, recorded, writer: None, kept: Vec::new(), unplaced: 0, rows: 0 })
     }
 
     /// The positions of this hop that the quarantine had when the hop started.
@@ -118,53 +126,61 @@ impl QuarantineSink {
         &self.recorded
     }
 
-    /// Keeps a row for the next commit.
-    pub fn push(&mut self, reject: Reject) {
-        self.pending.push(reject);
+    /// Takes a row for the next commit.
+    pub fn push(&mut self, reject: Reject, runtime: &Handle) -> Result<(), lake::LakeError> {
+        self.unplaced += usize::from(reject.position == UNKNOWN_POSITION);
+        self.rows += 1;
+        self.kept.push(reject);
+        if self.kept.len() >= KEPT && self.unplaced == 0 { self.write(runtime) } else { Ok(()) }
     }
 
-    /// Gives every row kept without a position of its own the one that its commit moves its lane to.
-    pub fn resolve(&mut self, positions: &Positions) {
-        for reject in &mut self.pending {
+    /// Gives every row without a position of its own the one that its commit moves its lane to.
+    pub fn place(&mut self, positions: &Positions) {
+        for reject in &mut self.kept {
             if reject.position == UNKNOWN_POSITION {
                 reject.position = positions.get(&reject.lane).unwrap_or(UNKNOWN_POSITION);
             }
         }
+        self.unplaced = 0;
     }
 
-    /// Rows kept since the last commit.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
+    /// Rows taken since the last commit.
+    pub fn pending(&self) -> u64 {
+        self.rows
     }
 
-    /// Forgets the rows kept since the last commit: they are in quarantine already.
-    pub fn clear(&mut self) {
-        self.pending.clear();
-    }
-
-    /// Commits the rows kept, with the positions. Must come before the hop's other
-    /// commits: then a crash in between leaves the quarantine ahead, never behind.
-    pub fn commit(
-        &mut self,
-        app: &str,
-        positions: &Positions,
-        provenance: Provenance,
-        at: DateTime<Utc>,
-        runtime: &Handle,
-    ) -> Result<(), lake::LakeError> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let table = &mut self.table;
-        runtime.block_on(table.create(&lake::quarantine_schema(), provenance.clone()))?;
-        let module = provenance.module.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str()));
-        let rows = lake::quarantine_batch(&self.hop, module, &self.pending, at);
-        let mut writer = runtime.block_on(table.begin())?;
-        writer.write(&rows)?;
-        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance };
-        runtime.block_on(table.commit(writer, commit))?;
-        self.pending.clear();
+    fn write(&mut self, runtime: &Handle) -> Result<(), lake::LakeError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                runtime.block_on(self.table.create(&lake::quarantine_schema(), self.maker.clone()))?;
+                self.writer.insert(runtime.block_on(self.table.begin())?)
+            }
+        };
+        let module = self.maker.module.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str()));
+        writer.write(&lake::quarantine_batch(&self.hop, module, &self.kept, Utc::now()))?;
+        self.kept.clear();
         Ok(())
+    }
+
+    /// Commits the rows taken, with the positions. Must come before the hop's other
+    /// commits: then a crash in between leaves the quarantine ahead, never behind.
+    pub fn commit(&mut self, app: &str, positions: &Positions, provenance: Provenance, runtime: &Handle) -> Result<(), lake::LakeError> {
+        if !self.kept.is_empty() {
+            self.write(runtime)?;
+        }
+        self.rows = 0;
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance };
+        runtime.block_on(self.table.commit(writer, commit)).map(|_| ())
+    }
+
+    /// Throws away what was taken since the last commit.
+    pub fn abandon(&mut self, runtime: &Handle) {
+        (self.kept, self.unplaced, self.rows) = (Vec::new(), 0, 0);
+        if let Some(writer) = self.writer.take() {
+            runtime.block_on(writer.abandon());
+        }
     }
 }
 
