@@ -57,7 +57,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("arrow_avro", &["format"], "a decoder's quirks are handled in one place"),
     ("encoding_rs", &["format"], "a decoder's quirks are handled in one place"),
     ("flate2", &["format"], "a decoder's quirks are handled in one place"),
-    ("zstd", &["format", "lake"], "`format` reads compressed files, `lake` compresses the pages that it writes"),
+    ("zstd", &["format", "lake"], "files are unpacked in one place, and pages of tables packed in another"),
     ("fake", &["simulate"], "invented data cannot come from anywhere else"),
     ("clap", &["cli", "main"], "the program can be driven without its command line"),
     ("indicatif", &["report"], "only what prints knows what it prints on"),
