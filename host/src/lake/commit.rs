@@ -88,13 +88,7 @@ impl Table {
         let (finished, rest) = tokio::task::spawn_blocking(move || body.finish())
             .await
             .map_err(task)?;
-        let own = match finished {
-            Ok(own) => own,
-            Err((error, paths)) => {
-                discard(&target.location, paths).await;
-                return Err(error);
-            }
-        };
+        let own = finished?;
         let paths = own.iter().map(|written| written.add.path.clone()).collect();
         let mut attempt = Attempt {
             commit,

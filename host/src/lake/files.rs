@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{Schema, SchemaRef};
 
-use super::data::{DataFile, ROW_GROUP_ROWS, Target, Written};
+use super::data::{DataFile, ROW_GROUP_ROWS, Target, Written, discard};
 use super::error::LakeError;
 use super::partition;
 use super::schema::find;
@@ -289,11 +289,15 @@ impl Files {
         open + self.pending_bytes
     }
 
-    /// Completes every file.
-    pub(super) fn finish(mut self) -> Result<Vec<Written>, (LakeError, Vec<String>)> {
+    /// Completes every file; if that fails, none stays behind.
+    pub(super) fn finish(mut self) -> Result<Vec<Written>, LakeError> {
         for index in 0..self.parts.len() {
             if let Err(error) = self.drain(index, false).and_then(|()| self.complete(index)) {
-                return Err((error, self.complete_paths()));
+                let Target {
+                    location, runtime, ..
+                } = &self.target;
+                runtime.block_on(discard(location, self.complete_paths()));
+                return Err(error);
             }
         }
         Ok(std::mem::take(&mut self.done))

@@ -125,6 +125,17 @@ impl Table {
         PROTOCOL
             .can_read_from(state)
             .map_err(|error| unsupported(&name, error))?;
+        // Not every writer lists column mapping among the features that a reader must know.
+        let mapping = state
+            .metadata()
+            .configuration()
+            .get("delta.columnMapping.mode");
+        if let Some(mode) = mapping.filter(|mode| *mode != "none") {
+            return Err(LakeError::Feature {
+                table: name,
+                feature: format!("columnMapping by {mode}"),
+            });
+        }
         let schema = from_delta(&name, &state.schema())?;
         if self.schema.as_ref() != Some(&schema) {
             self.schema = Some(schema);

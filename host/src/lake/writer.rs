@@ -187,12 +187,9 @@ pub(super) enum Match {
     Rows(Box<Source>),
 }
 
-/// The files of a body, or what went wrong and the files that were already complete.
-pub(super) type Finished = Result<Vec<Written>, (LakeError, Vec<String>)>;
-
 impl Body {
     /// Completes the files; blocks.
-    pub(super) fn finish(self) -> (Finished, Match) {
+    pub(super) fn finish(self) -> (Result<Vec<Written>, LakeError>, Match) {
         match self {
             Body::Files { files, groups } => (
                 files.map_or_else(|| Ok(Vec::new()), |files| files.finish()),

@@ -4,7 +4,7 @@
 //! more than half of all writing. Here a column's encoding follows its first row group and
 //! is remembered for the table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -123,7 +123,7 @@ fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
         .iter()
         .map(|column| column.len() - column.null_count())
         .sum();
-    let distinct = || distinct(data_type, columns);
+    let distinct = |most| distinct(data_type, columns, most);
     match data_type {
         DataType::Boolean => Choice::Plain,
         DataType::Int8
@@ -134,19 +134,19 @@ fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
         | DataType::Timestamp(_, _) => {
             // A dictionary wins only where few values lie far apart.
             let few = (rows / 64).max(1);
-            match distinct() {
-                Some(distinct) if distinct <= few && 2 * bits(distinct) < spread(columns) => {
-                    Choice::Dictionary
-                }
+            match distinct(few) {
+                Some(distinct) if 2 * bits(distinct) < spread(columns) => Choice::Dictionary,
                 _ => Choice::Delta,
             }
         }
-        DataType::Float32 | DataType::Float64 => match distinct() {
-            Some(distinct) if distinct <= rows / 16 => Choice::Dictionary,
+        DataType::Float32 | DataType::Float64 => match distinct(rows / 16) {
+            Some(1..) => Choice::Dictionary,
             _ => Choice::Plain,
         },
-        _ => match distinct() {
-            Some(distinct) if distinct <= rows / 4 => Choice::Dictionary,
+        // Text that was not seen yet may repeat; its dictionary gives up by itself if it does not.
+        DataType::Utf8 if rows == 0 => Choice::Dictionary,
+        _ => match distinct(rows / 4) {
+            Some(1..) => Choice::Dictionary,
             _ => Choice::Plain,
         },
     }
@@ -175,14 +175,18 @@ fn spread(columns: &[&ArrayRef]) -> u32 {
     })
 }
 
-fn distinct(data_type: &DataType, columns: &[&ArrayRef]) -> Option<usize> {
+/// How many values there are, nulls aside; `None` if there are more than `most`.
+fn distinct(data_type: &DataType, columns: &[&ArrayRef], most: usize) -> Option<usize> {
     let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).ok()?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for column in columns {
         let rows = converter.convert_columns(&[Arc::clone(*column)]).ok()?;
-        for row in &rows {
-            if !seen.contains(row.as_ref()) {
-                seen.insert(row.as_ref().to_vec());
+        for (row, key) in rows.iter().enumerate() {
+            if column.is_valid(row) && !seen.contains(key.as_ref()) {
+                if seen.len() == most {
+                    return None;
+                }
+                seen.insert(key.as_ref().to_vec());
             }
         }
     }

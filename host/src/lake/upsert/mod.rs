@@ -83,7 +83,7 @@ impl Rewrite<'_> {
             out.write(&super::read::to_schema(&rows, self.schema).map_err(failed())?)
         });
         match poured {
-            Ok(()) => self.complete(out, removed),
+            Ok(()) => out.finish().map(|written| Change { written, removed }),
             Err(error) => Err(self.abandon(out, error)),
         }
     }
@@ -113,7 +113,7 @@ impl Rewrite<'_> {
             None,
         );
         match removed {
-            Ok(removed) => self.complete(out, removed),
+            Ok(removed) => out.finish().map(|written| Change { written, removed }),
             Err(error) => Err(self.abandon(out, error)),
         }
     }
@@ -151,16 +151,6 @@ impl Rewrite<'_> {
             written: Vec::new(),
             removed,
         })
-    }
-
-    fn complete(&self, out: Files, removed: Vec<DataRef>) -> Result<Change, LakeError> {
-        match out.finish() {
-            Ok(written) => Ok(Change { written, removed }),
-            Err((error, paths)) => {
-                self.discard(paths);
-                Err(error)
-            }
-        }
     }
 
     fn abandon(&self, out: Files, error: LakeError) -> LakeError {
