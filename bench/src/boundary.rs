@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::{
-    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use bench_orders::BenchOrders;
 use serde_json::{Value, json};
@@ -38,9 +37,7 @@ const PUSHES: (usize, usize) = (201, 20_001);
 const DISTINCT: usize = 16;
 
 fn main() -> ExitCode {
-    let run = spawn_guest_thread("boundary", run)
-        .map_err(Failure::from)
-        .map(|thread| thread.join());
+    let run = spawn_guest_thread("boundary", run).map_err(Failure::from).map(|thread| thread.join());
     match run {
         Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
         Ok(Ok(Err(error))) | Err(error) => {
@@ -101,20 +98,14 @@ fn measure(module: &Module, mode: &'static str, size: usize) -> Result<Case, Fai
     let mut job = open(module, &config, &batches[0])?;
     // What crosses is the columns that the mode wants; idle takes them all, so the other
     // modes' crossing is measured from what their own calls spend.
-    let mut idle = (mode == "full")
-        .then(|| open(module, r#"{"mode":"idle"}"#, &batches[0]))
-        .transpose()?;
+    let mut idle = (mode == "full").then(|| open(module, r#"{"mode":"idle"}"#, &batches[0])).transpose()?;
 
     let pushes = (ROWS / size).clamp(PUSHES.0, PUSHES.1);
     let mut times = Times::default();
     for at in 0..pushes {
         let batch = &batches[at % DISTINCT];
         let start = Instant::now();
-        black_box(
-            native
-                .push("rows", batch)
-                .map_err(|error| error.to_string())?,
-        );
+        black_box(native.push("rows", batch).map_err(|error| error.to_string())?);
         times.native.push(start.elapsed());
 
         let start = Instant::now();
@@ -194,11 +185,7 @@ fn fixed(module: &Module) -> Result<Value, Failure> {
     };
     let limits = Limits::default();
     let config = r#"{"mode":"keep"}"#;
-    let binding = Arc::new(
-        module
-            .describe(config, &limits)?
-            .bind(&[("rows".to_owned(), batch.schema())])?,
-    );
+    let binding = Arc::new(module.describe(config, &limits)?.bind(&[("rows".to_owned(), batch.schema())])?);
     let mut job = Job::open(module, config, binding.clone(), &limits, None)?;
     Ok(json!({
         "open_us": best(Box::new(|| Ok(drop(Job::open(module, config, binding.clone(), &limits, None)?))))?,
@@ -210,50 +197,23 @@ fn fixed(module: &Module) -> Result<Value, Failure> {
 fn orders(rows: usize) -> RecordBatch {
     let mut seed = 42u64;
     let mut next = move |below: u64| {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % below
     };
     const CATEGORIES: [&str; 5] = ["kitchen", "garden", "books", "electronics", "toys"];
     const STATES: [&str; 4] = ["paid", "shipped", "delivered", "returned"];
     let columns: [(&str, ArrayRef); 8] = [
         ("id", Arc::new(Int64Array::from_iter_values(0..rows as i64))),
-        (
-            "customer",
-            Arc::new(Int64Array::from_iter_values(
-                (0..rows).map(|_| next(100_000) as i64),
-            )),
-        ),
-        (
-            "product",
-            Arc::new(StringArray::from_iter_values(
-                (0..rows).map(|_| format!("product {:06}", next(50_000))),
-            )),
-        ),
-        (
-            "category",
-            Arc::new(StringArray::from_iter_values(
-                (0..rows).map(|_| CATEGORIES[next(5) as usize]),
-            )),
-        ),
-        (
-            "state",
-            Arc::new(StringArray::from_iter_values(
-                (0..rows).map(|_| STATES[next(4) as usize]),
-            )),
-        ),
-        (
-            "quantity",
-            Arc::new(Int32Array::from_iter(
-                (0..rows).map(|_| (next(100) >= 3).then(|| 1 + next(9) as i32)),
-            )),
-        ),
+        ("customer", Arc::new(Int64Array::from_iter_values((0..rows).map(|_| next(100_000) as i64)))),
+        ("product", Arc::new(StringArray::from_iter_values((0..rows).map(|_| format!("product {:06}", next(50_000)))))),
+        ("category", Arc::new(StringArray::from_iter_values((0..rows).map(|_| CATEGORIES[next(5) as usize])))),
+        ("state", Arc::new(StringArray::from_iter_values((0..rows).map(|_| STATES[next(4) as usize])))),
+        ("quantity", Arc::new(Int32Array::from_iter((0..rows).map(|_| (next(100) >= 3).then(|| 1 + next(9) as i32))))),
         (
             "price",
-            Arc::new(Float64Array::from_iter((0..rows).map(|_| {
-                (next(100) >= 2).then(|| next(10_000) as f64 / 100.0 + 0.01)
-            }))),
+            Arc::new(Float64Array::from_iter(
+                (0..rows).map(|_| (next(100) >= 2).then(|| next(10_000) as f64 / 100.0 + 0.01)),
+            )),
         ),
         (
             "ordered_at",
@@ -268,11 +228,7 @@ fn orders(rows: usize) -> RecordBatch {
     let mut fields = Vec::new();
     let mut arrays = Vec::new();
     for (name, array) in columns {
-        fields.push(arrow_schema::Field::new(
-            name,
-            array.data_type().clone(),
-            true,
-        ));
+        fields.push(arrow_schema::Field::new(name, array.data_type().clone(), true));
         arrays.push(array);
     }
     RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), arrays)
@@ -282,27 +238,12 @@ fn orders(rows: usize) -> RecordBatch {
 fn print(cases: &[Case], compile: Duration, fixed: &Value) {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::ASCII_MARKDOWN);
-    table.set_header([
-        "rows",
-        "mode",
-        "native",
-        "sandboxed",
-        "ratio",
-        "encode",
-        "cross",
-        "decode",
-        "compute",
-        "goal",
-    ]);
+    table.set_header(["rows", "mode", "native", "sandboxed", "ratio", "encode", "cross", "decode", "compute", "goal"]);
     for case in cases {
         let number = |value: f64| format!("{value:.1}");
         // Only the full mode has an idle twin to tell crossing from computing.
         let split = |value: f64| {
-            if case.mode == "full" {
-                number(value)
-            } else {
-                "".into()
-            }
+            if case.mode == "full" { number(value) } else { "".into() }
         };
         let compute = if case.mode == "full" {
             number(case.compute)
@@ -319,25 +260,14 @@ fn print(cases: &[Case], compile: Duration, fixed: &Value) {
             split(case.cross),
             number(case.decode),
             compute,
-            case.goal
-                .map(|goal| format!("≤ {goal}"))
-                .unwrap_or_default(),
+            case.goal.map(|goal| format!("≤ {goal}")).unwrap_or_default(),
         ]);
     }
     println!("Nanoseconds for each row of 8 columns; one thread; the median push.\n{table}");
-    println!(
-        "compile {compile:.2?}; open a job {} µs; an empty call {} µs",
-        fixed["open_us"], fixed["flush_us"]
-    );
+    println!("compile {compile:.2?}; open a job {} µs; an empty call {} µs", fixed["open_us"], fixed["flush_us"]);
 }
 
-fn write(
-    root: &Path,
-    cases: &[Case],
-    compile: Duration,
-    fixed: &Value,
-    digest: &str,
-) -> Result<(), Failure> {
+fn write(root: &Path, cases: &[Case], compile: Duration, fixed: &Value, digest: &str) -> Result<(), Failure> {
     let cases: Vec<_> = cases
         .iter()
         .map(|case| {

@@ -20,27 +20,18 @@ const REFUSED: [(&str, &str); 3] = [
 
 fn tables() -> Option<PathBuf> {
     let data = std::env::var_os("SLUICE_DATA").map(PathBuf::from);
-    let data =
-        data.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    let data = data.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
     Some(data.join("delta-acceptance/out/reader_tests/generated")).filter(|folder| folder.is_dir())
 }
 
 fn expected(folder: &std::path::Path) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .expect("expected rows")
-        .map(|entry| entry.expect("entry").path())
-        .collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("expected rows").map(|entry| entry.expect("entry").path()).collect();
     files.sort();
-    for file in files.iter().filter(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "parquet")
-    }) {
+    for file in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "parquet")) {
         let file = std::fs::File::open(file).expect("a file");
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-            .expect("Parquet")
-            .build()
-            .expect("a reader");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
         batches.extend(reader.map(|batch| batch.expect("rows")));
     }
     batches
@@ -49,9 +40,7 @@ fn expected(folder: &std::path::Path) -> Vec<RecordBatch> {
 #[tokio::test]
 async fn tables_of_other_programs_are_read_or_refused_by_name() {
     let Some(tables) = tables() else {
-        println!(
-            "the Delta Acceptance Tests are absent: set SLUICE_DATA to the folder that holds delta-acceptance"
-        );
+        println!("the Delta Acceptance Tests are absent: set SLUICE_DATA to the folder that holds delta-acceptance");
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");
@@ -61,11 +50,8 @@ async fn tables_of_other_programs_are_read_or_refused_by_name() {
     for entry in std::fs::read_dir(&tables).expect("tables") {
         let entry = entry.expect("entry");
         let name = entry.file_name().to_string_lossy().into_owned();
-        std::os::unix::fs::symlink(
-            entry.path().join("delta"),
-            folder.path().join("silver").join(&name),
-        )
-        .expect("a link");
+        std::os::unix::fs::symlink(entry.path().join("delta"), folder.path().join("silver").join(&name))
+            .expect("a link");
         outcomes.insert(name.clone(), outcome(&lake, &name, &entry.path()).await);
     }
     assert_eq!(outcomes.len(), 19);
@@ -85,40 +71,23 @@ async fn tables_of_other_programs_are_read_or_refused_by_name() {
     }
 }
 
-async fn outcome(
-    lake: &Lake,
-    name: &str,
-    folder: &std::path::Path,
-) -> Result<(Vec<String>, Vec<String>), LakeError> {
+async fn outcome(lake: &Lake, name: &str, folder: &std::path::Path) -> Result<(Vec<String>, Vec<String>), LakeError> {
     let table = lake.table(&spec(name, WriteMode::Append)).await?;
     let wanted = expected(&folder.join("expected/latest/table_content"));
-    let columns: Vec<String> = wanted[0]
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let columns: Vec<String> = wanted[0].schema().fields().iter().map(|field| field.name().clone()).collect();
     let found: Vec<RecordBatch> = table.scan(Some(&columns)).await?.try_collect().await?;
     // Both sides in the table's types: the expected files keep timestamps in an old form.
     let schema = found.first().map(RecordBatch::schema);
     let mut wanted: Vec<String> = wanted
         .iter()
         .flat_map(|batch| {
-            let columns = batch
-                .columns()
-                .iter()
-                .enumerate()
-                .map(|(index, column)| match &schema {
-                    Some(schema) => {
-                        arrow_cast::cast(column, schema.field(index).data_type()).expect("a cast")
-                    }
-                    None => column.clone(),
-                });
+            let columns = batch.columns().iter().enumerate().map(|(index, column)| match &schema {
+                Some(schema) => arrow_cast::cast(column, schema.field(index).data_type()).expect("a cast"),
+                None => column.clone(),
+            });
             let columns: Vec<_> = columns.collect();
             match &schema {
-                Some(schema) => {
-                    lines(&RecordBatch::try_new(schema.clone(), columns).expect("a batch"))
-                }
+                Some(schema) => lines(&RecordBatch::try_new(schema.clone(), columns).expect("a batch")),
                 None => Vec::new(),
             }
         })

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, Date32Array, DictionaryArray, Float32Array, Int32Array, Int64Array, NullArray,
-    RecordBatch, StringArray, StructArray, Time64MicrosecondArray, TimestampMillisecondArray,
-    UInt64Array,
+    ArrayRef, Date32Array, DictionaryArray, Float32Array, Int32Array, Int64Array, NullArray, RecordBatch, StringArray,
+    StructArray, Time64MicrosecondArray, TimestampMillisecondArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use sluicebox::fault::Fault;
@@ -20,9 +19,7 @@ fn one(name: &'static str, column: ArrayRef) -> RecordBatch {
 }
 
 fn columns(columns: Vec<(&'static str, ArrayRef)>) -> RecordBatch {
-    let columns = columns
-        .into_iter()
-        .map(|(name, column)| (name, column, true));
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
     RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
 }
 
@@ -36,18 +33,10 @@ fn words(values: &[Option<&str>]) -> ArrayRef {
 
 /// A table of (id, word) with one row, and its contract.
 async fn table(sandbox: &Sandbox, layer: Layer, contract: Contract) -> Table {
-    let spec = TableSpec {
-        name: TableName {
-            layer,
-            name: "words".to_owned(),
-        },
-        contract,
-        ..spec("words", WriteMode::Append)
-    };
+    let spec =
+        TableSpec { name: TableName { layer, name: "words".to_owned() }, contract, ..spec("words", WriteMode::Append) };
     let mut table = sandbox.lake.table(&spec).await.expect("table");
-    put(&mut table, &[rows(&[1], &["a"])], at("f", 1))
-        .await
-        .expect("commit");
+    put(&mut table, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
     table
 }
 
@@ -64,10 +53,7 @@ async fn outcome(
 }
 
 fn told(refused: &[Refused]) -> Vec<(usize, &'static str)> {
-    refused
-        .iter()
-        .map(|refused| (refused.row, refused.code))
-        .collect()
+    refused.iter().map(|refused| (refused.row, refused.code)).collect()
 }
 
 #[tokio::test]
@@ -79,225 +65,95 @@ async fn a_new_column() {
             ("more", ints(&[Some(7), None])),
         ])
     };
-    let with = |new_column| Contract {
-        new_column,
-        ..Contract::default()
-    };
+    let with = |new_column| Contract { new_column, ..Contract::default() };
 
-    let (rows, refused) = outcome(Layer::Silver, with(Drift::Evolve), batch())
-        .await
-        .expect("evolves");
-    assert_eq!(
-        (rows, refused),
-        (
-            vec!["1|a|null".into(), "2|null|7".into(), "3|c|null".into()],
-            vec![]
-        )
-    );
+    let (rows, refused) = outcome(Layer::Silver, with(Drift::Evolve), batch()).await.expect("evolves");
+    assert_eq!((rows, refused), (vec!["1|a|null".into(), "2|null|7".into(), "3|c|null".into()], vec![]));
 
-    let error = outcome(Layer::Silver, with(Drift::Freeze), batch())
-        .await
-        .expect_err("freezes");
-    assert!(
-        matches!(&error, LakeError::NewColumn { column, .. } if column == "more"),
-        "{error}"
-    );
+    let error = outcome(Layer::Silver, with(Drift::Freeze), batch()).await.expect_err("freezes");
+    assert!(matches!(&error, LakeError::NewColumn { column, .. } if column == "more"), "{error}");
 
-    let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch())
-        .await
-        .expect("rejects");
+    let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch()).await.expect("rejects");
     assert_eq!(rows, ["1|a", "3|c"]);
     assert_eq!(told(&refused), [(0, "contract.new-column")]);
-    assert!(
-        refused[0].message.contains("7") && refused[0].message.contains("more"),
-        "{}",
-        refused[0].message
-    );
+    assert!(refused[0].message.contains("7") && refused[0].message.contains("more"), "{}", refused[0].message);
 
-    let (rows, refused) = outcome(Layer::Silver, with(Drift::NullValue), batch())
-        .await
-        .expect("leaves out");
-    assert_eq!(
-        (rows, refused),
-        (vec!["1|a".into(), "2|null".into(), "3|c".into()], vec![])
-    );
+    let (rows, refused) = outcome(Layer::Silver, with(Drift::NullValue), batch()).await.expect("leaves out");
+    assert_eq!((rows, refused), (vec!["1|a".into(), "2|null".into(), "3|c".into()], vec![]));
 
-    let (rows, _) = outcome(Layer::Bronze, with(Drift::NullValue), batch())
-        .await
-        .expect("rescues");
+    let (rows, _) = outcome(Layer::Bronze, with(Drift::NullValue), batch()).await.expect("rescues");
     assert_eq!(rows, ["1|a|null", "2|null|{\"more\":7}", "3|c|null"]);
 }
 
 #[tokio::test]
 async fn a_missing_column() {
     let batch = || one("id", ints(&[Some(2)]));
-    let with = |missing_column| Contract {
-        missing_column,
-        ..Contract::default()
-    };
+    let with = |missing_column| Contract { missing_column, ..Contract::default() };
     for drift in [Drift::Evolve, Drift::NullValue] {
-        let (rows, refused) = outcome(Layer::Silver, with(drift), batch())
-            .await
-            .expect("null");
-        assert_eq!(
-            (rows, refused),
-            (vec!["1|a".into(), "2|null".into()], vec![])
-        );
+        let (rows, refused) = outcome(Layer::Silver, with(drift), batch()).await.expect("null");
+        assert_eq!((rows, refused), (vec!["1|a".into(), "2|null".into()], vec![]));
     }
-    let error = outcome(Layer::Silver, with(Drift::Freeze), batch())
-        .await
-        .expect_err("freezes");
-    assert!(
-        matches!(&error, LakeError::MissingColumn { column, .. } if column == "word"),
-        "{error}"
-    );
-    let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch())
-        .await
-        .expect("rejects");
+    let error = outcome(Layer::Silver, with(Drift::Freeze), batch()).await.expect_err("freezes");
+    assert!(matches!(&error, LakeError::MissingColumn { column, .. } if column == "word"), "{error}");
+    let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch()).await.expect("rejects");
     assert_eq!(rows, ["1|a"]);
     assert_eq!(told(&refused), [(0, "contract.missing-column")]);
 }
 
 #[tokio::test]
 async fn a_changed_type() {
-    let batch = || {
-        columns(vec![
-            ("id", words(&[Some("2"), Some("x"), None])),
-            ("word", words(&[None, Some("b"), Some("c")])),
-        ])
-    };
-    let with = |type_change| Contract {
-        type_change,
-        ..Contract::default()
-    };
+    let batch =
+        || columns(vec![("id", words(&[Some("2"), Some("x"), None])), ("word", words(&[None, Some("b"), Some("c")]))]);
+    let with = |type_change| Contract { type_change, ..Contract::default() };
 
     for drift in [Drift::Evolve, Drift::Freeze] {
-        let error = outcome(Layer::Silver, with(drift), batch())
-            .await
-            .expect_err("stops");
-        assert!(
-            matches!(&error, LakeError::TypeChange { column, .. } if column == "id"),
-            "{error}"
-        );
+        let error = outcome(Layer::Silver, with(drift), batch()).await.expect_err("stops");
+        assert!(matches!(&error, LakeError::TypeChange { column, .. } if column == "id"), "{error}");
         assert!(error.hint().is_some());
     }
-    let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch())
-        .await
-        .expect("rejects");
+    let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch()).await.expect("rejects");
     assert_eq!(rows, ["1|a", "2|null", "null|c"]);
     assert_eq!(told(&refused), [(1, "contract.type-change")]);
-    assert!(
-        refused[0].message.contains("\"x\""),
-        "{}",
-        refused[0].message
-    );
+    assert!(refused[0].message.contains("\"x\""), "{}", refused[0].message);
 
-    let (rows, refused) = outcome(Layer::Silver, with(Drift::NullValue), batch())
-        .await
-        .expect("nulls");
-    assert_eq!(
-        (rows, refused),
-        (
-            vec![
-                "1|a".into(),
-                "2|null".into(),
-                "null|b".into(),
-                "null|c".into()
-            ],
-            vec![]
-        )
-    );
+    let (rows, refused) = outcome(Layer::Silver, with(Drift::NullValue), batch()).await.expect("nulls");
+    assert_eq!((rows, refused), (vec!["1|a".into(), "2|null".into(), "null|b".into(), "null|c".into()], vec![]));
 
-    let (rows, _) = outcome(Layer::Bronze, with(Drift::NullValue), batch())
-        .await
-        .expect("rescues");
-    assert_eq!(
-        rows,
-        [
-            "1|a|null",
-            "2|null|null",
-            "null|b|{\"id\":\"x\"}",
-            "null|c|null"
-        ]
-    );
+    let (rows, _) = outcome(Layer::Bronze, with(Drift::NullValue), batch()).await.expect("rescues");
+    assert_eq!(rows, ["1|a|null", "2|null|null", "null|b|{\"id\":\"x\"}", "null|c|null"]);
 }
 
 #[tokio::test]
 async fn widening_is_no_drift() {
-    let frozen = Contract {
-        new_column: Drift::Freeze,
-        missing_column: Drift::Freeze,
-        type_change: Drift::Freeze,
-    };
+    let frozen = Contract { new_column: Drift::Freeze, missing_column: Drift::Freeze, type_change: Drift::Freeze };
     let lanes: DictionaryArray<Int32Type> = vec!["x", "y"].into_iter().collect();
-    let batch = columns(vec![
-        ("id", Arc::new(Int32Array::from(vec![2, 3]))),
-        ("word", Arc::new(lanes)),
-    ]);
+    let batch = columns(vec![("id", Arc::new(Int32Array::from(vec![2, 3]))), ("word", Arc::new(lanes))]);
     let (rows, refused) = outcome(Layer::Silver, frozen, batch).await.expect("widens");
-    assert_eq!(
-        (rows, refused),
-        (vec!["1|a".into(), "2|x".into(), "3|y".into()], vec![])
-    );
+    assert_eq!((rows, refused), (vec!["1|a".into(), "2|x".into(), "3|y".into()], vec![]));
 }
 
 #[tokio::test]
 async fn types_that_delta_lacks() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&spec("types", WriteMode::Append))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&spec("types", WriteMode::Append)).await.expect("table");
     let batch = columns(vec![
-        (
-            "big",
-            Arc::new(UInt64Array::from(vec![u64::MAX])) as ArrayRef,
-        ),
+        ("big", Arc::new(UInt64Array::from(vec![u64::MAX])) as ArrayRef),
         ("small", Arc::new(Float32Array::from(vec![1.5])) as ArrayRef),
         ("day", Arc::new(Date32Array::from(vec![-1])) as ArrayRef),
-        (
-            "moment",
-            Arc::new(TimestampMillisecondArray::from(vec![-1]).with_timezone("+02:00")) as ArrayRef,
-        ),
+        ("moment", Arc::new(TimestampMillisecondArray::from(vec![-1]).with_timezone("+02:00")) as ArrayRef),
         ("nothing", Arc::new(NullArray::new(1)) as ArrayRef),
     ]);
     put(&mut table, &[batch], at("f", 1)).await.expect("commit");
     let schema = table.schema().expect("schema");
-    let types: Vec<_> = schema
-        .fields()
-        .iter()
-        .map(|field| field.data_type().clone())
-        .collect();
+    let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    assert_eq!(
-        types,
-        [
-            DataType::Decimal128(20, 0),
-            DataType::Float32,
-            DataType::Date32,
-            utc
-        ]
-    );
-    assert_eq!(
-        sorted(&table).await,
-        ["18446744073709551615|1.5|1969-12-31|1969-12-31T23:59:59.999Z"]
-    );
+    assert_eq!(types, [DataType::Decimal128(20, 0), DataType::Float32, DataType::Date32, utc]);
+    assert_eq!(sorted(&table).await, ["18446744073709551615|1.5|1969-12-31|1969-12-31T23:59:59.999Z"]);
 
     let time = one("at", Arc::new(Time64MicrosecondArray::from(vec![1])));
-    let mut times = sandbox
-        .lake
-        .table(&spec("times", WriteMode::Append))
-        .await
-        .expect("table");
-    let error = times
-        .create(&time.schema(), Provenance::default())
-        .await
-        .expect_err("no time type");
-    assert!(
-        matches!(&error, LakeError::UnsupportedType { column, .. } if column == "at"),
-        "{error}"
-    );
+    let mut times = sandbox.lake.table(&spec("times", WriteMode::Append)).await.expect("table");
+    let error = times.create(&time.schema(), Provenance::default()).await.expect_err("no time type");
+    assert!(matches!(&error, LakeError::UnsupportedType { column, .. } if column == "at"), "{error}");
     assert!(error.hint().is_some());
     assert_eq!(times.version(), None);
 }
@@ -305,109 +161,45 @@ async fn types_that_delta_lacks() {
 #[tokio::test]
 async fn names_that_delta_reserves() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&spec("names", WriteMode::Append))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&spec("names", WriteMode::Append)).await.expect("table");
     let spaced = one("Customer ID", ints(&[Some(1)]));
-    let error = table
-        .create(&spaced.schema(), Provenance::default())
-        .await
-        .expect_err("a space");
-    assert!(
-        matches!(error, LakeError::ColumnName { character: ' ', .. }),
-        "{error}"
-    );
+    let error = table.create(&spaced.schema(), Provenance::default()).await.expect_err("a space");
+    assert!(matches!(error, LakeError::ColumnName { character: ' ', .. }), "{error}");
     let twice = columns(vec![("id", ints(&[Some(1)])), ("ID", ints(&[Some(1)]))]);
-    let error = table
-        .create(&twice.schema(), Provenance::default())
-        .await
-        .expect_err("twice");
-    assert!(
-        matches!(error, LakeError::DuplicateColumn { .. }),
-        "{error}"
-    );
+    let error = table.create(&twice.schema(), Provenance::default()).await.expect_err("twice");
+    assert!(matches!(error, LakeError::DuplicateColumn { .. }), "{error}");
     // Names of one table that differ only in case are one column.
-    put(&mut table, &[one("id", ints(&[Some(1)]))], at("f", 1))
-        .await
-        .expect("commit");
-    put(&mut table, &[one("ID", ints(&[Some(2)]))], at("f", 2))
-        .await
-        .expect("commit");
+    put(&mut table, &[one("id", ints(&[Some(1)]))], at("f", 1)).await.expect("commit");
+    put(&mut table, &[one("ID", ints(&[Some(2)]))], at("f", 2)).await.expect("commit");
     assert_eq!(sorted(&table).await, ["1", "2"]);
 }
 
 #[tokio::test]
 async fn structs_grow_inside() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&spec("nested", WriteMode::Append))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&spec("nested", WriteMode::Append)).await.expect("table");
     let of = |fields: Vec<(&str, ArrayRef)>| -> RecordBatch {
-        let types: Fields = fields
-            .iter()
-            .map(|(name, array)| Field::new(*name, array.data_type().clone(), true))
-            .collect();
+        let types: Fields =
+            fields.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
         let arrays = fields.into_iter().map(|(_, array)| array).collect();
         one("who", Arc::new(StructArray::new(types, arrays, None)))
     };
-    put(&mut table, &[of(vec![("a", ints(&[Some(1)]))])], at("f", 1))
-        .await
-        .expect("commit");
-    put(
-        &mut table,
-        &[of(vec![
-            ("b", words(&[Some("x")])),
-            ("a", ints(&[Some(2)])),
-        ])],
-        at("f", 2),
-    )
-    .await
-    .expect("grows");
-    put(
-        &mut table,
-        &[of(vec![("b", words(&[Some("y")]))])],
-        at("f", 3),
-    )
-    .await
-    .expect("shrinks");
-    assert_eq!(
-        scanned(&table).await,
-        ["{a: 1, b: null}", "{a: 2, b: x}", "{a: null, b: y}"]
-    );
+    put(&mut table, &[of(vec![("a", ints(&[Some(1)]))])], at("f", 1)).await.expect("commit");
+    put(&mut table, &[of(vec![("b", words(&[Some("x")])), ("a", ints(&[Some(2)]))])], at("f", 2)).await.expect("grows");
+    put(&mut table, &[of(vec![("b", words(&[Some("y")]))])], at("f", 3)).await.expect("shrinks");
+    assert_eq!(scanned(&table).await, ["{a: 1, b: null}", "{a: 2, b: x}", "{a: null, b: y}"]);
 }
 
 #[tokio::test]
 async fn columns_that_come_within_one_commit() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&spec("words", WriteMode::Append))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&spec("words", WriteMode::Append)).await.expect("table");
     let wide = columns(vec![("id", ints(&[Some(2)])), ("more", ints(&[Some(7)]))]);
-    let done = put(
-        &mut table,
-        &[rows(&[1], &["a"]), wide, rows(&[3], &["c"])],
-        at("f", 1),
-    )
-    .await
-    .expect("commit");
-    assert_eq!(
-        (done.version, done.files_added),
-        (1, 2),
-        "one commit for schema and rows"
-    );
+    let done = put(&mut table, &[rows(&[1], &["a"]), wide, rows(&[3], &["c"])], at("f", 1)).await.expect("commit");
+    assert_eq!((done.version, done.files_added), (1, 2), "one commit for schema and rows");
     assert_eq!(scanned(&table).await.len(), 3);
     assert_eq!(sorted(&table).await, ["1|a|null", "2|null|7", "3|c|null"]);
-    let again = sandbox
-        .lake
-        .table(&spec("words", WriteMode::Append))
-        .await
-        .expect("table");
+    let again = sandbox.lake.table(&spec("words", WriteMode::Append)).await.expect("table");
     assert_eq!(again.schema().expect("schema").fields().len(), 3);
 }
 
@@ -416,18 +208,11 @@ async fn two_handles_add_columns() {
     let sandbox = Sandbox::new();
     let spec = spec("words", WriteMode::Append);
     let mut one_handle = sandbox.lake.table(&spec).await.expect("table");
-    put(&mut one_handle, &[rows(&[1], &["a"])], at("f", 1))
-        .await
-        .expect("commit");
+    put(&mut one_handle, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
     let mut other = sandbox.lake.table(&spec).await.expect("table");
     let left = columns(vec![("id", ints(&[Some(2)])), ("left", ints(&[Some(7)]))]);
     let right = columns(vec![("id", ints(&[Some(3)])), ("right", ints(&[Some(8)]))]);
-    put(&mut one_handle, &[left], at("f", 2))
-        .await
-        .expect("commit");
+    put(&mut one_handle, &[left], at("f", 2)).await.expect("commit");
     put(&mut other, &[right], at("g", 1)).await.expect("commit");
-    assert_eq!(
-        sorted(&other).await,
-        ["1|a|null|null", "2|null|7|null", "3|null|null|8"]
-    );
+    assert_eq!(sorted(&other).await, ["1|a|null|null", "2|null|7|null", "3|null|null|8"]);
 }

@@ -10,73 +10,31 @@ use super::support::{Sandbox, at, put, sorted};
 #[tokio::test]
 async fn a_landed_file_is_kept_as_it_is() {
     let sandbox = Sandbox::new();
-    let name = TableName {
-        layer: Layer::Bronze,
-        name: "drops".to_owned(),
-    };
+    let name = TableName { layer: Layer::Bronze, name: "drops".to_owned() };
     let from = sandbox.folder.path().join("a b%20ü.csv");
     std::fs::write(&from, b"x,y\n1,2\n").expect("write");
     let path = from.to_str().expect("UTF-8");
-    let kept = sandbox
-        .folder
-        .path()
-        .join("lake/bronze/drops/_files/2024/a b%20ü.csv");
+    let kept = sandbox.folder.path().join("lake/bronze/drops/_files/2024/a b%20ü.csv");
     for _ in 0..2 {
-        sandbox
-            .lake
-            .keep_file(&name, path, "2024/a b%20ü.csv")
-            .await
-            .expect("keep");
+        sandbox.lake.keep_file(&name, path, "2024/a b%20ü.csv").await.expect("keep");
         assert_eq!(std::fs::read(&kept).expect("kept"), b"x,y\n1,2\n");
     }
-    let first = std::fs::metadata(&kept)
-        .expect("kept")
-        .modified()
-        .expect("time");
-    sandbox
-        .lake
-        .keep_file(&name, path, "2024/a b%20ü.csv")
-        .await
-        .expect("keep");
-    assert_eq!(
-        std::fs::metadata(&kept)
-            .expect("kept")
-            .modified()
-            .expect("time"),
-        first,
-        "not copied again"
-    );
+    let first = std::fs::metadata(&kept).expect("kept").modified().expect("time");
+    sandbox.lake.keep_file(&name, path, "2024/a b%20ü.csv").await.expect("keep");
+    assert_eq!(std::fs::metadata(&kept).expect("kept").modified().expect("time"), first, "not copied again");
     std::fs::write(&from, b"x,y\n1,2\n3,4\n").expect("write");
-    sandbox
-        .lake
-        .keep_file(&name, path, "2024/a b%20ü.csv")
-        .await
-        .expect("keep");
+    sandbox.lake.keep_file(&name, path, "2024/a b%20ü.csv").await.expect("keep");
     assert_eq!(std::fs::read(&kept).expect("kept"), b"x,y\n1,2\n3,4\n");
-    let error = sandbox
-        .lake
-        .keep_file(&name, "/no/such/file", "x")
-        .await
-        .expect_err("no file");
+    let error = sandbox.lake.keep_file(&name, "/no/such/file", "x").await.expect_err("no file");
     assert!(error.to_string().contains("/no/such/file"), "{error}");
-    assert!(
-        sandbox.lake.tables().await.expect("tables").is_empty(),
-        "a folder of files is no table"
-    );
+    assert!(sandbox.lake.tables().await.expect("tables").is_empty(), "a folder of files is no table");
 }
 
 #[tokio::test]
 async fn rejects_are_rows() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .quarantine("clean_orders")
-        .await
-        .expect("table");
-    table
-        .create(&quarantine_schema(), Provenance::default())
-        .await
-        .expect("create");
+    let mut table = sandbox.lake.quarantine("clean_orders").await.expect("table");
+    table.create(&quarantine_schema(), Provenance::default()).await.expect("create");
     let reject = Reject {
         lane: "f.csv".into(),
         position: 7,
@@ -87,17 +45,10 @@ async fn rejects_are_rows() {
     };
     let at_time = DateTime::from_timestamp_millis(1_700_000_000_123).expect("a time");
     let batch = quarantine_batch("clean_orders", Some(("m", "d1")), &[reject], at_time);
-    put(&mut table, &[batch], at("f.csv", 8))
-        .await
-        .expect("commit");
+    put(&mut table, &[batch], at("f.csv", 8)).await.expect("commit");
     assert_eq!(
         sorted(&table).await,
-        [
-            "2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff"
-        ]
+        ["2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff"]
     );
-    assert_eq!(
-        sandbox.lake.tables().await.expect("tables"),
-        [("quarantine".to_owned(), "clean_orders".to_owned())]
-    );
+    assert_eq!(sandbox.lake.tables().await.expect("tables"), [("quarantine".to_owned(), "clean_orders".to_owned())]);
 }

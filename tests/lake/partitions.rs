@@ -12,23 +12,10 @@ use sluicebox::plan::{TableSpec, WriteMode};
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, scanned, sorted, spec, upsert};
 
-const ODD: [&str; 9] = [
-    "plain",
-    "a b",
-    "a/b",
-    "100%",
-    "ü€😀",
-    "x=y&z",
-    "..",
-    "#?*:\"<>|",
-    "\\",
-];
+const ODD: [&str; 9] = ["plain", "a b", "a/b", "100%", "ü€😀", "x=y&z", "..", "#?*:\"<>|", "\\"];
 
 fn partitioned(mode: WriteMode, by: &str) -> TableSpec {
-    TableSpec {
-        partition_by: vec![by.to_owned()],
-        ..spec("parts", mode)
-    }
+    TableSpec { partition_by: vec![by.to_owned()], ..spec("parts", mode) }
 }
 
 #[tokio::test]
@@ -37,14 +24,8 @@ async fn odd_values_come_back() {
     let spec = partitioned(WriteMode::Append, "word");
     let mut table = sandbox.lake.table(&spec).await.expect("table");
     let ids: Vec<i64> = (0..ODD.len() as i64).collect();
-    put(&mut table, &[rows(&ids, &ODD)], at("f", 1))
-        .await
-        .expect("commit");
-    let mut expected: Vec<String> = ODD
-        .iter()
-        .enumerate()
-        .map(|(id, word)| format!("{id}|{word}"))
-        .collect();
+    put(&mut table, &[rows(&ids, &ODD)], at("f", 1)).await.expect("commit");
+    let mut expected: Vec<String> = ODD.iter().enumerate().map(|(id, word)| format!("{id}|{word}")).collect();
     expected.sort();
     assert_eq!(sorted(&table).await, expected);
     let mut again = sandbox.lake.table(&spec).await.expect("table");
@@ -55,20 +36,9 @@ async fn odd_values_come_back() {
     assert_eq!(seen, expected);
 
     // Rewriting finds and removes those very files.
-    let replace = partitioned(
-        WriteMode::Replace {
-            by: vec!["word".into()],
-        },
-        "word",
-    );
+    let replace = partitioned(WriteMode::Replace { by: vec!["word".into()] }, "word");
     let mut replacing = sandbox.lake.table(&replace).await.expect("table");
-    let done = put(
-        &mut replacing,
-        &[rows(&[50, 51], &["a/b", "100%"])],
-        at("g", 1),
-    )
-    .await
-    .expect("replace");
+    let done = put(&mut replacing, &[rows(&[50, 51], &["a/b", "100%"])], at("g", 1)).await.expect("replace");
     assert_eq!((done.files_removed, done.files_added), (2, 2));
     again.refresh().await.expect("refresh");
     assert_eq!(sorted(&again).await.len(), ODD.len());
@@ -78,15 +48,10 @@ async fn odd_values_come_back() {
 #[tokio::test]
 async fn null_and_the_empty_string_are_null() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&partitioned(WriteMode::Append, "word"))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&partitioned(WriteMode::Append, "word")).await.expect("table");
     let id: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
     let word: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("")]));
-    let batch = RecordBatch::try_from_iter_with_nullable([("id", id, true), ("word", word, true)])
-        .expect("batch");
+    let batch = RecordBatch::try_from_iter_with_nullable([("id", id, true), ("word", word, true)]).expect("batch");
     let done = put(&mut table, &[batch], at("f", 1)).await.expect("commit");
     assert_eq!(done.files_added, 2);
     assert_eq!(sorted(&table).await, ["1|a", "2|null", "3|null"]);
@@ -95,14 +60,8 @@ async fn null_and_the_empty_string_are_null() {
 #[tokio::test]
 async fn every_type_that_can_partition() {
     let columns: Vec<(&str, ArrayRef)> = vec![
-        (
-            "flag",
-            Arc::new(BooleanArray::from(vec![Some(true), Some(false), None])),
-        ),
-        (
-            "day",
-            Arc::new(Date32Array::from(vec![Some(-1), Some(20_000), None])),
-        ),
+        ("flag", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+        ("day", Arc::new(Date32Array::from(vec![Some(-1), Some(20_000), None]))),
         (
             "price",
             Arc::new(
@@ -114,8 +73,7 @@ async fn every_type_that_can_partition() {
         (
             "moment",
             Arc::new(
-                TimestampMicrosecondArray::from(vec![Some(-1), Some(1_700_000_000_123_456), None])
-                    .with_timezone("UTC"),
+                TimestampMicrosecondArray::from(vec![Some(-1), Some(1_700_000_000_123_456), None]).with_timezone("UTC"),
             ),
         ),
     ];
@@ -123,23 +81,13 @@ async fn every_type_that_can_partition() {
         ["1|true", "2|false", "3|null"],
         ["1|1969-12-31", "2|2024-10-04", "3|null"],
         ["1|-1.05", "2|0.07", "3|null"],
-        [
-            "1|1969-12-31T23:59:59.999999Z",
-            "2|2023-11-14T22:13:20.123456Z",
-            "3|null",
-        ],
+        ["1|1969-12-31T23:59:59.999999Z", "2|2023-11-14T22:13:20.123456Z", "3|null"],
     ];
     for ((name, column), expected) in columns.into_iter().zip(expected) {
         let sandbox = Sandbox::new();
-        let mut table = sandbox
-            .lake
-            .table(&partitioned(WriteMode::Append, name))
-            .await
-            .expect("table");
+        let mut table = sandbox.lake.table(&partitioned(WriteMode::Append, name)).await.expect("table");
         let id: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
-        let batch =
-            RecordBatch::try_from_iter_with_nullable([("id", id, true), (name, column, true)])
-                .expect("batch");
+        let batch = RecordBatch::try_from_iter_with_nullable([("id", id, true), (name, column, true)]).expect("batch");
         put(&mut table, &[batch], at("f", 1)).await.expect("commit");
         assert_eq!(sorted(&table).await, expected);
     }
@@ -150,86 +98,34 @@ async fn columns_that_cannot_partition() {
     let sandbox = Sandbox::new();
     let float: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![1.0]));
     let batch = RecordBatch::try_from_iter([("x", float.clone()), ("y", float)]).expect("batch");
-    let mut table = sandbox
-        .lake
-        .table(&partitioned(WriteMode::Append, "x"))
-        .await
-        .expect("table");
-    let error = table
-        .create(&batch.schema(), Provenance::default())
-        .await
-        .expect_err("float");
-    assert!(
-        matches!(error, LakeError::PartitionType { .. }) && error.hint().is_some(),
-        "{error}"
-    );
-    let mut table = sandbox
-        .lake
-        .table(&partitioned(WriteMode::Append, "z"))
-        .await
-        .expect("table");
-    let error = table
-        .create(&batch.schema(), Provenance::default())
-        .await
-        .expect_err("missing");
-    assert!(
-        matches!(
-            error,
-            LakeError::NoSuchColumn {
-                role: "partition_by",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let mut table = sandbox.lake.table(&partitioned(WriteMode::Append, "x")).await.expect("table");
+    let error = table.create(&batch.schema(), Provenance::default()).await.expect_err("float");
+    assert!(matches!(error, LakeError::PartitionType { .. }) && error.hint().is_some(), "{error}");
+    let mut table = sandbox.lake.table(&partitioned(WriteMode::Append, "z")).await.expect("table");
+    let error = table.create(&batch.schema(), Provenance::default()).await.expect_err("missing");
+    assert!(matches!(error, LakeError::NoSuchColumn { role: "partition_by", .. }), "{error}");
     // The plan must agree with the table that is there.
-    let mut table = sandbox
-        .lake
-        .table(&spec("parts", WriteMode::Append))
-        .await
-        .expect("table");
-    put(&mut table, &[rows(&[1], &["a"])], at("f", 1))
-        .await
-        .expect("commit");
-    let mut other = sandbox
-        .lake
-        .table(&partitioned(WriteMode::Append, "word"))
-        .await
-        .expect("table");
-    let Err(error) = other.begin().await else {
-        panic!("began")
-    };
-    assert!(
-        matches!(error, LakeError::PartitionsDiffer { .. }),
-        "{error}"
-    );
+    let mut table = sandbox.lake.table(&spec("parts", WriteMode::Append)).await.expect("table");
+    put(&mut table, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
+    let mut other = sandbox.lake.table(&partitioned(WriteMode::Append, "word")).await.expect("table");
+    let Err(error) = other.begin().await else { panic!("began") };
+    assert!(matches!(error, LakeError::PartitionsDiffer { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn three_hundred_partitions_in_any_order() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&partitioned(WriteMode::Append, "word"))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&partitioned(WriteMode::Append, "word")).await.expect("table");
     let batches: Vec<RecordBatch> = (0..20_i64)
         .map(|round| {
             let ids: Vec<i64> = (0..3_000).map(|row| round * 3_000 + row).collect();
-            let words: Vec<String> = ids
-                .iter()
-                .map(|id| format!("w{}", (id * 7_919) % 300))
-                .collect();
+            let words: Vec<String> = ids.iter().map(|id| format!("w{}", (id * 7_919) % 300)).collect();
             rows(&ids, &words.iter().map(String::as_str).collect::<Vec<_>>())
         })
         .collect();
     let done = put(&mut table, &batches, at("f", 1)).await.expect("commit");
     assert_eq!(done.rows, 60_000);
-    assert!(
-        done.files_added <= 600,
-        "{} files for 300 partitions",
-        done.files_added
-    );
+    assert!(done.files_added <= 600, "{} files for 300 partitions", done.files_added);
     assert_eq!(data_files(&sandbox.path("parts")), done.files_added);
     assert_eq!(scanned(&table).await.len(), 60_000);
 }
@@ -237,31 +133,14 @@ async fn three_hundred_partitions_in_any_order() {
 #[tokio::test]
 async fn a_row_may_move_to_another_partition() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&partitioned(upsert("id", None), "word"))
-        .await
-        .expect("table");
-    put(&mut table, &[rows(&[1, 2], &["a", "b"])], at("f", 1))
-        .await
-        .expect("commit");
-    put(&mut table, &[rows(&[1], &["b"])], at("f", 2))
-        .await
-        .expect("commit");
+    let mut table = sandbox.lake.table(&partitioned(upsert("id", None), "word")).await.expect("table");
+    put(&mut table, &[rows(&[1, 2], &["a", "b"])], at("f", 1)).await.expect("commit");
+    put(&mut table, &[rows(&[1], &["b"])], at("f", 2)).await.expect("commit");
     assert_eq!(sorted(&table).await, ["1|b", "2|b"]);
     // A key that names its partition looks nowhere else.
-    let mode = WriteMode::Upsert {
-        key: vec!["id".into(), "word".into()],
-        order_by: None,
-    };
-    let mut narrow = sandbox
-        .lake
-        .table(&partitioned(mode, "word"))
-        .await
-        .expect("table");
-    let done = put(&mut narrow, &[rows(&[1], &["c"])], at("g", 1))
-        .await
-        .expect("commit");
+    let mode = WriteMode::Upsert { key: vec!["id".into(), "word".into()], order_by: None };
+    let mut narrow = sandbox.lake.table(&partitioned(mode, "word")).await.expect("table");
+    let done = put(&mut narrow, &[rows(&[1], &["c"])], at("g", 1)).await.expect("commit");
     assert_eq!(done.files_removed, 0);
     assert_eq!(sorted(&narrow).await, ["1|b", "1|c", "2|b"]);
 }

@@ -18,14 +18,7 @@ pub struct Sandbox {
 impl Sandbox {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let lake = Lake::open(
-            folder
-                .path()
-                .join("lake")
-                .to_str()
-                .expect("a path in UTF-8"),
-        )
-        .expect("a lake");
+        let lake = Lake::open(folder.path().join("lake").to_str().expect("a path in UTF-8")).expect("a lake");
         Self { folder, lake }
     }
 
@@ -37,10 +30,7 @@ impl Sandbox {
 
 pub fn spec(name: &str, mode: WriteMode) -> TableSpec {
     TableSpec {
-        name: TableName {
-            layer: Layer::Silver,
-            name: name.to_owned(),
-        },
+        name: TableName { layer: Layer::Silver, name: name.to_owned() },
         mode,
         partition_by: Vec::new(),
         contract: Contract::default(),
@@ -49,10 +39,7 @@ pub fn spec(name: &str, mode: WriteMode) -> TableSpec {
 }
 
 pub fn upsert(key: &str, order_by: Option<&str>) -> WriteMode {
-    WriteMode::Upsert {
-        key: vec![key.to_owned()],
-        order_by: order_by.map(str::to_owned),
-    }
+    WriteMode::Upsert { key: vec![key.to_owned()], order_by: order_by.map(str::to_owned) }
 }
 
 /// Rows of a number and a word.
@@ -67,24 +54,12 @@ pub fn at(lane: &str, position: i64) -> Positions {
 }
 
 pub fn commit(positions: Positions) -> Commit {
-    let provenance = Provenance {
-        hop: "hop".into(),
-        pipeline: "shop".into(),
-        ..Provenance::default()
-    };
-    Commit {
-        app: "shop/hop".into(),
-        positions,
-        provenance,
-    }
+    let provenance = Provenance { hop: "hop".into(), pipeline: "shop".into(), ..Provenance::default() };
+    Commit { app: "shop/hop".into(), positions, provenance }
 }
 
 /// Creates the table if need be, writes the batches and commits them.
-pub async fn put(
-    table: &mut Table,
-    batches: &[RecordBatch],
-    positions: Positions,
-) -> Result<Committed, LakeError> {
+pub async fn put(table: &mut Table, batches: &[RecordBatch], positions: Positions) -> Result<Committed, LakeError> {
     let (committed, refused) = put_some(table, batches, positions).await?;
     assert_eq!(refused, []);
     Ok(committed)
@@ -130,13 +105,7 @@ pub async fn sorted(table: &Table) -> Vec<String> {
 }
 
 pub async fn scanned(table: &Table) -> Vec<String> {
-    let batches: Vec<RecordBatch> = table
-        .scan(None)
-        .await
-        .expect("scan")
-        .try_collect()
-        .await
-        .expect("rows");
+    let batches: Vec<RecordBatch> = table.scan(None).await.expect("scan").try_collect().await.expect("rows");
     batches.iter().flat_map(lines).collect()
 }
 
@@ -146,19 +115,10 @@ pub fn lines(batch: &RecordBatch) -> Vec<String> {
     let columns: Vec<_> = batch
         .columns()
         .iter()
-        .map(|column| {
-            arrow_cast::display::ArrayFormatter::try_new(column.as_ref(), &options)
-                .expect("printable")
-        })
+        .map(|column| arrow_cast::display::ArrayFormatter::try_new(column.as_ref(), &options).expect("printable"))
         .collect();
     (0..batch.num_rows())
-        .map(|row| {
-            columns
-                .iter()
-                .map(|column| column.value(row).to_string())
-                .collect::<Vec<_>>()
-                .join("|")
-        })
+        .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"))
         .collect()
 }
 
@@ -181,18 +141,7 @@ pub fn data_files(folder: &std::path::Path) -> usize {
     };
     entries
         .filter_map(Result::ok)
-        .filter(|entry| {
-            !entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with("_delta_log")
-        })
-        .map(|entry| {
-            if entry.path().is_dir() {
-                data_files(&entry.path())
-            } else {
-                1
-            }
-        })
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with("_delta_log"))
+        .map(|entry| if entry.path().is_dir() { data_files(&entry.path()) } else { 1 })
         .sum()
 }

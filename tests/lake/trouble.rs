@@ -10,8 +10,8 @@ use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
 };
 use sluicebox::fault::{Fault, Remedy};
 use sluicebox::lake::{Lake, LakeError, Provenance};
@@ -49,24 +49,14 @@ impl fmt::Display for Faulty {
 
 impl Faulty {
     fn broken() -> object_store::Error {
-        object_store::Error::Generic {
-            store: "faulty",
-            source: "the connection broke".into(),
-        }
+        object_store::Error::Generic { store: "faulty", source: "the connection broke".into() }
     }
 }
 
 #[async_trait]
 impl ObjectStore for Faulty {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> Result<PutResult> {
-        let accident = match location.as_ref().contains("_delta_log/")
-            && !location.as_ref().contains("checkpoint")
-        {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let accident = match location.as_ref().contains("_delta_log/") && !location.as_ref().contains("checkpoint") {
             true => self.next.lock().expect("not poisoned").pop(),
             false => None,
         };
@@ -74,10 +64,9 @@ impl ObjectStore for Faulty {
         match accident {
             None => self.inner.put_opts(location, payload, opts).await,
             Some(Accident::Refused) => Err(Self::broken()),
-            Some(Accident::Forbidden) => Err(object_store::Error::PermissionDenied {
-                path: location.to_string(),
-                source: "read only".into(),
-            }),
+            Some(Accident::Forbidden) => {
+                Err(object_store::Error::PermissionDenied { path: location.to_string(), source: "read only".into() })
+            }
             Some(Accident::AnswerLost) => {
                 self.inner.put_opts(location, payload, opts).await?;
                 Err(Self::broken())
@@ -85,11 +74,7 @@ impl ObjectStore for Faulty {
         }
     }
 
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         self.inner.put_multipart_opts(location, opts).await
     }
 
@@ -100,10 +85,7 @@ impl ObjectStore for Faulty {
         self.inner.get_opts(location, options).await
     }
 
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(locations)
     }
 
@@ -134,24 +116,14 @@ fn faulty() -> (Arc<Faulty>, Lake) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_landed_without_an_answer_counts_once() {
-    for (mode, expected) in [
-        (WriteMode::Append, 3),
-        (upsert("id", None), 2),
-        (WriteMode::Overwrite, 2),
-    ] {
+    for (mode, expected) in [(WriteMode::Append, 3), (upsert("id", None), 2), (WriteMode::Overwrite, 2)] {
         let (store, lake) = faulty();
         let mut table = lake.table(&spec("words", mode)).await.expect("table");
-        put(&mut table, &[rows(&[1], &["a"])], at("f", 1))
-            .await
-            .expect("commit");
+        put(&mut table, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
         store.next.lock().expect("lock").push(Accident::AnswerLost);
-        let done = put(&mut table, &[rows(&[1, 2], &["b", "b"])], at("f", 2))
-            .await
-            .expect("it landed");
+        let done = put(&mut table, &[rows(&[1, 2], &["b", "b"])], at("f", 2)).await.expect("it landed");
         assert_eq!((done.version, done.already), (2, false));
-        let repeated = put(&mut table, &[rows(&[1, 2], &["b", "b"])], at("f", 2))
-            .await
-            .expect("again");
+        let repeated = put(&mut table, &[rows(&[1, 2], &["b", "b"])], at("f", 2)).await.expect("again");
         assert!(repeated.already);
         assert_eq!(sorted(&table).await.len(), expected);
     }
@@ -160,30 +132,19 @@ async fn a_commit_that_landed_without_an_answer_counts_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_commit_leaves_nothing() {
     let (store, lake) = faulty();
-    let mut table = lake
-        .table(&spec("words", WriteMode::Append))
-        .await
-        .expect("table");
-    put(&mut table, &[rows(&[1], &["a"])], at("f", 1))
-        .await
-        .expect("commit");
+    let mut table = lake.table(&spec("words", WriteMode::Append)).await.expect("table");
+    put(&mut table, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
     let before = objects(&store).await;
     store.next.lock().expect("lock").push(Accident::Refused);
-    let error = put(&mut table, &[rows(&[2], &["b"])], at("f", 2))
-        .await
-        .expect_err("refused");
+    let error = put(&mut table, &[rows(&[2], &["b"])], at("f", 2)).await.expect_err("refused");
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     assert_eq!(objects(&store).await, before, "its data file is gone");
-    let done = put(&mut table, &[rows(&[2], &["b"])], at("f", 2))
-        .await
-        .expect("the next try");
+    let done = put(&mut table, &[rows(&[2], &["b"])], at("f", 2)).await.expect("the next try");
     assert_eq!((done.version, done.already), (2, false));
     assert_eq!(sorted(&table).await, ["1|a", "2|b"]);
 
     store.next.lock().expect("lock").push(Accident::Forbidden);
-    let error = put(&mut table, &[rows(&[3], &["c"])], at("f", 3))
-        .await
-        .expect_err("forbidden");
+    let error = put(&mut table, &[rows(&[3], &["c"])], at("f", 3)).await.expect_err("forbidden");
     assert_eq!(error.remedy(), Remedy::Stop, "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("writable")));
 }
@@ -191,13 +152,8 @@ async fn a_refused_commit_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_of_a_commit_of_unknown_fate_stay() {
     let (store, lake) = faulty();
-    let mut table = lake
-        .table(&spec("words", WriteMode::Append))
-        .await
-        .expect("table");
-    put(&mut table, &[rows(&[1], &["a"])], at("f", 1))
-        .await
-        .expect("commit");
+    let mut table = lake.table(&spec("words", WriteMode::Append)).await.expect("table");
+    put(&mut table, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
     store.next.lock().expect("lock").push(Accident::AnswerLost);
     let mut writer = table.begin().await.expect("begin");
     let writer = tokio::task::spawn_blocking(move || {
@@ -207,20 +163,12 @@ async fn files_of_a_commit_of_unknown_fate_stay() {
     .await
     .expect("no panic");
     store.blind.store(1, Ordering::SeqCst);
-    let error = table
-        .commit(writer, super::support::commit(at("f", 2)))
-        .await
-        .expect_err("blind");
+    let error = table.commit(writer, super::support::commit(at("f", 2))).await.expect_err("blind");
     assert!(matches!(error, LakeError::Unknown { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::Retry);
     store.blind.store(0, Ordering::SeqCst);
-    let mut again = lake
-        .table(&spec("words", WriteMode::Append))
-        .await
-        .expect("table");
-    let repeated = put(&mut again, &[rows(&[2], &["b"])], at("f", 2))
-        .await
-        .expect("again");
+    let mut again = lake.table(&spec("words", WriteMode::Append)).await.expect("table");
+    let repeated = put(&mut again, &[rows(&[2], &["b"])], at("f", 2)).await.expect("again");
     assert!(repeated.already);
     assert_eq!(sorted(&again).await, ["1|a", "2|b"]);
 }
@@ -237,10 +185,7 @@ async fn something_else_is_in_the_way() {
     std::fs::write(&file, "x").expect("write");
     for place in [file.clone(), file.join("below")] {
         let error = Lake::open(place.to_str().expect("UTF-8")).expect_err("a file");
-        assert!(
-            matches!(&error, LakeError::NotAFolder { path } if *path == file.display().to_string()),
-            "{error}"
-        );
+        assert!(matches!(&error, LakeError::NotAFolder { path } if *path == file.display().to_string()), "{error}");
     }
     for odd in ["", "  ", "s3://bucket/lake", "http://x", "file://host/x"] {
         assert!(Lake::open(odd).is_err(), "{odd}");
@@ -248,12 +193,7 @@ async fn something_else_is_in_the_way() {
     std::fs::create_dir_all(sandbox.path("").parent().expect("a parent")).expect("folders");
     std::fs::create_dir_all(sandbox.path("")).expect("folders");
     std::fs::write(sandbox.path("words"), "x").expect("write");
-    let error = sandbox
-        .lake
-        .table(&spec("words", WriteMode::Append))
-        .await
-        .err()
-        .expect("a file");
+    let error = sandbox.lake.table(&spec("words", WriteMode::Append)).await.err().expect("a file");
     assert!(matches!(error, LakeError::NotAFolder { .. }), "{error}");
 }
 
@@ -261,15 +201,9 @@ async fn something_else_is_in_the_way() {
 async fn a_place_that_cannot_be_written() {
     // Not even root can make a folder there.
     let lake = Lake::open("/sys/lake").expect("nothing is created yet");
-    let mut table = lake
-        .table(&spec("words", WriteMode::Append))
-        .await
-        .expect("no table yet");
+    let mut table = lake.table(&spec("words", WriteMode::Append)).await.expect("no table yet");
     let schema = rows(&[1], &["a"]).schema();
-    let error = table
-        .create(&schema, Provenance::default())
-        .await
-        .expect_err("read only");
+    let error = table.create(&schema, Provenance::default()).await.expect_err("read only");
     assert!(error.to_string().contains("/sys/lake"), "{error}");
     assert_eq!(error.remedy(), Remedy::Stop);
 }
@@ -282,59 +216,26 @@ async fn a_full_disk_commits_nothing() {
     if std::env::var_os(SMALL_FILES).is_none() {
         let this = std::env::current_exe().expect("this program");
         // The limit makes writes fail as a full disk does; the signal that comes with it is ignored.
-        let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" --exact lake::trouble::a_full_disk_commits_nothing --nocapture";
-        let run = Command::new("sh")
-            .arg("-c")
-            .arg(script)
-            .arg(this)
-            .env(SMALL_FILES, "1")
-            .output()
-            .expect("sh");
-        let output = String::from_utf8_lossy(&run.stdout).into_owned()
-            + &String::from_utf8_lossy(&run.stderr);
+        let script =
+            "trap '' XFSZ; ulimit -f 64; exec \"$0\" --exact lake::trouble::a_full_disk_commits_nothing --nocapture";
+        let run = Command::new("sh").arg("-c").arg(script).arg(this).env(SMALL_FILES, "1").output().expect("sh");
+        let output = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
         assert!(run.status.success(), "{output}");
         assert!(output.contains("1 passed"), "{output}");
         return;
     }
     let sandbox = Sandbox::new();
     for mode in [WriteMode::Append, upsert("id", None)] {
-        let mut table = sandbox
-            .lake
-            .table(&spec("words", mode))
-            .await
-            .expect("table");
-        put(&mut table, &[rows(&[1], &["a"])], at("f", 1))
-            .await
-            .expect("a small commit");
-        let before = (
-            super::support::data_files(&sandbox.path("words")),
-            sorted(&table).await,
-        );
-        let ids: Vec<i64> = (0..200_000)
-            .map(|id| (id * 7_919_i64).wrapping_mul(id) % 1_000_003)
-            .collect();
-        let words: Vec<String> = ids
-            .iter()
-            .map(|id| format!("{:x}", id.wrapping_mul(2_654_435_761)))
-            .collect();
+        let mut table = sandbox.lake.table(&spec("words", mode)).await.expect("table");
+        put(&mut table, &[rows(&[1], &["a"])], at("f", 1)).await.expect("a small commit");
+        let before = (super::support::data_files(&sandbox.path("words")), sorted(&table).await);
+        let ids: Vec<i64> = (0..200_000).map(|id| (id * 7_919_i64).wrapping_mul(id) % 1_000_003).collect();
+        let words: Vec<String> = ids.iter().map(|id| format!("{:x}", id.wrapping_mul(2_654_435_761))).collect();
         let many = rows(&ids, &words.iter().map(String::as_str).collect::<Vec<_>>());
-        let error = put(&mut table, &[many], at("f", 2))
-            .await
-            .expect_err("no room");
+        let error = put(&mut table, &[many], at("f", 2)).await.expect_err("no room");
         assert_eq!(error.remedy(), Remedy::Stop, "{error}");
-        assert!(
-            error
-                .hint()
-                .is_some_and(|hint| hint.contains("free some space")),
-            "{error:?}"
-        );
-        assert_eq!(
-            (
-                super::support::data_files(&sandbox.path("words")),
-                sorted(&table).await
-            ),
-            before
-        );
+        assert!(error.hint().is_some_and(|hint| hint.contains("free some space")), "{error:?}");
+        assert_eq!((super::support::data_files(&sandbox.path("words")), sorted(&table).await), before);
         std::fs::remove_dir_all(sandbox.path("words")).expect("clean");
     }
 }

@@ -12,20 +12,11 @@ use super::support::{Sandbox, at, put, rows, sorted, spec, upsert};
 type Row = (Option<i64>, Option<i64>, i64);
 
 fn batch(rows: &[Row]) -> RecordBatch {
-    let id: ArrayRef = Arc::new(Int64Array::from(
-        rows.iter().map(|row| row.0).collect::<Vec<_>>(),
-    ));
-    let seen: ArrayRef = Arc::new(Int64Array::from(
-        rows.iter().map(|row| row.1).collect::<Vec<_>>(),
-    ));
-    let part: ArrayRef = Arc::new(StringArray::from(
-        rows.iter()
-            .map(|row| format!("p{}", row.2 % 3))
-            .collect::<Vec<_>>(),
-    ));
-    let value: ArrayRef = Arc::new(Int64Array::from(
-        rows.iter().map(|row| row.2).collect::<Vec<_>>(),
-    ));
+    let id: ArrayRef = Arc::new(Int64Array::from(rows.iter().map(|row| row.0).collect::<Vec<_>>()));
+    let seen: ArrayRef = Arc::new(Int64Array::from(rows.iter().map(|row| row.1).collect::<Vec<_>>()));
+    let part: ArrayRef =
+        Arc::new(StringArray::from(rows.iter().map(|row| format!("p{}", row.2 % 3)).collect::<Vec<_>>()));
+    let value: ArrayRef = Arc::new(Int64Array::from(rows.iter().map(|row| row.2).collect::<Vec<_>>()));
     RecordBatch::try_from_iter_with_nullable([
         ("id", id, true),
         ("seen", seen, true),
@@ -48,20 +39,14 @@ fn model(history: &[Vec<Row>], ordered: bool) -> Vec<String> {
             table.insert(row.0, *row);
         }
     }
-    let mut lines: Vec<String> = table
-        .values()
-        .map(|row| format!("{}|{}|p{}|{}", text(row.0), text(row.1), row.2 % 3, row.2))
-        .collect();
+    let mut lines: Vec<String> =
+        table.values().map(|row| format!("{}|{}|p{}|{}", text(row.0), text(row.1), row.2 % 3, row.2)).collect();
     lines.sort();
     lines
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    (
-        prop::option::weighted(0.95, 0..40_i64),
-        prop::option::weighted(0.9, 0..6_i64),
-        0..1_000_i64,
-    )
+    (prop::option::weighted(0.95, 0..40_i64), prop::option::weighted(0.9, 0..6_i64), 0..1_000_i64)
 }
 
 proptest! {
@@ -95,57 +80,25 @@ proptest! {
 #[tokio::test]
 async fn rows_in_many_row_groups_and_files() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&spec("big", upsert("id", None)))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&spec("big", upsert("id", None))).await.expect("table");
     let all: Vec<i64> = (0..200_000).collect();
     for part in all.chunks(100_000) {
-        put(
-            &mut table,
-            &[rows(part, &vec!["old"; part.len()])],
-            at("f", part[0] + 1),
-        )
-        .await
-        .expect("commit");
+        put(&mut table, &[rows(part, &vec!["old"; part.len()])], at("f", part[0] + 1)).await.expect("commit");
     }
     // One key in the middle of the first file's second row group, one new.
-    let change = put(
-        &mut table,
-        &[rows(&[70_000, 200_000], &["new", "new"])],
-        at("g", 1),
-    )
-    .await
-    .expect("commit");
-    assert_eq!(
-        (change.files_removed, change.files_added),
-        (1, 1),
-        "the other file holds none of the keys"
-    );
+    let change = put(&mut table, &[rows(&[70_000, 200_000], &["new", "new"])], at("g", 1)).await.expect("commit");
+    assert_eq!((change.files_removed, change.files_added), (1, 1), "the other file holds none of the keys");
     let lines = sorted(&table).await;
     assert_eq!(lines.len(), 200_001);
-    assert_eq!(
-        lines.iter().filter(|line| line.ends_with("|new")).count(),
-        2
-    );
-    let again = put(&mut table, &[rows(&[200_001], &["newer"])], at("g", 2))
-        .await
-        .expect("commit");
-    assert_eq!(
-        again.files_removed, 0,
-        "a key beyond all bounds touches no file"
-    );
+    assert_eq!(lines.iter().filter(|line| line.ends_with("|new")).count(), 2);
+    let again = put(&mut table, &[rows(&[200_001], &["newer"])], at("g", 2)).await.expect("commit");
+    assert_eq!(again.files_removed, 0, "a key beyond all bounds touches no file");
 }
 
 #[tokio::test]
 async fn more_rows_than_are_held_in_memory() {
     let sandbox = Sandbox::new();
-    let mut table = sandbox
-        .lake
-        .table(&spec("big", upsert("id", None)))
-        .await
-        .expect("table");
+    let mut table = sandbox.lake.table(&spec("big", upsert("id", None))).await.expect("table");
     let long = "x".repeat(2_000);
     let batches: Vec<RecordBatch> = (0..6_i64)
         .map(|round| {
@@ -161,19 +114,9 @@ async fn more_rows_than_are_held_in_memory() {
 #[tokio::test]
 async fn null_order_is_oldest_and_text_keys_work() {
     let sandbox = Sandbox::new();
-    let spec = spec(
-        "words",
-        WriteMode::Upsert {
-            key: vec!["word".into()],
-            order_by: Some("id".into()),
-        },
-    );
+    let spec = spec("words", WriteMode::Upsert { key: vec!["word".into()], order_by: Some("id".into()) });
     let mut table = sandbox.lake.table(&spec).await.expect("table");
-    put(&mut table, &[rows(&[5, 3], &["ä", "b"])], at("f", 1))
-        .await
-        .expect("commit");
-    put(&mut table, &[rows(&[4, 4], &["ä", "b"])], at("f", 2))
-        .await
-        .expect("commit");
+    put(&mut table, &[rows(&[5, 3], &["ä", "b"])], at("f", 1)).await.expect("commit");
+    put(&mut table, &[rows(&[4, 4], &["ä", "b"])], at("f", 2)).await.expect("commit");
     assert_eq!(sorted(&table).await, ["4|b", "5|ä"]);
 }

@@ -52,7 +52,13 @@ fn gold_agrees_with_the_authors_figures_and_no_join_multiplies_users() {
         &["country", "sex"],
         70,
     );
-    agrees(&lake, &format!("{directory}/Countries-with-Top-Sellers-(Fashion-C2C).csv"), "top_seller_countries", &["country"], 19);
+    agrees(
+        &lake,
+        &format!("{directory}/Countries-with-Top-Sellers-(Fashion-C2C).csv"),
+        "top_seller_countries",
+        &["country"],
+        19,
+    );
 
     let second = run().summary();
     for hop in second["hops"].as_array().expect("the summary lists hops") {

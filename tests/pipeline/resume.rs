@@ -64,7 +64,8 @@ from = "silver.lines"
 to = "gold.orders"
 "#;
 
-const TABLES: &[&str] = &["bronze/orders", "silver/lines", "silver/orders", "gold/orders", "quarantine/land", "quarantine/clean"];
+const TABLES: &[&str] =
+    &["bronze/orders", "silver/lines", "silver/orders", "gold/orders", "quarantine/land", "quarantine/clean"];
 
 #[test]
 fn killed_anywhere_the_tables_are_the_same_row_for_row() {
@@ -150,7 +151,9 @@ fn write_orders(folder: &Path) {
             let line = match row % 501 {
                 500 => format!("{id},not a number,7,2024-01-01,1,completed,2024-01-02\n"),
                 499 => format!("{id},5,7,2024-01-01\n"),
-                _ => format!("{id},{},{},2024-0{}-1{},{quantity},pending,\n", id % 1_000, id % 200, 1 + id % 9, id % 10),
+                _ => {
+                    format!("{id},{},{},2024-0{}-1{},{quantity},pending,\n", id % 1_000, id % 200, 1 + id % 9, id % 10)
+                }
             };
             text.push_str(&line);
         }
@@ -173,7 +176,9 @@ fn fingerprint(lake: &Path, table: &str) -> Option<serde_json::Value> {
     let columns = "columns(name -> name not in ('_ingested_at', 'rejected_at'))";
     duckdb::row(
         lake,
-        &format!("select count(*) as n, sum(hash(r)::hugeint)::varchar as h from (select {columns} from delta_scan('{{lake}}/{table}')) r"),
+        &format!(
+            "select count(*) as n, sum(hash(r)::hugeint)::varchar as h from (select {columns} from delta_scan('{{lake}}/{table}')) r"
+        ),
     )
 }
 

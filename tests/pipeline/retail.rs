@@ -19,7 +19,9 @@ fn two_line_addresses_stay_whole_and_no_order_line_is_twice() {
     assert_eq!(run.hop("land_orders")["rows_in"], 200_000);
 
     // What the files say, read by DuckDB, under the rules that silver states.
-    let csv = |name: &str| format!("read_csv('{}/{name}.csv', header = true, all_varchar = true, quote = '\"')", text(&files));
+    let csv = |name: &str| {
+        format!("read_csv('{}/{name}.csv', header = true, all_varchar = true, quote = '\"')", text(&files))
+    };
     let Some(found) = duckdb::row(
         &lake,
         &format!(

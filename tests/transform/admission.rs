@@ -29,19 +29,10 @@ fn what_is_no_module_is_refused() {
         }
     };
     assert!(matches!(load(b""), AdmissionError::Compile { .. }));
-    assert!(matches!(
-        load(b"\0asm\x01\0\0\0"),
-        AdmissionError::Compile { .. }
-    ));
+    assert!(matches!(load(b"\0asm\x01\0\0\0"), AdmissionError::Compile { .. }));
     let whole = fs::read(path("evil")).unwrap();
-    assert!(matches!(
-        load(&whole[..whole.len() / 2]),
-        AdmissionError::Compile { .. }
-    ));
-    assert!(matches!(
-        load(&vec![0; (16 << 20) + 1]),
-        AdmissionError::TooLarge { .. }
-    ));
+    assert!(matches!(load(&whole[..whole.len() / 2]), AdmissionError::Compile { .. }));
+    assert!(matches!(load(&vec![0; (16 << 20) + 1]), AdmissionError::TooLarge { .. }));
     // An empty component is one, only it exports nothing.
     let error = load(b"\0asm\x0d\0\x01\0");
     assert!(matches!(error, AdmissionError::Export { .. }), "{error}");
@@ -81,8 +72,7 @@ fn imports_outside_of_the_contract_are_refused_by_name() {
 #[test]
 fn the_same_bytes_share_their_code() {
     let folder = tempfile::tempdir().unwrap();
-    let [original, copy] =
-        ["one", "another"].map(|name| folder.path().join(format!("{name}.wasm")));
+    let [original, copy] = ["one", "another"].map(|name| folder.path().join(format!("{name}.wasm")));
     fs::write(&original, HONEST.component()).unwrap();
     fs::copy(&original, &copy).unwrap();
     let sandbox = Sandbox::new(CacheDir::None).unwrap();

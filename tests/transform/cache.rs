@@ -38,10 +38,7 @@ fn an_entry_is_used_and_a_forged_one_is_not() {
     let entry = entry(&folder);
     let whole = fs::read(&entry).unwrap();
     for path in [&entry, &folder.join("key")] {
-        assert_eq!(
-            fs::metadata(path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     }
     let made = fs::metadata(&entry).unwrap().modified().unwrap();
 

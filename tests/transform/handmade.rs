@@ -28,12 +28,7 @@ pub const HONEST: Handmade = Handmade {
 
 impl Handmade {
     pub fn component(&self) -> Vec<u8> {
-        let Self {
-            memory,
-            realloc,
-            describe,
-            more,
-        } = self;
+        let Self { memory, realloc, describe, more } = self;
         let text = format!(
             r#"(module
                 (memory (export "memory") {memory})
@@ -53,15 +48,9 @@ impl Handmade {
         let mut resolve = Resolve::default();
         let contract = include_str!("../../wit/transform.wit");
         let package = resolve.push_str("transform.wit", contract).unwrap();
-        let world = resolve
-            .select_world(&[package], Some("transformer"))
-            .unwrap();
+        let world = resolve.select_world(&[package], Some("transformer")).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-        ComponentEncoder::default()
-            .module(&module)
-            .unwrap()
-            .encode()
-            .unwrap()
+        ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
     }
 
     fn load(&self) -> Result<Module, AdmissionError> {
@@ -73,15 +62,8 @@ impl Handmade {
 
     /// What `describe` comes to, within 50 ms.
     fn describe(&self) -> JobError {
-        let limits = Limits {
-            time: Duration::from_millis(50),
-            ..Limits::default()
-        };
-        match self
-            .load()
-            .unwrap()
-            .describe(r#"{"some": "config"}"#, &limits)
-        {
+        let limits = Limits { time: Duration::from_millis(50), ..Limits::default() };
+        match self.load().unwrap().describe(r#"{"some": "config"}"#, &limits) {
             Err(ModuleError::Call(error)) => error,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("described"),
@@ -99,18 +81,9 @@ fn honest_as_far_as_it_goes() {
 #[test]
 fn time_is_up_wherever_it_spins() {
     let spin = [
-        Handmade {
-            realloc: SPIN,
-            ..HONEST
-        },
-        Handmade {
-            describe: SPIN,
-            ..HONEST
-        },
-        Handmade {
-            more: "(func $spin (loop $again (br $again))) (start $spin)",
-            ..HONEST
-        },
+        Handmade { realloc: SPIN, ..HONEST },
+        Handmade { describe: SPIN, ..HONEST },
+        Handmade { more: "(func $spin (loop $again (br $again))) (start $spin)", ..HONEST },
         // Bulk operations are not interrupted, but they end.
         Handmade {
             memory: "1000",
@@ -127,20 +100,12 @@ fn time_is_up_wherever_it_spins() {
 
 #[test]
 fn pointers_out_of_memory_are_refused() {
-    for realloc in [
-        "(i32.const 0xfffffff0)",
-        "(i32.const 65536)",
-        "(i32.const 65530)",
-    ] {
+    for realloc in ["(i32.const 0xfffffff0)", "(i32.const 65536)", "(i32.const 65530)"] {
         let error = Handmade { realloc, ..HONEST }.describe();
         assert!(matches!(error.cause, Cause::Abi(_)), "{error}");
     }
     // A result at the end of memory, one misaligned, and one that holds nonsense.
-    for describe in [
-        "(i32.const 65532)",
-        "(i32.const 0xfffffffc)",
-        "(i32.const 3)",
-    ] {
+    for describe in ["(i32.const 65532)", "(i32.const 0xfffffffc)", "(i32.const 3)"] {
         let error = Handmade { describe, ..HONEST }.describe();
         assert!(matches!(error.cause, Cause::Abi(_)), "{error}");
     }
@@ -155,26 +120,9 @@ fn pointers_out_of_memory_are_refused() {
 
 #[test]
 fn memory_is_counted_from_the_start() {
-    let error = Handmade {
-        memory: "65536",
-        ..HONEST
-    }
-    .describe();
-    assert!(
-        matches!(
-            error.cause,
-            Cause::Memory {
-                wanted: 4_294_967_296,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    let error = Handmade {
-        more: "(table 100000000 funcref)",
-        ..HONEST
-    }
-    .describe();
+    let error = Handmade { memory: "65536", ..HONEST }.describe();
+    assert!(matches!(error.cause, Cause::Memory { wanted: 4_294_967_296, .. }), "{error}");
+    let error = Handmade { more: "(table 100000000 funcref)", ..HONEST }.describe();
     assert!(matches!(error.cause, Cause::Memory { .. }), "{error}");
     // Growing in a storm comes to the limit, is refused from there on, and runs out of time.
     let describe = "(loop $again (drop (memory.grow (i32.const 100))) (br $again)) unreachable";
@@ -191,9 +139,7 @@ fn proposals_that_are_off_are_off() {
         "(func $f (return_call $f))",
         "(tag)",
     ] {
-        let Err(error) = (Handmade { more, ..HONEST }).load() else {
-            panic!("{more} was let in")
-        };
+        let Err(error) = (Handmade { more, ..HONEST }).load() else { panic!("{more} was let in") };
         assert!(matches!(error, AdmissionError::Compile { .. }), "{error}");
     }
 }

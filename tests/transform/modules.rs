@@ -6,51 +6,34 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use sluicebox::plan::Limits;
-use sluicebox::transform::{
-    Binding, CacheDir, Job, JobError, Module, Output, Sandbox, spawn_guest_thread,
-};
+use sluicebox::transform::{Binding, CacheDir, Job, JobError, Module, Output, Sandbox, spawn_guest_thread};
 
 /// One sandbox for all tests, as there is one in a process.
 pub fn sandbox() -> Arc<Sandbox> {
     static SANDBOX: OnceLock<Arc<Sandbox>> = OnceLock::new();
-    SANDBOX
-        .get_or_init(|| Sandbox::new(CacheDir::None).unwrap())
-        .clone()
+    SANDBOX.get_or_init(|| Sandbox::new(CacheDir::None).unwrap()).clone()
 }
 
 /// A built module of `guest-transforms`.
 pub fn path(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("../guest-transforms/dist/{name}.wasm"));
-    assert!(
-        path.exists(),
-        "{} is not built: run `just modules`",
-        path.display()
-    );
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../guest-transforms/dist/{name}.wasm"));
+    assert!(path.exists(), "{} is not built: run `just modules`", path.display());
     path
 }
 
 pub fn evil() -> Module {
     static EVIL: OnceLock<Module> = OnceLock::new();
-    EVIL.get_or_init(|| sandbox().load(&path("evil")).unwrap())
-        .clone()
+    EVIL.get_or_init(|| sandbox().load(&path("evil")).unwrap()).clone()
 }
 
 /// `rows` rows of id, name and price, with 4 in every 7 names.
 pub fn batch(rows: usize) -> RecordBatch {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
-    let names: ArrayRef = Arc::new(StringArray::from_iter(
-        (0..rows).map(|row| (row % 7 < 4).then(|| format!("name of {row}"))),
-    ));
-    let prices: ArrayRef = Arc::new(Float64Array::from_iter_values(
-        (0..rows).map(|row| row as f64 / 4.0),
-    ));
-    RecordBatch::try_from_iter_with_nullable([
-        ("id", ids, false),
-        ("name", names, true),
-        ("price", prices, true),
-    ])
-    .unwrap()
+    let names: ArrayRef =
+        Arc::new(StringArray::from_iter((0..rows).map(|row| (row % 7 < 4).then(|| format!("name of {row}")))));
+    let prices: ArrayRef = Arc::new(Float64Array::from_iter_values((0..rows).map(|row| row as f64 / 4.0)));
+    RecordBatch::try_from_iter_with_nullable([("id", ids, false), ("name", names, true), ("price", prices, true)])
+        .unwrap()
 }
 
 pub fn config(deed: &str, at: &str) -> String {
@@ -61,11 +44,7 @@ pub fn config(deed: &str, at: &str) -> String {
 pub fn bind(config: &str, schema: SchemaRef) -> Arc<Binding> {
     let descriptor = evil().describe(config, &Limits::default()).unwrap();
     let lookup = batch(0).schema();
-    Arc::new(
-        descriptor
-            .bind(&[("rows".into(), schema), ("lookup".into(), lookup)])
-            .unwrap(),
-    )
+    Arc::new(descriptor.bind(&[("rows".into(), schema), ("lookup".into(), lookup)]).unwrap())
 }
 
 /// Runs `work` on a thread that may run modules.

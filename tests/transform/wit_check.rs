@@ -13,19 +13,12 @@ fn wit() -> PathBuf {
 
 /// The version that a contract says it has.
 fn version(text: &str) -> &str {
-    let package = text
-        .lines()
-        .find_map(|line| line.strip_prefix("package sluicebox:transform@"));
-    package
-        .and_then(|rest| rest.strip_suffix(';'))
-        .expect("the contract names its package and version")
+    let package = text.lines().find_map(|line| line.strip_prefix("package sluicebox:transform@"));
+    package.and_then(|rest| rest.strip_suffix(';')).expect("the contract names its package and version")
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The recorded versions, newest last.
@@ -33,10 +26,7 @@ fn versions(record: &str) -> Vec<(String, String)> {
     record
         .lines()
         .filter(|line| !line.starts_with('#') && !line.trim().is_empty())
-        .map(|line| {
-            line.split_once(' ')
-                .expect("a line of wit/VERSIONS is a version and a digest")
-        })
+        .map(|line| line.split_once(' ').expect("a line of wit/VERSIONS is a version and a digest"))
         .map(|(version, digest)| (version.to_owned(), digest.trim().to_owned()))
         .collect()
 }
@@ -51,9 +41,7 @@ fn check(text: &str, record: &[(String, String)]) -> Result<(), String> {
              wit/released/{version}.wit, and add `<new version> <digest>` to wit/VERSIONS; if {version} was never \
              released, replace its digest there with {digest}"
         )),
-        _ => Err(format!(
-            "wit/VERSIONS does not end with this version: add `{version} {digest}` to it"
-        )),
+        _ => Err(format!("wit/VERSIONS does not end with this version: add `{version} {digest}` to it")),
     }
 }
 
@@ -61,14 +49,8 @@ fn check(text: &str, record: &[(String, String)]) -> Result<(), String> {
 /// zero is the same.
 fn same_line(a: &str, b: &str) -> bool {
     let line = |version: &str| {
-        let numbers: Vec<u64> = version
-            .split('.')
-            .filter_map(|number| number.parse().ok())
-            .collect();
-        let first = numbers
-            .iter()
-            .position(|number| *number > 0)
-            .unwrap_or(numbers.len() - 1);
+        let numbers: Vec<u64> = version.split('.').filter_map(|number| number.parse().ok()).collect();
+        let first = numbers.iter().position(|number| *number > 0).unwrap_or(numbers.len() - 1);
         numbers[..=first].to_vec()
     };
     line(a) == line(b)
@@ -79,15 +61,9 @@ fn compatible(old: &str, new: &str) -> Result<(), String> {
     let mut resolve = Resolve::default();
     let mut world = |name: &str, text: &str| -> WorldId {
         // Two versions of one package, or else the parser would take them for one.
-        let text = text.replacen(
-            &format!("@{};", version(text)),
-            &format!("@{}-{name};", version(text)),
-            1,
-        );
+        let text = text.replacen(&format!("@{};", version(text)), &format!("@{}-{name};", version(text)), 1);
         let package = resolve.push_str(format!("{name}.wit"), &text).unwrap();
-        resolve
-            .select_world(&[package], Some("transformer"))
-            .unwrap()
+        resolve.select_world(&[package], Some("transformer")).unwrap()
     };
     let (old, new) = (world("old", old), world("new", new));
     wit_component::semver_check(resolve, old, new).map_err(|error| format!("{error:#}"))
@@ -102,17 +78,10 @@ fn a_changed_contract_has_a_new_version() {
     }
     for pair in record.windows(2) {
         let (old, digest_of_old) = &pair[0];
-        let kept =
-            fs::read_to_string(wit().join(format!("released/{old}.wit"))).unwrap_or_else(|error| {
-                panic!(
-                    "wit/released/{old}.wit is recorded in wit/VERSIONS and cannot be read: {error}"
-                )
-            });
-        assert_eq!(
-            digest(&kept),
-            *digest_of_old,
-            "wit/released/{old}.wit is not the text that was released"
-        );
+        let kept = fs::read_to_string(wit().join(format!("released/{old}.wit"))).unwrap_or_else(|error| {
+            panic!("wit/released/{old}.wit is recorded in wit/VERSIONS and cannot be read: {error}")
+        });
+        assert_eq!(digest(&kept), *digest_of_old, "wit/released/{old}.wit is not the text that was released");
         let newest = &record[record.len() - 1].0;
         if same_line(old, newest)
             && let Err(problem) = compatible(&kept, &text)
@@ -129,11 +98,7 @@ fn the_check_notices() {
     assert!(changed != text);
     let record = vec![(version(&text).to_owned(), digest(&text))];
     assert_eq!(check(&text, &record), Ok(()));
-    assert!(
-        check(&changed, &record)
-            .unwrap_err()
-            .contains("raise its version")
-    );
+    assert!(check(&changed, &record).unwrap_err().contains("raise its version"));
     let raised = changed.replace("transform@0.1.0", "transform@0.1.1");
     assert!(check(&raised, &record).unwrap_err().contains("add `0.1.1 "));
 

@@ -39,8 +39,12 @@ pub fn run(args: &Args) -> Exit {
         Some((layer, table)) => (layer, Some(table)),
         None => (args.what.as_str(), None),
     };
-    let Some(layer) = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|each| each.as_str() == layer) else {
-        report::message(&format!("`{layer}` is not a layer"), Some("write bronze, silver or gold, or a table such as gold.fact_sales"));
+    let Some(layer) = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|each| each.as_str() == layer)
+    else {
+        report::message(
+            &format!("`{layer}` is not a layer"),
+            Some("write bronze, silver or gold, or a table such as gold.fact_sales"),
+        );
         return Exit::Usage;
     };
     let (lake, runtime) = match (open_lake(&args.lake), runtime()) {
@@ -50,7 +54,13 @@ pub fn run(args: &Args) -> Exit {
     let printed = runtime.block_on(async {
         let names: Vec<String> = match table {
             Some(table) => vec![table.to_owned()],
-            None => lake.tables().await?.into_iter().filter(|(each, _)| each == layer.as_str()).map(|(_, name)| name).collect(),
+            None => lake
+                .tables()
+                .await?
+                .into_iter()
+                .filter(|(each, _)| each == layer.as_str())
+                .map(|(_, name)| name)
+                .collect(),
         };
         for name in &names {
             print(&lake, TableName { layer, name: name.clone() }, args.rows).await?;
@@ -59,7 +69,10 @@ pub fn run(args: &Args) -> Exit {
     });
     match printed {
         Ok(0) => {
-            report::message(&format!("{} has no table in {}", args.lake, layer.as_str()), Some("is --lake the folder that `sluice run` wrote to?"));
+            report::message(
+                &format!("{} has no table in {}", args.lake, layer.as_str()),
+                Some("is --lake the folder that `sluice run` wrote to?"),
+            );
             Exit::Failed
         }
         Ok(_) => Exit::Done,
@@ -121,8 +134,14 @@ pub async fn first_rows(table: &Table, rows: usize) -> Result<String, LakeError>
 
 fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, ArrowError> {
     let options = FormatOptions::default().with_null("");
-    let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options)).collect::<Result<Vec<_>, _>>()?;
-    Ok((0..batch.num_rows()).map(|row| columns.iter().map(|column| cut(&column.value(row).to_string())).collect()).collect())
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &options))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok((0..batch.num_rows())
+        .map(|row| columns.iter().map(|column| cut(&column.value(row).to_string())).collect())
+        .collect())
 }
 
 fn cut(text: &str) -> String {

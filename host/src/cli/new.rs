@@ -40,7 +40,10 @@ pub fn run(args: &Args) -> Exit {
         return Exit::Usage;
     }
     if args.path.exists() {
-        report::message(&format!("{} exists already", args.path.display()), Some("choose another name, or remove it first"));
+        report::message(
+            &format!("{} exists already", args.path.display()),
+            Some("choose another name, or remove it first"),
+        );
         return Exit::Usage;
     }
     let result = write(&TEMPLATE, &args.path, &name).and_then(|()| write(&SDK, &args.path.join("sdk"), &name));

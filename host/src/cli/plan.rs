@@ -38,7 +38,10 @@ fn describe(session: &Session, hop: &HopSpec) -> String {
     line(&mut text, format_args!("\nhop {}: {from}", hop.name));
     if let (Some(module), Some(spec)) = (session.bound.modules.get(&hop.name), &hop.module) {
         let descriptor = &module.descriptor;
-        line(&mut text, format_args!("  module  {} {} (sha256 {})", descriptor.name, descriptor.version, module.module.digest()));
+        line(
+            &mut text,
+            format_args!("  module  {} {} (sha256 {})", descriptor.name, descriptor.version, module.module.digest()),
+        );
         line(&mut text, format_args!("          {}", promises(module)));
         line(
             &mut text,
@@ -82,7 +85,9 @@ fn mode(mode: &WriteMode) -> String {
     match mode {
         WriteMode::Append => "append".into(),
         WriteMode::Upsert { key, order_by: None } => format!("upsert by {}", key.join(", ")),
-        WriteMode::Upsert { key, order_by: Some(order_by) } => format!("upsert by {}, newest {order_by} wins", key.join(", ")),
+        WriteMode::Upsert { key, order_by: Some(order_by) } => {
+            format!("upsert by {}, newest {order_by} wins", key.join(", "))
+        }
         WriteMode::Overwrite => "overwrite".into(),
         WriteMode::Replace { by } => format!("replace by {}", by.join(", ")),
     }

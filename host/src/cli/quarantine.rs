@@ -76,7 +76,9 @@ async fn list(lake: &Lake) -> Result<Exit, LakeError> {
         let mut batches = pin!(table.scan(None).await?);
         while let Some(rows) = batches.try_next().await? {
             for row in 0..rows.num_rows() {
-                let count = counts.entry((hop.clone(), text(&rows, "reason", row))).or_insert_with(|| (0, text(&rows, "message", row)));
+                let count = counts
+                    .entry((hop.clone(), text(&rows, "reason", row)))
+                    .or_insert_with(|| (0, text(&rows, "message", row)));
                 count.0 += 1;
             }
         }
@@ -93,7 +95,10 @@ async fn list(lake: &Lake) -> Result<Exit, LakeError> {
 async fn show(lake: &Lake, args: &ShowArgs) -> Result<Exit, LakeError> {
     let table = lake.quarantine(&args.hop).await?;
     if table.version().is_none() {
-        report::message(&format!("no row of hop `{}` is in quarantine", args.hop), Some("`sluice quarantine ls` shows which hops have some"));
+        report::message(
+            &format!("no row of hop `{}` is in quarantine", args.hop),
+            Some("`sluice quarantine ls` shows which hops have some"),
+        );
         return Ok(Exit::Failed);
     }
     let mut left = args.rows;

@@ -119,7 +119,10 @@ pub fn sandbox() -> Result<Arc<Sandbox>, Exit> {
 /// Starts the runtime that does I/O, or prints why not.
 pub fn runtime() -> Result<Runtime, Exit> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| {
-        report::message(&format!("the runtime could not start: {error}"), Some("is a limit on threads or open files set?"));
+        report::message(
+            &format!("the runtime could not start: {error}"),
+            Some("is a limit on threads or open files set?"),
+        );
         Exit::Failed
     })
 }

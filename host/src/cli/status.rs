@@ -34,7 +34,10 @@ pub fn run(args: &Args) -> Exit {
     });
     match tables {
         Ok(tables) if tables.is_empty() => {
-            report::message(&format!("{} holds no tables", args.lake), Some("is --lake the folder that `sluice run` wrote to?"));
+            report::message(
+                &format!("{} holds no tables", args.lake),
+                Some("is --lake the folder that `sluice run` wrote to?"),
+            );
             Exit::Failed
         }
         Ok(tables) if args.json => {

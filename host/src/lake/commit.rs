@@ -70,36 +70,13 @@ impl Table {
         if self.stale {
             self.refresh().await?;
         }
-        let Writer {
-            mode,
-            began_with,
-            schema,
-            target,
-            body,
-            rows,
-            ..
-        } = writer;
+        let Writer { mode, began_with, schema, target, body, rows, .. } = writer;
         let name = self.manner.name.clone();
-        let task = |source| LakeError::Task {
-            action: "finish the data files",
-            table: name.clone(),
-            source,
-        };
-        let (finished, rest) = tokio::task::spawn_blocking(move || body.finish())
-            .await
-            .map_err(task)?;
+        let task = |source| LakeError::Task { action: "finish the data files", table: name.clone(), source };
+        let (finished, rest) = tokio::task::spawn_blocking(move || body.finish()).await.map_err(task)?;
         let own = finished?;
         let paths = own.iter().map(|written| written.add.path.clone()).collect();
-        let mut attempt = Attempt {
-            commit,
-            mode,
-            began_with,
-            schema,
-            target,
-            rest: Some(rest),
-            rows,
-            own,
-        };
+        let mut attempt = Attempt { commit, mode, began_with, schema, target, rest: Some(rest), rows, own };
         let outcome = self.attempt(&mut attempt).await;
         match &outcome {
             Ok(committed) if !committed.already => {}
@@ -120,22 +97,13 @@ impl Table {
             let version = self.state()?.version() + 1;
             let schema = self.schema_after(attempt)?;
             let change = self.change(attempt, &schema).await?;
-            let extra: Vec<String> = change
-                .written
-                .iter()
-                .map(|written| written.add.path.clone())
-                .collect();
+            let extra: Vec<String> = change.written.iter().map(|written| written.add.path.clone()).collect();
             let committed = Committed {
                 version,
                 rows: attempt.rows,
                 files_added: attempt.own.len() + change.written.len(),
                 files_removed: change.removed.len(),
-                bytes_added: attempt
-                    .own
-                    .iter()
-                    .chain(&change.written)
-                    .map(|w| w.add.size.unsigned_abs())
-                    .sum(),
+                bytes_added: attempt.own.iter().chain(&change.written).map(|w| w.add.size.unsigned_abs()).sum(),
                 already: false,
             };
             let failure = match self.put(attempt, &change, &schema, version, &id).await {
@@ -147,11 +115,7 @@ impl Table {
             };
             // Even a failed commit may have landed: only the log knows.
             if let Err(source) = self.refresh().await {
-                return Err(LakeError::Unknown {
-                    table: name,
-                    version,
-                    source: Box::new(source),
-                });
+                return Err(LakeError::Unknown { table: name, version, source: Box::new(source) });
             }
             match self.is_ours(version, &id).await {
                 Ok(true) => {
@@ -160,11 +124,7 @@ impl Table {
                 }
                 Ok(false) => discard(&attempt.target.location, extra).await,
                 Err(source) => {
-                    return Err(LakeError::Unknown {
-                        table: name,
-                        version,
-                        source: Box::new(source),
-                    });
+                    return Err(LakeError::Unknown { table: name, version, source: Box::new(source) });
                 }
             }
             if let EntryError::Failed(error) = failure {
@@ -175,10 +135,7 @@ impl Table {
                 };
             }
         }
-        Err(LakeError::Conflict {
-            table: name,
-            attempts: ATTEMPTS,
-        })
+        Err(LakeError::Conflict { table: name, attempts: ATTEMPTS })
     }
 
     /// Whether all lanes of the commit are at or past their positions.
@@ -208,9 +165,7 @@ impl Table {
         if *now == attempt.began_with {
             return Ok(attempt.schema.clone());
         }
-        let moved = || LakeError::SchemaMoved {
-            table: self.manner.name.clone(),
-        };
+        let moved = || LakeError::SchemaMoved { table: self.manner.name.clone() };
         if attempt.mode == WriteMode::Overwrite {
             return Err(moved());
         }
@@ -223,9 +178,8 @@ impl Table {
                 Some(_) => return Err(moved()),
             }
         }
-        let required = |field: &&Arc<arrow_schema::Field>| {
-            !field.is_nullable() && find(&attempt.schema, field.name()).is_none()
-        };
+        let required =
+            |field: &&Arc<arrow_schema::Field>| !field.is_nullable() && find(&attempt.schema, field.name()).is_none();
         if fields.iter().any(|field| required(&field)) {
             return Err(moved());
         }
@@ -234,17 +188,11 @@ impl Table {
 
     /// What happens to the table's present files.
     async fn change(&self, attempt: &mut Attempt, schema: &SchemaRef) -> Result<Change, LakeError> {
-        let nothing = Change {
-            written: Vec::new(),
-            removed: Vec::new(),
-        };
+        let nothing = Change { written: Vec::new(), removed: Vec::new() };
         match &attempt.mode {
             WriteMode::Append => return Ok(nothing),
             WriteMode::Overwrite => {
-                return Ok(Change {
-                    written: Vec::new(),
-                    removed: self.files()?,
-                });
+                return Ok(Change { written: Vec::new(), removed: self.files()? });
             }
             WriteMode::Upsert { .. } | WriteMode::Replace { .. } if attempt.rows == 0 => {
                 return Ok(nothing);
@@ -254,32 +202,15 @@ impl Table {
         let Some(rest) = attempt.rest.take() else {
             return Ok(nothing);
         };
-        let (shelf, files, schema, target) = (
-            self.shelf()?,
-            self.files()?,
-            schema.clone(),
-            attempt.target.clone(),
-        );
-        let task = |source| LakeError::Task {
-            action: "rewrite data files",
-            table: self.manner.name.clone(),
-            source,
-        };
+        let (shelf, files, schema, target) = (self.shelf()?, self.files()?, schema.clone(), attempt.target.clone());
+        let task = |source| LakeError::Task { action: "rewrite data files", table: self.manner.name.clone(), source };
         let (change, rest) = tokio::task::spawn_blocking(move || {
             let runtime = Handle::current();
-            let rewrite = Rewrite {
-                shelf: &shelf,
-                files: &files,
-                schema: &schema,
-                runtime: &runtime,
-            };
+            let rewrite = Rewrite { shelf: &shelf, files: &files, schema: &schema, runtime: &runtime };
             let change = Files::new(target, &schema).and_then(|out| match &rest {
                 Match::Rows(source) => rewrite.upsert(source, out),
                 Match::Groups(groups) => rewrite.remove(groups, out),
-                Match::Nothing => Ok(Change {
-                    written: Vec::new(),
-                    removed: Vec::new(),
-                }),
+                Match::Nothing => Ok(Change { written: Vec::new(), removed: Vec::new() }),
             });
             (change, rest)
         })
@@ -303,23 +234,12 @@ impl Table {
             let delta_schema = self.evolved(schema)?;
             let metadata = state.metadata().clone().with_schema(&delta_schema);
             let failed = LakeError::delta("describe", &self.manner.name);
-            actions.push(Action::Metadata(
-                metadata.map_err(|error| failed(error.into()))?,
-            ));
+            actions.push(Action::Metadata(metadata.map_err(|error| failed(error.into()))?));
         }
         let now = Utc::now().timestamp_millis();
-        actions.extend(
-            change
-                .removed
-                .iter()
-                .map(|file| Action::Remove(removal(file, now))),
-        );
+        actions.extend(change.removed.iter().map(|file| Action::Remove(removal(file, now))));
         let written: Vec<&Written> = attempt.own.iter().chain(&change.written).collect();
-        actions.extend(
-            written
-                .iter()
-                .map(|written| Action::Add(written.add.clone())),
-        );
+        actions.extend(written.iter().map(|written| Action::Add(written.add.clone())));
         let operation = attempt.operation();
         PROTOCOL
             .can_commit(state, &actions, &operation)
@@ -329,32 +249,13 @@ impl Table {
             .positions
             .iter()
             .map(|(lane, position)| {
-                Transaction::new_with_last_update(
-                    app_id(&attempt.commit.app, lane),
-                    position,
-                    Some(now),
-                )
+                Transaction::new_with_last_update(app_id(&attempt.commit.app, lane), position, Some(now))
             })
             .collect();
-        let mut info = attempt
-            .commit
-            .provenance
-            .clone()
-            .into_info(id, &attempt.commit.positions);
+        let mut info = attempt.commit.provenance.clone().into_info(id, &attempt.commit.positions);
         info.insert("readVersion".to_owned(), json!(version - 1));
-        info.insert(
-            "isBlindAppend".to_owned(),
-            json!(attempt.mode == WriteMode::Append),
-        );
-        write_entry(
-            &self.location,
-            version,
-            actions,
-            operation,
-            info,
-            transactions,
-        )
-        .await
+        info.insert("isBlindAppend".to_owned(), json!(attempt.mode == WriteMode::Append));
+        write_entry(&self.location, version, actions, operation, info, transactions).await
     }
 
     /// The Delta schema for `schema`, with what the table's own says besides types.
@@ -363,30 +264,21 @@ impl Table {
         let (before, wanted) = (self.state()?.schema(), to_delta(name, schema)?);
         let known = from_delta(name, &before)?;
         let fields = wanted.fields().map(|field| {
-            let same = known
-                .field_with_name(field.name())
-                .ok()
-                .map(|known| known.data_type())
-                == schema
-                    .field_with_name(field.name())
-                    .ok()
-                    .map(|wanted| wanted.data_type());
+            let same = known.field_with_name(field.name()).ok().map(|known| known.data_type())
+                == schema.field_with_name(field.name()).ok().map(|wanted| wanted.data_type());
             match before.field(field.name()) {
                 Some(own) if same => own.clone(),
                 _ => field.clone(),
             }
         });
-        StructType::try_new(fields)
-            .map_err(|error| LakeError::delta("describe", name)(error.into()))
+        StructType::try_new(fields).map_err(|error| LakeError::delta("describe", name)(error.into()))
     }
 
     /// Whether the entry of `version` is the one with this id.
     async fn is_ours(&self, version: u64, id: &str) -> Result<bool, LakeError> {
         let entry = log::read(self.store.as_ref(), &self.manner.name, version).await?;
         let info = entry.and_then(|entry| entry.info);
-        let found = info
-            .as_ref()
-            .and_then(|info| info.info.get("sluicebox")?.get("commit")?.as_str());
+        let found = info.as_ref().and_then(|info| info.info.get("sluicebox")?.get("commit")?.as_str());
         Ok(found == Some(id))
     }
 
@@ -397,17 +289,12 @@ impl Table {
         {
             tracing::warn!(table = %self.manner.name, version, %error, "committed, but the log could not be read again");
             for (lane, position) in commit.positions.iter() {
-                self.transactions
-                    .insert(app_id(&commit.app, lane), position);
+                self.transactions.insert(app_id(&commit.app, lane), position);
             }
             self.stale = true;
             return;
         }
-        let interval = self
-            .delta
-            .state
-            .as_ref()
-            .map(|state| state.table_config().checkpoint_interval);
+        let interval = self.delta.state.as_ref().map(|state| state.table_config().checkpoint_interval);
         let due = interval.is_some_and(|interval| {
             version.is_multiple_of(interval.map_or(CHECKPOINT_INTERVAL, |interval| interval.get()))
         });
@@ -433,21 +320,13 @@ struct Attempt {
 
 impl Attempt {
     fn operation(&self) -> DeltaOperation {
-        let partition_by =
-            (!self.target.partition_by.is_empty()).then(|| self.target.partition_by.to_vec());
-        let write = |mode| DeltaOperation::Write {
-            mode,
-            partition_by,
-            predicate: None,
-        };
+        let partition_by = (!self.target.partition_by.is_empty()).then(|| self.target.partition_by.to_vec());
+        let write = |mode| DeltaOperation::Write { mode, partition_by, predicate: None };
         match &self.mode {
             WriteMode::Append => write(SaveMode::Append),
             WriteMode::Overwrite | WriteMode::Replace { .. } => write(SaveMode::Overwrite),
             WriteMode::Upsert { key, .. } => {
-                let equal: Vec<String> = key
-                    .iter()
-                    .map(|key| format!("target.{key} <=> source.{key}"))
-                    .collect();
+                let equal: Vec<String> = key.iter().map(|key| format!("target.{key} <=> source.{key}")).collect();
                 DeltaOperation::Merge {
                     predicate: None,
                     merge_predicate: Some(equal.join(" AND ")),
@@ -461,14 +340,7 @@ impl Attempt {
 }
 
 fn already(version: u64) -> Committed {
-    Committed {
-        version,
-        rows: 0,
-        files_added: 0,
-        files_removed: 0,
-        bytes_added: 0,
-        already: true,
-    }
+    Committed { version, rows: 0, files_added: 0, files_removed: 0, bytes_added: 0, already: true }
 }
 
 fn app_id(app: &str, lane: &str) -> String {

@@ -104,11 +104,7 @@ impl Shape {
     }
 
     /// The shape for rows of `incoming` in a table of `schema`.
-    pub(super) fn new(
-        rules: &Rules,
-        schema: &SchemaRef,
-        incoming: &SchemaRef,
-    ) -> Result<Self, LakeError> {
+    pub(super) fn new(rules: &Rules, schema: &SchemaRef, incoming: &SchemaRef) -> Result<Self, LakeError> {
         let table = rules.table.clone();
         let contract = rules.contract;
         let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
@@ -118,14 +114,8 @@ impl Shape {
         for (index, field) in incoming.fields().iter().enumerate() {
             let Some(position) = find(schema, field.name()) else {
                 // The rows must not name two columns that the table would hold to be one.
-                if incoming.fields()[..index]
-                    .iter()
-                    .any(|other| other.name().eq_ignore_ascii_case(field.name()))
-                {
-                    return Err(LakeError::DuplicateColumn {
-                        table,
-                        column: field.name().clone(),
-                    });
+                if incoming.fields()[..index].iter().any(|other| other.name().eq_ignore_ascii_case(field.name())) {
+                    return Err(LakeError::DuplicateColumn { table, column: field.name().clone() });
                 }
                 let Some(added) = table_field(field)? else {
                     continue;
@@ -133,10 +123,7 @@ impl Shape {
                 match contract.new_column {
                     Drift::Evolve => fields.push(added),
                     Drift::Freeze => {
-                        return Err(LakeError::NewColumn {
-                            table,
-                            column: field.name().clone(),
-                        });
+                        return Err(LakeError::NewColumn { table, column: field.name().clone() });
                     }
                     Drift::RejectRow => refusing.push(index),
                     Drift::NullValue => rescued.push(index),
@@ -156,8 +143,7 @@ impl Shape {
             match contract.type_change {
                 Drift::Evolve if rules.retype => {
                     if let Some(changed) = table_field(field)? {
-                        fields[position] =
-                            Arc::new(Field::new(known.name(), changed.data_type().clone(), true));
+                        fields[position] = Arc::new(Field::new(known.name(), changed.data_type().clone(), true));
                     }
                 }
                 Drift::Freeze => {
@@ -172,12 +158,9 @@ impl Shape {
             }
         }
 
-        let rescues = rules.rescues
-            && (!rescued.is_empty() || (drifts_type && contract.type_change == Drift::NullValue));
-        if rescues
-            && find(schema, column::RESCUED).is_none()
-            && find(incoming, column::RESCUED).is_none()
-        {
+        let rescues =
+            rules.rescues && (!rescued.is_empty() || (drifts_type && contract.type_change == Drift::NullValue));
+        if rescues && find(schema, column::RESCUED).is_none() && find(incoming, column::RESCUED).is_none() {
             fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
         }
 
@@ -193,15 +176,8 @@ impl Shape {
             takes.push(match found {
                 Some(index) => {
                     let own = incoming.field(index).data_type();
-                    let placed = rules
-                        .required
-                        .iter()
-                        .any(|column| column.eq_ignore_ascii_case(field.name()));
-                    if rules.keyed
-                        && !placed
-                        && is_keyed_text(own)
-                        && field.data_type() == &DataType::Utf8
-                    {
+                    let placed = rules.required.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
+                    if rules.keyed && !placed && is_keyed_text(own) && field.data_type() == &DataType::Utf8 {
                         let keyed = Field::new(field.name(), own.clone(), field.is_nullable());
                         shaped[takes.len()] = Arc::new(keyed);
                         Take::Column(index, Conversion::Same)
@@ -211,24 +187,14 @@ impl Shape {
                 }
                 None => {
                     let name = field.name();
-                    if rules
-                        .required
-                        .iter()
-                        .any(|column| column.eq_ignore_ascii_case(name))
-                    {
-                        return Err(LakeError::MissingColumn {
-                            table,
-                            column: name.clone(),
-                        });
+                    if rules.required.iter().any(|column| column.eq_ignore_ascii_case(name)) {
+                        return Err(LakeError::MissingColumn { table, column: name.clone() });
                     }
                     // The host's own columns come and go with the source, not with the contract.
                     if !name.starts_with('_') {
                         match contract.missing_column {
                             Drift::Freeze => {
-                                return Err(LakeError::MissingColumn {
-                                    table,
-                                    column: name.clone(),
-                                });
+                                return Err(LakeError::MissingColumn { table, column: name.clone() });
                             }
                             Drift::RejectRow => lacking = lacking.or_else(|| Some(name.clone())),
                             Drift::Evolve | Drift::NullValue => {}
@@ -253,10 +219,7 @@ impl Shape {
     }
 
     /// The rows that the contract lets in, in the table's shape, and those that it does not.
-    pub(super) fn apply(
-        &self,
-        rows: &RecordBatch,
-    ) -> Result<(RecordBatch, Vec<Refused>), LakeError> {
+    pub(super) fn apply(&self, rows: &RecordBatch) -> Result<(RecordBatch, Vec<Refused>), LakeError> {
         let failed = || LakeError::arrow("convert rows", &self.table);
         if let Some(column) = &self.lacking {
             let refused = (0..rows.num_rows())
@@ -274,23 +237,17 @@ impl Shape {
             let name = self.incoming.field(*index).name();
             let column = rows.column(*index);
             for row in present(column) {
-                let message = format!(
-                    "the row has {} in column '{name}', which the table does not have",
-                    shown(column, row)
-                );
-                refused.push(Refused {
-                    row,
-                    code: "contract.new-column",
-                    message,
-                });
+                let message =
+                    format!("the row has {} in column '{name}', which the table does not have", shown(column, row));
+                refused.push(Refused { row, code: "contract.new-column", message });
             }
         }
         if self.keeps_rescued {
             for index in &self.rescued {
-                let held = rows.column(*index).logical_nulls().map_or_else(
-                    || BooleanBuffer::new_set(rows.num_rows()),
-                    |nulls| nulls.inner().clone(),
-                );
+                let held = rows
+                    .column(*index)
+                    .logical_nulls()
+                    .map_or_else(|| BooleanBuffer::new_set(rows.num_rows()), |nulls| nulls.inner().clone());
                 saved.push((*index, held));
             }
         }
@@ -300,9 +257,7 @@ impl Shape {
             match take {
                 Take::Column(index, conversion) => {
                     let source = rows.column(*index);
-                    let (column, lost) = conversion
-                        .apply(source, field.data_type())
-                        .map_err(failed())?;
+                    let (column, lost) = conversion.apply(source, field.data_type()).map_err(failed())?;
                     if let Some(lost) = lost {
                         match self.type_change {
                             Drift::NullValue => saved.push((*index, lost)),
@@ -314,11 +269,7 @@ impl Shape {
                                         shown(source, row),
                                         field.data_type()
                                     );
-                                    refused.push(Refused {
-                                        row,
-                                        code: "contract.type-change",
-                                        message,
-                                    });
+                                    refused.push(Refused { row, code: "contract.type-change", message });
                                 }
                             }
                             Drift::Evolve | Drift::Freeze => {
@@ -346,8 +297,7 @@ impl Shape {
         for (field, column) in self.schema.fields().iter().zip(&columns) {
             if !field.is_nullable() && column.logical_null_count() > 0 {
                 let nulls = column.logical_nulls();
-                let rows = (0..column.len())
-                    .filter(|row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(*row)));
+                let rows = (0..column.len()).filter(|row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(*row)));
                 refused.extend(rows.map(|row| Refused {
                     row,
                     code: "contract.not-null",
@@ -374,18 +324,11 @@ impl Shape {
     }
 
     /// `_rescued`: per row one JSON object of what has no place, or null.
-    fn rescue(
-        &self,
-        rows: &RecordBatch,
-        own: Option<usize>,
-        saved: &[(usize, BooleanBuffer)],
-    ) -> ArrayRef {
+    fn rescue(&self, rows: &RecordBatch, own: Option<usize>, saved: &[(usize, BooleanBuffer)]) -> ArrayRef {
         let own = own.and_then(|index| rows.column(index).as_string_opt::<i32>());
         let mut builder = StringBuilder::new();
         for row in 0..rows.num_rows() {
-            let before = own
-                .filter(|own| own.is_valid(row))
-                .map(|own| own.value(row));
+            let before = own.filter(|own| own.is_valid(row)).map(|own| own.value(row));
             let mut object = Map::new();
             for (index, held) in saved {
                 if held.value(row) {

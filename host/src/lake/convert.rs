@@ -38,11 +38,7 @@ impl Conversion {
             return Self::of_structs(source, target);
         }
         let flat = !from.is_nested() && !to.is_nested();
-        if flat && can_cast_types(from, to) && can_cast_types(to, from) {
-            Self::Lossless
-        } else {
-            Self::Never
-        }
+        if flat && can_cast_types(from, to) && can_cast_types(to, from) { Self::Lossless } else { Self::Never }
     }
 
     fn of_structs(source: &Fields, target: &Fields) -> Self {
@@ -64,15 +60,8 @@ impl Conversion {
             }
         }
         // A child that the table does not have would be lost; one without a type holds nothing.
-        let typed = source
-            .iter()
-            .filter(|field| field.data_type() != &DataType::Null)
-            .count();
-        if used < typed {
-            Self::Never
-        } else {
-            Self::Struct(children)
-        }
+        let typed = source.iter().filter(|field| field.data_type() != &DataType::Null).count();
+        if used < typed { Self::Never } else { Self::Struct(children) }
     }
 
     /// Whether a difference in type is no drift: the values always fit.
@@ -134,32 +123,18 @@ impl Conversion {
             };
             arrays.push(array);
         }
-        let array = StructArray::try_new_with_length(
-            fields.clone(),
-            arrays,
-            source.nulls().cloned(),
-            column.len(),
-        )?;
+        let array = StructArray::try_new_with_length(fields.clone(), arrays, source.nulls().cloned(), column.len())?;
         Ok((Arc::new(array), lost))
     }
 }
 
 fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
-    cast_with_options(
-        column,
-        to,
-        &CastOptions {
-            safe: true,
-            ..CastOptions::default()
-        },
-    )
+    cast_with_options(column, to, &CastOptions { safe: true, ..CastOptions::default() })
 }
 
 /// Rows that held a value before and hold none now.
 fn newly_null(before: &ArrayRef, after: &ArrayRef) -> Option<BooleanBuffer> {
-    let after = after
-        .logical_nulls()
-        .filter(|nulls| nulls.null_count() > 0)?;
+    let after = after.logical_nulls().filter(|nulls| nulls.null_count() > 0)?;
     let lost = match before.logical_nulls() {
         Some(before) => before.inner() & &!after.inner(),
         None => !after.inner(),
@@ -167,10 +142,7 @@ fn newly_null(before: &ArrayRef, after: &ArrayRef) -> Option<BooleanBuffer> {
     (lost.count_set_bits() > 0).then_some(lost)
 }
 
-fn lossless(
-    column: &ArrayRef,
-    to: &DataType,
-) -> Result<(ArrayRef, Option<BooleanBuffer>), ArrowError> {
+fn lossless(column: &ArrayRef, to: &DataType) -> Result<(ArrayRef, Option<BooleanBuffer>), ArrowError> {
     let converted = cast(column, to)?;
     let back = cast(&converted, column.data_type())?;
     let same: BooleanArray = arrow_ord::cmp::not_distinct(column, &back)?;
@@ -191,37 +163,25 @@ fn widens(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (T::Null, _) => true,
         (T::Dictionary(_, values), _) => values.as_ref() == to || widens(values, to),
-        (T::RunEndEncoded(_, values), _) => {
-            values.data_type() == to || widens(values.data_type(), to)
-        }
+        (T::RunEndEncoded(_, values), _) => values.data_type() == to || widens(values.data_type(), to),
         (T::Utf8 | T::LargeUtf8 | T::Utf8View, T::Utf8) => true,
         (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), T::Binary) => true,
         (T::Float16, T::Float32 | T::Float64) | (T::Float32, T::Float64) => true,
         (T::Date64, T::Date32) => true,
         (T::Date32 | T::Date64, T::Timestamp(TimeUnit::Microsecond, _)) => true,
         // Without a zone means UTC, and a zone says only how an instant is shown.
-        (T::Timestamp(unit, _), T::Timestamp(TimeUnit::Microsecond, _)) => {
-            *unit != TimeUnit::Nanosecond
-        }
-        (from, T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Decimal128(_, _))
-            if from.is_integer() =>
-        {
+        (T::Timestamp(unit, _), T::Timestamp(TimeUnit::Microsecond, _)) => *unit != TimeUnit::Nanosecond,
+        (from, T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Decimal128(_, _)) if from.is_integer() => {
             integer_fits(from, to)
         }
         (
             T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s) | T::Decimal256(p, s),
             T::Decimal128(precision, scale),
-        ) => {
-            scale >= s && i16::from(*precision) - i16::from(*scale) >= i16::from(*p) - i16::from(*s)
-        }
+        ) => scale >= s && i16::from(*precision) - i16::from(*scale) >= i16::from(*p) - i16::from(*s),
         // Lists and maps: only their encodings in memory may differ.
         (from, to) if from.is_nested() && !matches!(from, T::Struct(_)) => {
             let field = Field::new("value", from.clone(), true);
-            table_field(&field)
-                .ok()
-                .flatten()
-                .is_some_and(|field| field.data_type() == to)
-                && can_cast_types(from, to)
+            table_field(&field).ok().flatten().is_some_and(|field| field.data_type() == to) && can_cast_types(from, to)
         }
         _ => false,
     }
@@ -254,9 +214,7 @@ fn integer_fits(from: &DataType, to: &DataType) -> bool {
 #[cfg(test)]
 mod tests {
     use arrow_array::types::Int32Type;
-    use arrow_array::{
-        DictionaryArray, Int32Array, Int64Array, StringArray, TimestampNanosecondArray,
-    };
+    use arrow_array::{DictionaryArray, Int32Array, Int64Array, StringArray, TimestampNanosecondArray};
 
     use super::*;
 
@@ -264,26 +222,16 @@ mod tests {
         let conversion = Conversion::between(column.data_type(), to);
         let (array, lost) = conversion.apply(&column, to).expect("converts");
         assert_eq!(array.data_type(), to);
-        (
-            array,
-            lost.map(|lost| lost.set_indices().collect())
-                .unwrap_or_default(),
-        )
+        (array, lost.map(|lost| lost.set_indices().collect()).unwrap_or_default())
     }
 
     #[test]
     fn only_what_survives() {
-        let (array, lost) = convert(
-            Arc::new(Int64Array::from(vec![Some(1), None, Some(1 << 40)])),
-            &DataType::Int32,
-        );
+        let (array, lost) = convert(Arc::new(Int64Array::from(vec![Some(1), None, Some(1 << 40)])), &DataType::Int32);
         assert_eq!(lost, [2]);
         assert_eq!(array.as_ref(), &Int32Array::from(vec![Some(1), None, None]));
 
-        let (_, lost) = convert(
-            Arc::new(StringArray::from(vec!["12", "012", "x"])),
-            &DataType::Int64,
-        );
+        let (_, lost) = convert(Arc::new(StringArray::from(vec!["12", "012", "x"])), &DataType::Int64);
         assert_eq!(lost, [1, 2]);
 
         let nanos: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1_000, 1_001]));
@@ -300,16 +248,8 @@ mod tests {
         let dates: ArrayRef = Arc::new(arrow_array::Date32Array::from(vec![-1, 1]));
         let (array, lost) = convert(dates, &super::super::schema::timestamp());
         assert!(lost.is_empty());
-        assert_eq!(
-            array
-                .as_primitive::<arrow_array::types::TimestampMicrosecondType>()
-                .value(0),
-            -86_400_000_000
-        );
-        let (_, lost) = convert(
-            Arc::new(Int64Array::from(vec![i64::MIN])),
-            &DataType::Decimal128(21, 2),
-        );
+        assert_eq!(array.as_primitive::<arrow_array::types::TimestampMicrosecondType>().value(0), -86_400_000_000);
+        let (_, lost) = convert(Arc::new(Int64Array::from(vec![i64::MIN])), &DataType::Decimal128(21, 2));
         assert!(lost.is_empty());
     }
 }

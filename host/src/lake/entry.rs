@@ -51,16 +51,10 @@ pub(super) async fn write_entry(
             Action::Add(add) => Some(add.path.as_str()),
             _ => None,
         })
-        .flat_map(|path| {
-            path.match_indices('/')
-                .map(|(end, _)| path[..end].to_owned())
-                .chain([String::new()])
-        })
+        .flat_map(|path| path.match_indices('/').map(|(end, _)| path[..end].to_owned()).chain([String::new()]))
         .collect();
     let data = CommitData::new(actions, operation, info, transactions);
-    let bytes = data
-        .get_bytes()
-        .map_err(|error| LakeError::delta("write the log of", &location.name)(error.into()))?;
+    let bytes = data.get_bytes().map_err(|error| LakeError::delta("write the log of", &location.name)(error.into()))?;
     let path = log::entry_path(version);
     let name = format!("{}/{path}", location.name.trim_end_matches('/'));
     if let Some(root) = location.folder.clone() {
@@ -71,28 +65,14 @@ pub(super) async fn write_entry(
             }
             put_local(&log_entry, &bytes)
         });
-        let task = |source| LakeError::Task {
-            action: "write the log",
-            table: location.name.clone(),
-            source,
-        };
+        let task = |source| LakeError::Task { action: "write the log", table: location.name.clone(), source };
         return written.await.map_err(task)?;
     }
-    let options = PutOptions {
-        mode: PutMode::Create,
-        ..PutOptions::default()
-    };
-    match location
-        .store()
-        .put_opts(&path, bytes.into(), options)
-        .await
-    {
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    match location.store().put_opts(&path, bytes.into(), options).await {
         Ok(_) => Ok(()),
         Err(object_store::Error::AlreadyExists { .. }) => Err(EntryError::Exists),
-        Err(error) => Err(EntryError::Failed(LakeError::store(
-            "write log entry",
-            name,
-        )(error))),
+        Err(error) => Err(EntryError::Failed(LakeError::store("write log entry", name)(error))),
     }
 }
 
@@ -119,8 +99,6 @@ fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), EntryError> {
     match put {
         Ok(()) => Ok(sync_folder(folder)?),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(EntryError::Exists),
-        Err(error) => Err(EntryError::Failed(LakeError::io("write log entry", path)(
-            error,
-        ))),
+        Err(error) => Err(EntryError::Failed(LakeError::io("write log entry", path)(error))),
     }
 }

@@ -211,9 +211,7 @@ pub enum LakeError {
         missing: String,
     },
     /// Other writers were faster every time.
-    #[error(
-        "table '{table}' was changed by other writers during each of {attempts} attempts to commit"
-    )]
+    #[error("table '{table}' was changed by other writers during each of {attempts} attempts to commit")]
     Conflict {
         /// The table.
         table: String,
@@ -221,9 +219,7 @@ pub enum LakeError {
         attempts: usize,
     },
     /// Another writer changed the schema between the rows and their commit.
-    #[error(
-        "the schema of table '{table}' was changed by another writer while rows were written for it"
-    )]
+    #[error("the schema of table '{table}' was changed by another writer while rows were written for it")]
     SchemaMoved {
         /// The table.
         table: String,
@@ -240,9 +236,7 @@ pub enum LakeError {
         source: Box<LakeError>,
     },
     /// A commit removed rows, so its table cannot be followed as a sequence of added rows.
-    #[error(
-        "version {version} of table '{table}' removed rows; only tables that rows are added to can be followed"
-    )]
+    #[error("version {version} of table '{table}' removed rows; only tables that rows are added to can be followed")]
     Removed {
         /// The table.
         table: String,
@@ -281,64 +275,29 @@ pub enum LakeError {
 }
 
 impl LakeError {
-    pub(super) fn store(
-        action: &'static str,
-        path: impl ToString,
-    ) -> impl FnOnce(object_store::Error) -> Self {
+    pub(super) fn store(action: &'static str, path: impl ToString) -> impl FnOnce(object_store::Error) -> Self {
         let path = path.to_string();
-        move |source| Self::Store {
-            action,
-            path,
-            source: Box::new(source),
-        }
+        move |source| Self::Store { action, path, source: Box::new(source) }
     }
 
-    pub(super) fn io(
-        action: &'static str,
-        path: impl AsRef<std::path::Path>,
-    ) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(action: &'static str, path: impl AsRef<std::path::Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().display().to_string();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 
-    pub(super) fn parquet(
-        action: &'static str,
-        path: impl ToString,
-    ) -> impl FnOnce(ParquetError) -> Self {
+    pub(super) fn parquet(action: &'static str, path: impl ToString) -> impl FnOnce(ParquetError) -> Self {
         let path = path.to_string();
-        move |source| Self::Parquet {
-            action,
-            path,
-            source: Box::new(source),
-        }
+        move |source| Self::Parquet { action, path, source: Box::new(source) }
     }
 
-    pub(super) fn arrow(
-        action: &'static str,
-        table: impl ToString,
-    ) -> impl FnOnce(ArrowError) -> Self {
+    pub(super) fn arrow(action: &'static str, table: impl ToString) -> impl FnOnce(ArrowError) -> Self {
         let table = table.to_string();
-        move |source| Self::Arrow {
-            action,
-            table,
-            source: Box::new(source),
-        }
+        move |source| Self::Arrow { action, table, source: Box::new(source) }
     }
 
-    pub(super) fn delta(
-        action: &'static str,
-        table: impl ToString,
-    ) -> impl FnOnce(DeltaTableError) -> Self {
+    pub(super) fn delta(action: &'static str, table: impl ToString) -> impl FnOnce(DeltaTableError) -> Self {
         let table = table.to_string();
-        move |source| Self::Delta {
-            action,
-            table,
-            source: Box::new(source),
-        }
+        move |source| Self::Delta { action, table, source: Box::new(source) }
     }
 
     /// What other libraries said, outermost first.
@@ -361,41 +320,29 @@ impl LakeError {
     /// Whether a store refused for want of rights.
     fn is_forbidden(&self) -> bool {
         use object_store::Error::{PermissionDenied, Unauthenticated};
-        self.causes().any(|error| {
-            matches!(
-                error.downcast_ref(),
-                Some(PermissionDenied { .. } | Unauthenticated { .. })
-            )
-        })
+        self.causes()
+            .any(|error| matches!(error.downcast_ref(), Some(PermissionDenied { .. } | Unauthenticated { .. })))
     }
 
     /// The system's own error, whichever library carried it up.
     fn io_kind(&self) -> Option<io::ErrorKind> {
-        self.causes()
-            .find_map(|error| error.downcast_ref::<io::Error>())
-            .map(io::Error::kind)
+        self.causes().find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind)
     }
 }
 
 impl Fault for LakeError {
     fn remedy(&self) -> Remedy {
         match self {
-            Self::Conflict { .. } | Self::SchemaMoved { .. } | Self::Unknown { .. } => {
-                Remedy::Retry
-            }
+            Self::Conflict { .. } | Self::SchemaMoved { .. } | Self::Unknown { .. } => Remedy::Retry,
             _ if self.is_forbidden() => Remedy::Stop,
-            Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
-                match self.io_kind() {
-                    Some(
-                        io::ErrorKind::Interrupted
-                        | io::ErrorKind::TimedOut
-                        | io::ErrorKind::ConnectionReset,
-                    ) => Remedy::Retry,
-                    Some(_) => Remedy::Stop,
-                    None if matches!(self, Self::Store { .. }) => Remedy::Retry,
-                    None => Remedy::Stop,
+            Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => match self.io_kind() {
+                Some(io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset) => {
+                    Remedy::Retry
                 }
-            }
+                Some(_) => Remedy::Stop,
+                None if matches!(self, Self::Store { .. }) => Remedy::Retry,
+                None => Remedy::Stop,
+            },
             _ => Remedy::Stop,
         }
     }
@@ -403,9 +350,7 @@ impl Fault for LakeError {
     fn hint(&self) -> Option<String> {
         use io::ErrorKind as Kind;
         let hint = match self {
-            Self::Location { .. } => {
-                "give a folder such as 'lake' or '/data/lake', or a file:// URL"
-            }
+            Self::Location { .. } => "give a folder such as 'lake' or '/data/lake', or a file:// URL",
             Self::NotAFolder { .. } => "move the file away or choose another place for the lake",
             Self::UnsupportedType { .. } => {
                 "convert the column in a module or declare another type for it, for instance a string"
@@ -413,40 +358,24 @@ impl Fault for LakeError {
             Self::ColumnName { .. } => {
                 "rename the column: the characters ' ,;{}()\\n\\t=' are not allowed, '_' is a good stand-in"
             }
-            Self::DuplicateColumn { .. } => {
-                "rename one of them; Delta does not tell names apart by case"
-            }
+            Self::DuplicateColumn { .. } => "rename one of them; Delta does not tell names apart by case",
             Self::NoColumns { .. } => "partition by fewer columns",
             Self::NoSuchColumn { .. } => "check the names under [tables] in the pipeline file",
-            Self::PartitionType { .. } => {
-                "partition by a string, integer, date, timestamp, decimal or boolean column"
-            }
-            Self::PartitionsDiffer { .. } => {
-                "set partition_by as the table has it, or write to a new table"
-            }
-            Self::NewColumn { .. } => {
-                "allow it with contract = { new_column = \"evolve\" }, or leave the column out"
-            }
-            Self::MissingColumn { .. } => {
-                "allow it with contract = { missing_column = \"null_value\" }"
-            }
+            Self::PartitionType { .. } => "partition by a string, integer, date, timestamp, decimal or boolean column",
+            Self::PartitionsDiffer { .. } => "set partition_by as the table has it, or write to a new table",
+            Self::NewColumn { .. } => "allow it with contract = { new_column = \"evolve\" }, or leave the column out",
+            Self::MissingColumn { .. } => "allow it with contract = { missing_column = \"null_value\" }",
             Self::TypeChange { .. } => {
                 "a table's column keeps its type: use contract = { type_change = \"reject_row\" } or \"null_value\", or write to a new table"
             }
             Self::NotCreated { .. } => "run the pipeline that writes it first",
-            Self::Feature { .. } => {
-                "turn the feature off in the tool that made the table, or copy the table"
-            }
+            Self::Feature { .. } => "turn the feature off in the tool that made the table, or copy the table",
             Self::MixedPositions { .. } => {
                 "two runs of the same pipeline read different lanes at the same time; stop one of them"
             }
-            Self::Removed { .. } => {
-                "read a table that rows are only added to, or write to an overwrite table"
-            }
+            Self::Removed { .. } => "read a table that rows are only added to, or write to an overwrite table",
             Self::LogGone { .. } => "read the whole table once into a new one",
-            Self::PartitionValue { .. } => {
-                "the table was damaged or written by another tool; check that file's entry"
-            }
+            Self::PartitionValue { .. } => "the table was damaged or written by another tool; check that file's entry",
             _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
                 match self.io_kind()? {
@@ -454,9 +383,7 @@ impl Fault for LakeError {
                         "free some space; nothing was committed, so the run can simply be started again"
                     }
                     Kind::PermissionDenied | Kind::ReadOnlyFilesystem => FORBIDDEN,
-                    Kind::NotADirectory | Kind::AlreadyExists => {
-                        "something that is not a folder lies in the way"
-                    }
+                    Kind::NotADirectory | Kind::AlreadyExists => "something that is not a folder lies in the way",
                     _ => return None,
                 }
             }

@@ -74,9 +74,8 @@ impl Files {
             })?;
             partition_columns.push(index);
         }
-        let data_columns: Vec<usize> = (0..schema.fields().len())
-            .filter(|index| !partition_columns.contains(index))
-            .collect();
+        let data_columns: Vec<usize> =
+            (0..schema.fields().len()).filter(|index| !partition_columns.contains(index)).collect();
         let failed = || LakeError::arrow("arrange columns", table);
         self.data_schema = Arc::new(schema.project(&data_columns).map_err(failed())?);
         if !partition_columns.is_empty() {
@@ -112,11 +111,7 @@ impl Files {
             let part = self.part(&[], rows)?;
             return self.push(part, rows.clone());
         };
-        let keys: Vec<ArrayRef> = self
-            .partition_columns
-            .iter()
-            .map(|index| Arc::clone(rows.column(*index)))
-            .collect();
+        let keys: Vec<ArrayRef> = self.partition_columns.iter().map(|index| Arc::clone(rows.column(*index))).collect();
         let keys = converter.convert_columns(&keys).map_err(failed())?;
         let data = rows.project(&self.data_columns).map_err(failed())?;
         // Neighbouring rows mostly share a partition, so a run is looked up once.
@@ -143,10 +138,8 @@ impl Files {
             let chosen = if whole {
                 data.clone()
             } else {
-                let failed =
-                    LakeError::arrow("split rows by partition", &self.target.location.name);
-                arrow_select::take::take_record_batch(&data, &UInt32Array::from(indexes))
-                    .map_err(failed)?
+                let failed = LakeError::arrow("split rows by partition", &self.target.location.name);
+                arrow_select::take::take_record_batch(&data, &UInt32Array::from(indexes)).map_err(failed)?
             };
             self.push(part, chosen)?;
         }
@@ -161,27 +154,20 @@ impl Files {
         if let Some(part) = self.by_key.get(key) {
             return Ok(*part);
         }
-        let values: Vec<Option<String>> = self
-            .partition_columns
-            .iter()
-            .map(|index| partition::value(rows.column(*index), row))
-            .collect();
+        let values: Vec<Option<String>> =
+            self.partition_columns.iter().map(|index| partition::value(rows.column(*index), row)).collect();
         // Values that the log cannot tell apart, such as null and the empty string, share a part.
-        let part = self
-            .parts
-            .iter()
-            .position(|part| part.values == values)
-            .unwrap_or_else(|| {
-                self.parts.push(Part {
-                    values,
-                    pending: Vec::new(),
-                    pending_rows: 0,
-                    pending_bytes: 0,
-                    file: None,
-                    used: 0,
-                });
-                self.parts.len() - 1
+        let part = self.parts.iter().position(|part| part.values == values).unwrap_or_else(|| {
+            self.parts.push(Part {
+                values,
+                pending: Vec::new(),
+                pending_rows: 0,
+                pending_bytes: 0,
+                file: None,
+                used: 0,
             });
+            self.parts.len() - 1
+        });
         self.by_key.insert(key.to_vec(), part);
         Ok(part)
     }
@@ -280,12 +266,7 @@ impl Files {
 
     /// Bytes of rows and encoded pages in memory.
     pub(super) fn bytes_buffered(&self) -> usize {
-        let open: usize = self
-            .parts
-            .iter()
-            .filter_map(|part| part.file.as_ref())
-            .map(DataFile::bytes_buffered)
-            .sum();
+        let open: usize = self.parts.iter().filter_map(|part| part.file.as_ref()).map(DataFile::bytes_buffered).sum();
         open + self.pending_bytes
     }
 
@@ -293,9 +274,7 @@ impl Files {
     pub(super) fn finish(mut self) -> Result<Vec<Written>, LakeError> {
         for index in 0..self.parts.len() {
             if let Err(error) = self.drain(index, false).and_then(|()| self.complete(index)) {
-                let Target {
-                    location, runtime, ..
-                } = &self.target;
+                let Target { location, runtime, .. } = &self.target;
                 runtime.block_on(discard(location, self.complete_paths()));
                 return Err(error);
             }
@@ -305,9 +284,6 @@ impl Files {
 
     /// The files that are already complete, so that they can be removed.
     pub(super) fn complete_paths(&self) -> Vec<String> {
-        self.done
-            .iter()
-            .map(|written| written.add.path.clone())
-            .collect()
+        self.done.iter().map(|written| written.add.path.clone()).collect()
     }
 }

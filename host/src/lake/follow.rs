@@ -70,20 +70,14 @@ async fn added_in(
 ) -> Result<BoxStream<'static, Result<Added, LakeError>>, LakeError> {
     let table = shelf.table.clone();
     let entry = log::read(shelf.store.as_ref(), &table, version).await?;
-    let entry = entry.ok_or_else(|| LakeError::LogGone {
-        table: table.clone(),
-        version,
-    })?;
+    let entry = entry.ok_or_else(|| LakeError::LogGone { table: table.clone(), version })?;
     if entry.removes.iter().any(|remove| remove.data_change) {
         return Err(LakeError::Removed { table, version });
     }
     let mut files = Vec::new();
     for add in entry.adds.into_iter().filter(|add| add.data_change) {
         if add.deletion_vector.is_some() {
-            return Err(LakeError::Feature {
-                table,
-                feature: "deletion vectors".to_owned(),
-            });
+            return Err(LakeError::Feature { table, feature: "deletion vectors".to_owned() });
         }
         files.push(DataRef {
             path: add.path,
@@ -93,11 +87,8 @@ async fn added_in(
             modified: add.modification_time,
         });
     }
-    let rows =
-        rows_of(Arc::new(shelf), files, schema).map_ok(move |rows| Added::Rows { version, rows });
-    Ok(rows
-        .chain(stream::once(std::future::ready(Ok(Added::End { version }))))
-        .boxed())
+    let rows = rows_of(Arc::new(shelf), files, schema).map_ok(move |rows| Added::Rows { version, rows });
+    Ok(rows.chain(stream::once(std::future::ready(Ok(Added::End { version })))).boxed())
 }
 
 fn rows_of(

@@ -43,24 +43,15 @@ impl Table {
         }
         let entry = log::read(self.store.as_ref(), &self.manner.name, version).await?;
         let info = entry.and_then(|entry| entry.info);
-        let mut positions: Vec<_> = self
-            .transactions
-            .iter()
-            .map(|(app, at)| (app.clone(), *at))
-            .collect();
+        let mut positions: Vec<_> = self.transactions.iter().map(|(app, at)| (app.clone(), *at)).collect();
         positions.sort();
         Ok(TableInfo {
             version,
             rows,
             files,
             bytes,
-            last_commit: info
-                .as_ref()
-                .and_then(|info| info.timestamp)
-                .and_then(DateTime::from_timestamp_millis),
-            maker: info
-                .and_then(|mut info| info.info.remove("sluicebox"))
-                .unwrap_or(Value::Null),
+            last_commit: info.as_ref().and_then(|info| info.timestamp).and_then(DateTime::from_timestamp_millis),
+            maker: info.and_then(|mut info| info.info.remove("sluicebox")).unwrap_or(Value::Null),
             positions,
             description: state.metadata().description().map(str::to_owned),
             partition_by: state.metadata().partition_columns().to_vec(),

@@ -2,8 +2,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_cast::display::array_value_to_string;
@@ -29,11 +28,8 @@ pub(super) fn value(array: &ArrayRef, row: usize) -> Value {
         DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
-            let object: Map<String, Value> = fields
-                .iter()
-                .zip(columns)
-                .map(|(field, column)| (field.name().clone(), value(column, row)))
-                .collect();
+            let object: Map<String, Value> =
+                fields.iter().zip(columns).map(|(field, column)| (field.name().clone(), value(column, row))).collect();
             Value::Object(object)
         }
         DataType::List(_) => {
@@ -53,6 +49,5 @@ fn float(value: f64) -> Value {
 }
 
 fn text(array: &ArrayRef, row: usize) -> String {
-    array_value_to_string(array, row)
-        .unwrap_or_else(|error| format!("({}: {error})", array.data_type()))
+    array_value_to_string(array, row).unwrap_or_else(|error| format!("({}: {error})", array.data_type()))
 }

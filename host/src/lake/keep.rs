@@ -38,17 +38,10 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
     let draft = Path::from_iter([format!(".{}.tmp", new_id())]);
     let upload = to_store.put_multipart(&draft).await.map_err(writing())?;
     let mut upload = WriteMultipart::new(upload);
-    let mut bytes = from_store
-        .get(&object)
-        .await
-        .map_err(failed())?
-        .into_stream();
+    let mut bytes = from_store.get(&object).await.map_err(failed())?.into_stream();
     let copied: Result<(), LakeError> = async {
         while let Some(chunk) = bytes.try_next().await.map_err(failed())? {
-            upload
-                .wait_for_capacity(PARTS_IN_FLIGHT)
-                .await
-                .map_err(writing())?;
+            upload.wait_for_capacity(PARTS_IN_FLIGHT).await.map_err(writing())?;
             upload.put(chunk);
         }
         Ok(())
@@ -65,30 +58,19 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
 
 /// The folder of a path or URL, and the file in it.
 fn locate(from: &str) -> Result<(Location, Path), LakeError> {
-    let refuse = || LakeError::Location {
-        location: from.to_owned(),
-        reason: "it names no file".to_owned(),
-    };
+    let refuse = || LakeError::Location { location: from.to_owned(), reason: "it names no file".to_owned() };
     let path = match Url::parse(from) {
         Ok(url) if url.scheme() == "file" => url.to_file_path().map_err(|()| refuse())?,
         _ => from.into(),
     };
     let folder = path.parent().and_then(FsPath::to_str).ok_or_else(refuse)?;
-    let file = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .ok_or_else(refuse)?;
-    Ok((
-        Location::parse(if folder.is_empty() { "." } else { folder })?,
-        Path::from_iter([part(file)]),
-    ))
+    let file = path.file_name().and_then(|name| name.to_str()).ok_or_else(refuse)?;
+    Ok((Location::parse(if folder.is_empty() { "." } else { folder })?, Path::from_iter([part(file)])))
 }
 
 /// A lane as a path below `_files`: its own folders, but none above.
 fn target(lane: &str) -> Path {
-    let parts = lane
-        .split(['/', '\\'])
-        .filter(|part| !matches!(*part, "" | "." | ".."));
+    let parts = lane.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | ".."));
     Path::from_iter(parts.map(part))
 }
 

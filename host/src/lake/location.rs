@@ -49,10 +49,7 @@ fn without_parents(path: PathBuf) -> PathBuf {
 impl Location {
     /// A path, or a URL of scheme `file` or `memory`.
     pub(super) fn parse(text: &str) -> Result<Self, LakeError> {
-        let refuse = |reason: String| LakeError::Location {
-            location: text.to_owned(),
-            reason,
-        };
+        let refuse = |reason: String| LakeError::Location { location: text.to_owned(), reason };
         if text.trim().is_empty() {
             return Err(refuse("it is empty".to_owned()));
         }
@@ -62,9 +59,7 @@ impl Location {
         let url = Url::parse(text).map_err(|error| refuse(error.to_string()))?;
         match url.scheme() {
             "file" => {
-                let path = url
-                    .to_file_path()
-                    .map_err(|()| refuse("it is not an absolute file path".to_owned()))?;
+                let path = url.to_file_path().map_err(|()| refuse("it is not an absolute file path".to_owned()))?;
                 Self::local(&path)
             }
             "memory" => Self::with_store(Arc::new(InMemory::new()), &url),
@@ -74,56 +69,34 @@ impl Location {
 
     fn local(path: &FsPath) -> Result<Self, LakeError> {
         let path = without_parents(std::path::absolute(path).map_err(LakeError::io("find", path))?);
-        let refuse = |reason: &str| LakeError::Location {
-            location: path.display().to_string(),
-            reason: reason.to_owned(),
-        };
-        let url =
-            Url::from_directory_path(&path).map_err(|()| refuse("it is not an absolute path"))?;
+        let refuse =
+            |reason: &str| LakeError::Location { location: path.display().to_string(), reason: reason.to_owned() };
+        let url = Url::from_directory_path(&path).map_err(|()| refuse("it is not an absolute path"))?;
         let prefix = Path::from_absolute_path(&path).map_err(|error| refuse(&error.to_string()))?;
         let name = path.display().to_string();
         let root = Arc::new(LocalFileSystem::new());
-        Ok(Self {
-            url,
-            name,
-            folder: Some(path),
-            root,
-            prefix,
-        })
+        Ok(Self { url, name, folder: Some(path), root, prefix })
     }
 
     /// The folder `url` of a store whose root is the root of that URL.
     pub(super) fn with_store(root: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
-        let refuse = |reason: String| LakeError::Location {
-            location: url.to_string(),
-            reason,
-        };
+        let refuse = |reason: String| LakeError::Location { location: url.to_string(), reason };
         let prefix = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
         let mut url = url.clone();
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        Ok(Self {
-            name: url.to_string(),
-            url,
-            folder: None,
-            root,
-            prefix,
-        })
+        Ok(Self { name: url.to_string(), url, folder: None, root, prefix })
     }
 
     /// A folder below this one. `name` is one plain path segment or several.
     pub(super) fn below(&self, name: &str) -> Result<Self, LakeError> {
         let mut below = self.clone();
         for part in name.split('/') {
-            below.url =
-                below
-                    .url
-                    .join(&format!("{part}/"))
-                    .map_err(|error| LakeError::Location {
-                        location: format!("{}{name}", self.url),
-                        reason: error.to_string(),
-                    })?;
+            below.url = below.url.join(&format!("{part}/")).map_err(|error| LakeError::Location {
+                location: format!("{}{name}", self.url),
+                reason: error.to_string(),
+            })?;
             below.prefix = below.prefix.join(part);
             below.folder = below.folder.map(|folder| folder.join(part));
         }
@@ -136,10 +109,7 @@ impl Location {
 
     /// A store whose root is this folder.
     pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
-        Arc::new(PrefixStore::new(
-            Arc::clone(&self.root),
-            self.prefix.clone(),
-        ))
+        Arc::new(PrefixStore::new(Arc::clone(&self.root), self.prefix.clone()))
     }
 
     /// The Delta log in this folder.

@@ -40,34 +40,20 @@ pub(super) fn entry_path(version: u64) -> Path {
 }
 
 /// A version's log entry, or `None` if there is none (any more).
-pub(super) async fn read(
-    store: &dyn ObjectStore,
-    table: &str,
-    version: u64,
-) -> Result<Option<Entry>, LakeError> {
+pub(super) async fn read(store: &dyn ObjectStore, table: &str, version: u64) -> Result<Option<Entry>, LakeError> {
     let path = entry_path(version);
     let fetched = match store.get(&path).await {
         Ok(found) => found.bytes().await,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => Err(error),
     };
-    let bytes = fetched.map_err(LakeError::store(
-        "read log entry",
-        format!("{table}/{path}"),
-    ))?;
-    parse(&bytes).map(Some).map_err(|source| LakeError::Log {
-        table: table.to_owned(),
-        version,
-        source,
-    })
+    let bytes = fetched.map_err(LakeError::store("read log entry", format!("{table}/{path}")))?;
+    parse(&bytes).map(Some).map_err(|source| LakeError::Log { table: table.to_owned(), version, source })
 }
 
 fn parse(bytes: &Bytes) -> Result<Entry, serde_json::Error> {
     let mut entry = Entry::default();
-    for line in bytes
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
-    {
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let Value::Object(action) = serde_json::from_slice(line)? else {
             continue;
         };
@@ -86,10 +72,7 @@ fn parse(bytes: &Bytes) -> Result<Entry, serde_json::Error> {
 }
 
 fn transaction(body: &Value) -> Option<(String, i64)> {
-    Some((
-        body.get("appId")?.as_str()?.to_owned(),
-        body.get("version")?.as_i64()?,
-    ))
+    Some((body.get("appId")?.as_str()?.to_owned(), body.get("version")?.as_i64()?))
 }
 
 /// Every application transaction of the table at `version`.
@@ -121,10 +104,7 @@ pub(super) async fn transactions_of(
 ) -> Result<(), LakeError> {
     let mut entries = stream::iter(versions.map(|version| async move {
         let entry = read(store.as_ref(), table, version).await?;
-        entry.ok_or_else(|| LakeError::LogGone {
-            table: table.to_owned(),
-            version,
-        })
+        entry.ok_or_else(|| LakeError::LogGone { table: table.to_owned(), version })
     }))
     .buffered(CONCURRENT_READS);
     while let Some(entry) = entries.try_next().await? {
@@ -142,11 +122,7 @@ async fn newest_checkpoint(
     let folder = Path::from("_delta_log");
     let mut listing = store.list(Some(&folder));
     let mut found: HashMap<(u64, Option<usize>), Vec<ObjectMeta>> = HashMap::new();
-    while let Some(object) = listing
-        .try_next()
-        .await
-        .map_err(LakeError::store("list", format!("{table}/{folder}")))?
-    {
+    while let Some(object) = listing.try_next().await.map_err(LakeError::store("list", format!("{table}/{folder}")))? {
         let Some(name) = object.location.filename() else {
             continue;
         };
@@ -161,8 +137,7 @@ async fn newest_checkpoint(
         .filter(|((_, parts), files)| parts.is_none_or(|parts| parts == files.len()))
         .max_by_key(|((at, _), _)| *at);
     // Of several unpartitioned checkpoints of one version any will do: they say the same.
-    Ok(newest
-        .map(|((at, parts), files)| (at, files.into_iter().take(parts.unwrap_or(1)).collect())))
+    Ok(newest.map(|((at, parts), files)| (at, files.into_iter().take(parts.unwrap_or(1)).collect())))
 }
 
 /// `<version>.checkpoint[.<part>.<parts>|.<uuid>].(parquet|json)` as version and number of parts.
@@ -192,33 +167,20 @@ async fn checkpoint_transactions(
             Err(error) => Err(error),
         };
         let bytes = fetched.map_err(LakeError::store("read checkpoint", &name))?;
-        let entry = parse(&bytes).map_err(|source| LakeError::Log {
-            table: table.to_owned(),
-            version: 0,
-            source,
-        })?;
+        let entry = parse(&bytes).map_err(|source| LakeError::Log { table: table.to_owned(), version: 0, source })?;
         found.extend(entry.transactions);
         return Ok(());
     }
     let failed = || LakeError::parquet("read checkpoint in", &name);
-    let reader = Object {
-        store: Arc::clone(store),
-        path: file.location,
-        size: file.size,
-    };
-    let builder = ParquetRecordBatchStreamBuilder::new(reader)
-        .await
-        .map_err(failed())?;
+    let reader = Object { store: Arc::clone(store), path: file.location, size: file.size };
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed())?;
     let columns = builder.parquet_schema();
     let wanted = (0..columns.num_columns())
         .filter(|leaf| matches!(columns.column(*leaf).path().parts(), [root, ..] if root == "txn"));
     let mask = ProjectionMask::leaves(columns, wanted);
     let mut batches = builder.with_projection(mask).build().map_err(failed())?;
     while let Some(batch) = batches.try_next().await.map_err(failed())? {
-        if let Some(transactions) = batch
-            .column_by_name("txn")
-            .and_then(|column| column.as_struct_opt())
-        {
+        if let Some(transactions) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) {
             collect_transactions(transactions, found);
         }
     }
@@ -226,15 +188,11 @@ async fn checkpoint_transactions(
 }
 
 fn collect_transactions(transactions: &StructArray, found: &mut HashMap<String, i64>) {
-    let Some(apps) = transactions
-        .column_by_name("appId")
-        .and_then(|column| column.as_string_opt::<i32>())
-    else {
+    let Some(apps) = transactions.column_by_name("appId").and_then(|column| column.as_string_opt::<i32>()) else {
         return;
     };
-    let Some(versions) = transactions
-        .column_by_name("version")
-        .and_then(|column| column.as_primitive_opt::<Int64Type>())
+    let Some(versions) =
+        transactions.column_by_name("version").and_then(|column| column.as_primitive_opt::<Int64Type>())
     else {
         return;
     };
@@ -251,18 +209,12 @@ mod tests {
 
     #[test]
     fn checkpoint_names() {
-        assert_eq!(
-            checkpoint_name("00000000000000000010.checkpoint.parquet"),
-            Some((10, None))
-        );
+        assert_eq!(checkpoint_name("00000000000000000010.checkpoint.parquet"), Some((10, None)));
         assert_eq!(
             checkpoint_name("00000000000000000010.checkpoint.0000000001.0000000003.parquet"),
             Some((10, Some(3)))
         );
-        assert_eq!(
-            checkpoint_name("00000000000000000010.checkpoint.80a083e8.json"),
-            Some((10, None))
-        );
+        assert_eq!(checkpoint_name("00000000000000000010.checkpoint.80a083e8.json"), Some((10, None)));
         assert_eq!(checkpoint_name("00000000000000000010.json"), None);
         assert_eq!(checkpoint_name("_last_checkpoint"), None);
     }

@@ -64,13 +64,9 @@ impl Lake {
     pub fn open(location: &str) -> Result<Self, LakeError> {
         let location = Location::parse(location)?;
         if let Some(folder) = &location.folder
-            && let Some(file) = folder
-                .ancestors()
-                .find(|path| path.exists() && !path.is_dir())
+            && let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir())
         {
-            return Err(LakeError::NotAFolder {
-                path: file.display().to_string(),
-            });
+            return Err(LakeError::NotAFolder { path: file.display().to_string() });
         }
         Ok(Self { location })
     }
@@ -78,9 +74,7 @@ impl Lake {
     /// A lake in a store of the caller's, whose root is the root of `url`: for tests that make a
     /// store fail, and for stores that need a wrapper.
     pub fn with_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
-        Ok(Self {
-            location: Location::with_store(store, url)?,
-        })
+        Ok(Self { location: Location::with_store(store, url)? })
     }
 
     /// Where it lies, as people see it.
@@ -134,15 +128,8 @@ impl Lake {
                 let Some(name) = table.filename() else {
                     continue;
                 };
-                let inside = store
-                    .list_with_delimiter(Some(&table))
-                    .await
-                    .map_err(failed())?;
-                if inside
-                    .common_prefixes
-                    .iter()
-                    .any(|inner| inner.filename() == Some("_delta_log"))
-                {
+                let inside = store.list_with_delimiter(Some(&table)).await.map_err(failed())?;
+                if inside.common_prefixes.iter().any(|inner| inner.filename() == Some("_delta_log")) {
                     tables.push((layer.to_owned(), name.to_owned()));
                 }
             }
@@ -155,18 +142,11 @@ impl Lake {
     /// already whole is left alone.
     ///
     /// `from` is a path or a URL.
-    pub async fn keep_file(
-        &self,
-        table: &TableName,
-        from: &str,
-        lane: &str,
-    ) -> Result<(), LakeError> {
+    pub async fn keep_file(&self, table: &TableName, from: &str, lane: &str) -> Result<(), LakeError> {
         keep::keep(&self.folder(table)?, from, lane).await
     }
 
     fn folder(&self, table: &TableName) -> Result<Location, LakeError> {
-        self.location
-            .below(table.layer.as_str())?
-            .below(&table.name)
+        self.location.below(table.layer.as_str())?.below(&table.name)
     }
 }

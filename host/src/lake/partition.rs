@@ -10,8 +10,7 @@ use arrow_array::types::{
     Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, Date32Array, Decimal128Array, PrimitiveArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, ArrowPrimitiveType, Date32Array, Decimal128Array, PrimitiveArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
@@ -41,25 +40,20 @@ pub(super) fn value(array: &ArrayRef, row: usize) -> Option<String> {
         return None;
     }
     match array.data_type() {
-        DataType::Utf8 => Some(array.as_string::<i32>().value(row))
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned),
+        DataType::Utf8 => Some(array.as_string::<i32>().value(row)).filter(|text| !text.is_empty()).map(str::to_owned),
         DataType::Boolean => Some(array.as_boolean().value(row).to_string()),
         DataType::Int8 => Some(array.as_primitive::<Int8Type>().value(row).to_string()),
         DataType::Int16 => Some(array.as_primitive::<Int16Type>().value(row).to_string()),
         DataType::Int32 => Some(array.as_primitive::<Int32Type>().value(row).to_string()),
         DataType::Int64 => Some(array.as_primitive::<Int64Type>().value(row).to_string()),
-        DataType::Date32 => array
-            .as_primitive::<Date32Type>()
-            .value_as_date(row)
-            .map(|date| date.format("%Y-%m-%d").to_string()),
-        DataType::Decimal128(_, _) => {
-            Some(array.as_primitive::<Decimal128Type>().value_as_string(row))
+        DataType::Date32 => {
+            array.as_primitive::<Date32Type>().value_as_date(row).map(|date| date.format("%Y-%m-%d").to_string())
         }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => DateTime::from_timestamp_micros(
-            array.as_primitive::<TimestampMicrosecondType>().value(row),
-        )
-        .map(|time| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()),
+        DataType::Decimal128(_, _) => Some(array.as_primitive::<Decimal128Type>().value_as_string(row)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            DateTime::from_timestamp_micros(array.as_primitive::<TimestampMicrosecondType>().value(row))
+                .map(|time| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+        }
         _ => None,
     }
 }
@@ -85,9 +79,7 @@ pub(super) fn folder<'a>(values: impl IntoIterator<Item = (&'a str, Option<&'a s
 fn escape(text: &str, into: &mut String) {
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                into.push(char::from(byte))
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => into.push(char::from(byte)),
             _ => {
                 // Writing to a String cannot fail.
                 let _ = write!(into, "%{byte:02X}");
@@ -132,31 +124,18 @@ pub(super) fn column(data_type: &DataType, value: Option<&str>, rows: usize) -> 
         }
         DataType::Date32 => {
             let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-            Arc::new(Date32Array::from_value(
-                Date32Type::from_naive_date(date),
-                rows,
-            ))
+            Arc::new(Date32Array::from_value(Date32Type::from_naive_date(date), rows))
         }
         DataType::Decimal128(precision, scale) => {
-            let value =
-                arrow_cast::parse::parse_decimal::<Decimal128Type>(text, *precision, *scale)
-                    .ok()?;
-            Arc::new(
-                Decimal128Array::from_value(value, rows)
-                    .with_precision_and_scale(*precision, *scale)
-                    .ok()?,
-            )
+            let value = arrow_cast::parse::parse_decimal::<Decimal128Type>(text, *precision, *scale).ok()?;
+            Arc::new(Decimal128Array::from_value(value, rows).with_precision_and_scale(*precision, *scale).ok()?)
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let micros = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f")
                 .map(|time| time.and_utc().timestamp_micros())
-                .or_else(|_| {
-                    DateTime::parse_from_str(text, "%+").map(|time| time.timestamp_micros())
-                })
+                .or_else(|_| DateTime::parse_from_str(text, "%+").map(|time| time.timestamp_micros()))
                 .ok()?;
-            Arc::new(
-                TimestampMicrosecondArray::from_value(micros, rows).with_timezone_opt(zone.clone()),
-            )
+            Arc::new(TimestampMicrosecondArray::from_value(micros, rows).with_timezone_opt(zone.clone()))
         }
         _ => return None,
     })
@@ -167,15 +146,8 @@ fn repeat<T: ArrowPrimitiveType>(value: T::Native, rows: usize) -> ArrayRef {
 }
 
 /// Values by column, as an `add` action wants them.
-pub(super) fn map(
-    columns: &[String],
-    values: &[Option<String>],
-) -> HashMap<String, Option<String>> {
-    columns
-        .iter()
-        .cloned()
-        .zip(values.iter().cloned())
-        .collect()
+pub(super) fn map(columns: &[String], values: &[Option<String>]) -> HashMap<String, Option<String>> {
+    columns.iter().cloned().zip(values.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -197,10 +169,7 @@ mod tests {
             (DataType::Int64, "9007199254740993"),
             (DataType::Date32, "1969-12-31"),
             (DataType::Decimal128(10, 2), "-12.30"),
-            (
-                super::super::schema::timestamp(),
-                "1969-12-31T23:59:59.999999Z",
-            ),
+            (super::super::schema::timestamp(), "1969-12-31T23:59:59.999999Z"),
         ];
         for (data_type, text) in types {
             let column = column(&data_type, Some(text), 2).expect(text);

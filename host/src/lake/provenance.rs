@@ -33,21 +33,15 @@ pub struct Provenance {
 impl Provenance {
     /// As fields of `commitInfo`. `id` tells this commit from any other.
     pub(super) fn into_info(self, id: &str, positions: &Positions) -> HashMap<String, Value> {
-        let lanes: Map<String, Value> = positions
-            .iter()
-            .take(MOST_LANES)
-            .map(|(lane, position)| (lane.to_string(), json!(position)))
-            .collect();
+        let lanes: Map<String, Value> =
+            positions.iter().take(MOST_LANES).map(|(lane, position)| (lane.to_string(), json!(position))).collect();
         let mut info = Map::new();
         info.insert("commit".to_owned(), json!(id));
         info.insert("pipeline".to_owned(), json!(self.pipeline));
         info.insert("hop".to_owned(), json!(self.hop));
         info.insert("configHash".to_owned(), json!(self.config_hash));
         if let Some((name, digest)) = self.module {
-            info.insert(
-                "module".to_owned(),
-                json!({ "name": name, "digest": digest }),
-            );
+            info.insert("module".to_owned(), json!({ "name": name, "digest": digest }));
         }
         if let Some(contract) = self.contract {
             info.insert("contract".to_owned(), json!(contract));

@@ -28,23 +28,14 @@ pub fn quarantine_schema() -> SchemaRef {
 }
 
 /// Rejected rows as rows of a quarantine table; `module` is the module's name and digest.
-pub fn quarantine_batch(
-    hop: &str,
-    module: Option<(&str, &str)>,
-    rejects: &[Reject],
-    at: DateTime<Utc>,
-) -> RecordBatch {
+pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reject], at: DateTime<Utc>) -> RecordBatch {
     let rows = rejects.len();
     let repeat = |text: Option<&str>| -> ArrayRef {
         let mut builder = StringBuilder::new();
         (0..rows).for_each(|_| builder.append_option(text));
         Arc::new(builder.finish())
     };
-    let (mut lane, mut reason, mut message) = (
-        StringBuilder::new(),
-        StringBuilder::new(),
-        StringBuilder::new(),
-    );
+    let (mut lane, mut reason, mut message) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let (mut position, mut line) = (Int64Builder::new(), Int64Builder::new());
     let mut payload = BinaryBuilder::new();
     for reject in rejects {
@@ -55,8 +46,7 @@ pub fn quarantine_batch(
         message.append_value(&reject.message);
         payload.append_value(&reject.payload);
     }
-    let at =
-        TimestampMicrosecondArray::from_value(at.timestamp_micros(), rows).with_timezone("UTC");
+    let at = TimestampMicrosecondArray::from_value(at.timestamp_micros(), rows).with_timezone("UTC");
     let columns: Vec<ArrayRef> = vec![
         Arc::new(at),
         repeat(Some(hop)),
@@ -70,6 +60,5 @@ pub fn quarantine_batch(
         Arc::new(payload.finish()),
     ];
     let schema = quarantine_schema();
-    RecordBatch::try_new(schema, columns)
-        .expect("the columns are the schema's because both are built in this file")
+    RecordBatch::try_new(schema, columns).expect("the columns are the schema's because both are built in this file")
 }

@@ -63,52 +63,34 @@ pub(super) async fn open(
         source: Box::new(source.into()),
     })?;
     let failed = || LakeError::parquet("read", &name);
-    let reader = Object {
-        store: Arc::clone(&shelf.store),
-        path,
-        size: file.size,
-    };
+    let reader = Object { store: Arc::clone(&shelf.store), path, size: file.size };
     // The table's schema decides; a schema that another writer left in the file must not.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
-        .await
-        .map_err(failed())?;
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(failed())?;
 
     let stored = Arc::clone(builder.schema());
     let mut constants: Vec<(usize, ArrayRef)> = Vec::new();
     let mut wanted: Vec<(usize, usize)> = Vec::new();
     for (position, field) in schema.fields().iter().enumerate() {
-        if let Some(column) = shelf
-            .partition_by
-            .iter()
-            .find(|column| column.eq_ignore_ascii_case(field.name()))
-        {
+        if let Some(column) = shelf.partition_by.iter().find(|column| column.eq_ignore_ascii_case(field.name())) {
             let value = file.partition.get(column).cloned().flatten();
-            let array = partition::column(field.data_type(), value.as_deref(), BATCH_ROWS)
-                .ok_or_else(|| LakeError::PartitionValue {
+            let array = partition::column(field.data_type(), value.as_deref(), BATCH_ROWS).ok_or_else(|| {
+                LakeError::PartitionValue {
                     path: name.clone(),
                     column: column.clone(),
                     value: value.unwrap_or_default(),
-                })?;
+                }
+            })?;
             constants.push((position, array));
         } else if let Some(index) = find(&stored, field.name()) {
             wanted.push((position, index));
         }
     }
-    let mask = ProjectionMask::roots(
-        builder.parquet_schema(),
-        wanted.iter().map(|(_, index)| *index),
-    );
-    let batches = builder
-        .with_projection(mask)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(failed())?;
+    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().map(|(_, index)| *index));
+    let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(failed())?;
     // A projection keeps the file's order, so the columns are found by name again.
-    let names: Vec<(usize, String)> = wanted
-        .iter()
-        .map(|(position, index)| (*position, stored.field(*index).name().clone()))
-        .collect();
+    let names: Vec<(usize, String)> =
+        wanted.iter().map(|(position, index)| (*position, stored.field(*index).name().clone())).collect();
     let table = shelf.table.clone();
     let stream = batches.map_err(move |source| LakeError::Parquet {
         action: "read",
@@ -117,8 +99,7 @@ pub(super) async fn open(
     });
     Ok(stream
         .and_then(move |batch| {
-            let shaped = reshape(&batch, &schema, &names, &constants)
-                .map_err(LakeError::arrow("read rows", &table));
+            let shaped = reshape(&batch, &schema, &names, &constants).map_err(LakeError::arrow("read rows", &table));
             std::future::ready(shaped)
         })
         .boxed())
@@ -162,8 +143,7 @@ pub(super) fn to_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<Record
         .iter()
         .enumerate()
         .filter_map(|(position, field)| {
-            find(rows.schema_ref(), field.name())
-                .map(|index| (position, rows.schema_ref().field(index).name().clone()))
+            find(rows.schema_ref(), field.name()).map(|index| (position, rows.schema_ref().field(index).name().clone()))
         })
         .collect();
     reshape(rows, schema, &names, &[])
@@ -175,23 +155,12 @@ fn as_type(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     match conversion {
         Conversion::Same => Ok(Arc::clone(column)),
         Conversion::Struct(_) => Ok(conversion.apply(column, to)?.0),
-        _ => cast_with_options(
-            column,
-            to,
-            &CastOptions {
-                safe: false,
-                ..CastOptions::default()
-            },
-        ),
+        _ => cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() }),
     }
 }
 
 /// The columns of `schema` that `names` asks for, in that order.
-pub(super) fn select(
-    table: &str,
-    schema: &SchemaRef,
-    names: Option<&[String]>,
-) -> Result<SchemaRef, LakeError> {
+pub(super) fn select(table: &str, schema: &SchemaRef, names: Option<&[String]>) -> Result<SchemaRef, LakeError> {
     let Some(names) = names else {
         return Ok(Arc::clone(schema));
     };
@@ -199,11 +168,7 @@ pub(super) fn select(
         .iter()
         .map(|name| match find(schema, name) {
             Some(index) => Ok(schema.field(index).clone()),
-            None => Err(LakeError::NoSuchColumn {
-                table: table.to_owned(),
-                column: name.clone(),
-                role: "reader",
-            }),
+            None => Err(LakeError::NoSuchColumn { table: table.to_owned(), column: name.clone(), role: "reader" }),
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Arc::new(Schema::new(fields)))

@@ -43,19 +43,11 @@ pub(super) fn table_field(field: &Field) -> Result<Option<FieldRef>, LakeError> 
 /// The Delta type that holds every value of `data_type`.
 fn table_type(column: &str, data_type: &DataType) -> Result<DataType, LakeError> {
     use DataType as T;
-    let unsupported = || LakeError::UnsupportedType {
-        column: column.to_owned(),
-        data_type: data_type.clone(),
-    };
+    let unsupported = || LakeError::UnsupportedType { column: column.to_owned(), data_type: data_type.clone() };
     Ok(match data_type {
-        T::Boolean
-        | T::Int8
-        | T::Int16
-        | T::Int32
-        | T::Int64
-        | T::Float32
-        | T::Float64
-        | T::Date32 => data_type.clone(),
+        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Date32 => {
+            data_type.clone()
+        }
         T::UInt8 => T::Int16,
         T::UInt16 => T::Int32,
         T::UInt32 => T::Int64,
@@ -69,9 +61,7 @@ fn table_type(column: &str, data_type: &DataType) -> Result<DataType, LakeError>
         | T::Decimal64(precision, scale)
         | T::Decimal128(precision, scale)
         | T::Decimal256(precision, scale) => {
-            let fits = *precision <= MAX_PRECISION
-                && *scale >= 0
-                && i16::from(*scale) <= i16::from(*precision);
+            let fits = *precision <= MAX_PRECISION && *scale >= 0 && i16::from(*scale) <= i16::from(*precision);
             if !fits {
                 return Err(unsupported());
             }
@@ -85,11 +75,7 @@ fn table_type(column: &str, data_type: &DataType) -> Result<DataType, LakeError>
                 check_name(field.name())?;
                 let path = format!("{column}.{}", field.name());
                 if field.data_type() != &T::Null {
-                    children.push(Field::new(
-                        field.name(),
-                        table_type(&path, field.data_type())?,
-                        true,
-                    ));
+                    children.push(Field::new(field.name(), table_type(&path, field.data_type())?, true));
                 }
             }
             if children.is_empty() {
@@ -97,11 +83,7 @@ fn table_type(column: &str, data_type: &DataType) -> Result<DataType, LakeError>
             }
             T::Struct(Fields::from(children))
         }
-        T::List(item)
-        | T::LargeList(item)
-        | T::FixedSizeList(item, _)
-        | T::ListView(item)
-        | T::LargeListView(item) => {
+        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) | T::ListView(item) | T::LargeListView(item) => {
             let item = table_type(&format!("{column}.element"), item.data_type())?;
             T::List(Arc::new(Field::new("element", item, true)))
         }
@@ -114,31 +96,19 @@ fn table_type(column: &str, data_type: &DataType) -> Result<DataType, LakeError>
             };
             let key = table_type(&format!("{column}.key"), key.data_type())?;
             let value = table_type(&format!("{column}.value"), value.data_type())?;
-            let entry = Fields::from(vec![
-                Field::new("key", key, false),
-                Field::new("value", value, true),
-            ]);
-            T::Map(
-                Arc::new(Field::new("key_value", T::Struct(entry), false)),
-                false,
-            )
+            let entry = Fields::from(vec![Field::new("key", key, false), Field::new("value", value, true)]);
+            T::Map(Arc::new(Field::new("key_value", T::Struct(entry), false)), false)
         }
-        T::Null
-        | T::Time32(_)
-        | T::Time64(_)
-        | T::Duration(_)
-        | T::Interval(_)
-        | T::Union(_, _) => return Err(unsupported()),
+        T::Null | T::Time32(_) | T::Time64(_) | T::Duration(_) | T::Interval(_) | T::Union(_, _) => {
+            return Err(unsupported());
+        }
     })
 }
 
 /// Refuses names that Delta without column mapping and Parquet readers stumble on.
 fn check_name(name: &str) -> Result<(), LakeError> {
     match name.chars().find(|c| " ,;{}()\n\t=".contains(*c)) {
-        Some(character) => Err(LakeError::ColumnName {
-            column: name.to_owned(),
-            character,
-        }),
+        Some(character) => Err(LakeError::ColumnName { column: name.to_owned(), character }),
         None => Ok(()),
     }
 }
@@ -147,10 +117,7 @@ fn check_names(table: &str, fields: &[FieldRef]) -> Result<(), LakeError> {
     let mut seen = HashSet::with_capacity(fields.len());
     for field in fields {
         if !seen.insert(field.name().to_lowercase()) {
-            return Err(LakeError::DuplicateColumn {
-                table: table.to_owned(),
-                column: field.name().clone(),
-            });
+            return Err(LakeError::DuplicateColumn { table: table.to_owned(), column: field.name().clone() });
         }
     }
     Ok(())
@@ -162,19 +129,12 @@ pub(super) fn find(schema: &Schema, name: &str) -> Option<usize> {
         .fields()
         .iter()
         .position(|field| field.name() == name)
-        .or_else(|| {
-            schema
-                .fields()
-                .iter()
-                .position(|field| field.name().eq_ignore_ascii_case(name))
-        })
+        .or_else(|| schema.fields().iter().position(|field| field.name().eq_ignore_ascii_case(name)))
 }
 
 /// A table's Delta schema as Arrow, with the field names that this program writes.
 pub(super) fn from_delta(table: &str, schema: &StructType) -> Result<SchemaRef, LakeError> {
-    let arrow: Schema = schema
-        .try_into_arrow()
-        .map_err(LakeError::arrow("read the schema", table))?;
+    let arrow: Schema = schema.try_into_arrow().map_err(LakeError::arrow("read the schema", table))?;
     let mut fields = Vec::with_capacity(arrow.fields().len());
     for field in arrow.fields() {
         // Naming the children of lists and maps alike spares a cast for every batch.
@@ -182,20 +142,14 @@ pub(super) fn from_delta(table: &str, schema: &StructType) -> Result<SchemaRef, 
             nested if nested.is_nested() => table_type(field.name(), nested)?,
             plain => plain.clone(),
         };
-        fields.push(Arc::new(Field::new(
-            field.name(),
-            data_type,
-            field.is_nullable(),
-        )));
+        fields.push(Arc::new(Field::new(field.name(), data_type, field.is_nullable())));
     }
     Ok(Arc::new(Schema::new(fields)))
 }
 
 /// The Delta schema for an Arrow schema of this module.
 pub(super) fn to_delta(table: &str, schema: &Schema) -> Result<StructType, LakeError> {
-    schema
-        .try_into_kernel()
-        .map_err(LakeError::arrow("write the schema", table))
+    schema.try_into_kernel().map_err(LakeError::arrow("write the schema", table))
 }
 
 /// The table's struct with the children that the rows have and it does not; `None` if it has all.
@@ -221,8 +175,7 @@ pub(super) fn merge_struct(known: &DataType, rows: &Field) -> Result<Option<Data
             Some(position) => {
                 let child = &merged[position];
                 if let Some(data_type) = merge_struct(child.data_type(), field)? {
-                    merged[position] =
-                        Arc::new(Field::new(child.name(), data_type, child.is_nullable()));
+                    merged[position] = Arc::new(Field::new(child.name(), data_type, child.is_nullable()));
                     changed = true;
                 }
             }

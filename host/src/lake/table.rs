@@ -59,13 +59,9 @@ pub struct Table {
 impl Table {
     pub(super) async fn open(location: Location, manner: Manner) -> Result<Self, LakeError> {
         if let Some(folder) = &location.folder
-            && let Some(file) = folder
-                .ancestors()
-                .find(|path| path.exists() && !path.is_dir())
+            && let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir())
         {
-            return Err(LakeError::NotAFolder {
-                path: file.display().to_string(),
-            });
+            return Err(LakeError::NotAFolder { path: file.display().to_string() });
         }
         let delta = DeltaTable::new(location.log_store()?);
         let mut table = Self {
@@ -103,38 +99,20 @@ impl Table {
         let before = self.delta.version();
         if before.is_none() {
             let log = self.delta.log_store();
-            if !log
-                .is_delta_table_location()
-                .await
-                .map_err(LakeError::delta("look for", &name))?
-            {
+            if !log.is_delta_table_location().await.map_err(LakeError::delta("look for", &name))? {
                 return Ok(());
             }
-            self.delta
-                .load()
-                .await
-                .map_err(LakeError::delta("read", &name))?;
+            self.delta.load().await.map_err(LakeError::delta("read", &name))?;
         } else {
-            self.delta
-                .update_state()
-                .await
-                .map_err(LakeError::delta("read", &name))?;
+            self.delta.update_state().await.map_err(LakeError::delta("read", &name))?;
         }
         let state = self.state()?;
         let version = state.version();
-        PROTOCOL
-            .can_read_from(state)
-            .map_err(|error| unsupported(&name, error))?;
+        PROTOCOL.can_read_from(state).map_err(|error| unsupported(&name, error))?;
         // Not every writer lists column mapping among the features that a reader must know.
-        let mapping = state
-            .metadata()
-            .configuration()
-            .get("delta.columnMapping.mode");
+        let mapping = state.metadata().configuration().get("delta.columnMapping.mode");
         if let Some(mode) = mapping.filter(|mode| *mode != "none") {
-            return Err(LakeError::Feature {
-                table: name,
-                feature: format!("columnMapping by {mode}"),
-            });
+            return Err(LakeError::Feature { table: name, feature: format!("columnMapping by {mode}") });
         }
         let schema = from_delta(&name, &state.schema())?;
         if self.schema.as_ref() != Some(&schema) {
@@ -144,9 +122,7 @@ impl Table {
             Some(before) if before == version => {}
             Some(before) => {
                 let versions = before + 1..=version;
-                match log::transactions_of(&self.store, &name, versions, &mut self.transactions)
-                    .await
-                {
+                match log::transactions_of(&self.store, &name, versions, &mut self.transactions).await {
                     Err(LakeError::LogGone { .. }) => {
                         self.transactions = log::transactions(&self.store, &name, version).await?;
                     }
@@ -160,27 +136,16 @@ impl Table {
     }
 
     pub(super) fn state(&self) -> Result<&DeltaTableState, LakeError> {
-        self.delta
-            .state
-            .as_ref()
-            .ok_or_else(|| LakeError::NotCreated {
-                table: self.manner.name.clone(),
-            })
+        self.delta.state.as_ref().ok_or_else(|| LakeError::NotCreated { table: self.manner.name.clone() })
     }
 
     pub(super) fn known_schema(&self) -> Result<&SchemaRef, LakeError> {
-        self.schema.as_ref().ok_or_else(|| LakeError::NotCreated {
-            table: self.manner.name.clone(),
-        })
+        self.schema.as_ref().ok_or_else(|| LakeError::NotCreated { table: self.manner.name.clone() })
     }
 
     /// Makes the table for rows of `schema`, unless it exists. Its columns are nullable and of
     /// Delta's types; columns of the rows' null type are left out.
-    pub async fn create(
-        &mut self,
-        schema: &SchemaRef,
-        provenance: Provenance,
-    ) -> Result<(), LakeError> {
+    pub async fn create(&mut self, schema: &SchemaRef, provenance: Provenance) -> Result<(), LakeError> {
         if self.version().is_none() {
             self.refresh().await?;
         }
@@ -193,23 +158,15 @@ impl Table {
         let delta_schema = super::schema::to_delta(&name, &schema)?;
         let configuration = [("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
         let failed = || LakeError::delta("describe", &name);
-        let kernel =
-            |error: deltalake::kernel::Error| LakeError::delta("describe", &name)(error.into());
-        let mut metadata = new_metadata(
-            &delta_schema,
-            self.manner.partition_by.clone(),
-            configuration,
-        )
-        .map_err(kernel)?;
+        let kernel = |error: deltalake::kernel::Error| LakeError::delta("describe", &name)(error.into());
+        let mut metadata =
+            new_metadata(&delta_schema, self.manner.partition_by.clone(), configuration).map_err(kernel)?;
         if let Some(description) = &self.manner.description {
-            metadata = metadata
-                .with_description(description.clone())
-                .map_err(kernel)?;
+            metadata = metadata.with_description(description.clone()).map_err(kernel)?;
         }
         // The oldest protocol that has what we write: everybody can read it.
-        let protocol: Protocol =
-            serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
-                .map_err(|error| failed()(error.into()))?;
+        let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
+            .map_err(|error| failed()(error.into()))?;
         let operation = DeltaOperation::Create {
             mode: SaveMode::ErrorIfExists,
             location: self.location.url.clone(),
@@ -219,19 +176,13 @@ impl Table {
         let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
         let id = super::entry::new_id();
         let info = provenance.into_info(&id, &Positions::default());
-        let written =
-            super::entry::write_entry(&self.location, 0, actions, operation, info, Vec::new())
-                .await;
+        let written = super::entry::write_entry(&self.location, 0, actions, operation, info, Vec::new()).await;
         match written {
             Ok(()) | Err(super::entry::EntryError::Exists) => self.refresh().await,
             Err(super::entry::EntryError::Failed(error)) => {
                 // It may have landed all the same.
                 self.refresh().await?;
-                if self.version().is_some() {
-                    Ok(())
-                } else {
-                    Err(error)
-                }
+                if self.version().is_some() { Ok(()) } else { Err(error) }
             }
         }
     }
@@ -239,21 +190,12 @@ impl Table {
     /// The columns that the table's rules name must be there and of a usable type.
     fn check_columns(&self, schema: &SchemaRef) -> Result<(), LakeError> {
         let table = || self.manner.name.clone();
-        let missing = |column: &String, role| LakeError::NoSuchColumn {
-            table: table(),
-            column: column.clone(),
-            role,
-        };
+        let missing = |column: &String, role| LakeError::NoSuchColumn { table: table(), column: column.clone(), role };
         for column in &self.manner.partition_by {
-            let field =
-                schema.field(find(schema, column).ok_or_else(|| missing(column, "partition_by"))?);
+            let field = schema.field(find(schema, column).ok_or_else(|| missing(column, "partition_by"))?);
             if !partition::can_partition(field.data_type()) {
                 let data_type = field.data_type().clone();
-                return Err(LakeError::PartitionType {
-                    table: table(),
-                    column: column.clone(),
-                    data_type,
-                });
+                return Err(LakeError::PartitionType { table: table(), column: column.clone(), data_type });
             }
         }
         if schema.fields().len() <= self.manner.partition_by.len() {
@@ -271,10 +213,7 @@ impl Table {
             }
             WriteMode::Replace { by } => (by.iter().collect(), "by"),
         };
-        match columns
-            .into_iter()
-            .find(|column| find(schema, column).is_none())
-        {
+        match columns.into_iter().find(|column| find(schema, column).is_none()) {
             Some(column) => Err(missing(column, role)),
             None => Ok(()),
         }
@@ -282,10 +221,10 @@ impl Table {
 
     /// The recorded position of every lane of one hop; `prefix` is `<pipeline>/<hop>/`.
     pub async fn positions(&self, prefix: &str) -> Result<Positions, LakeError> {
-        let lanes = self.transactions.iter().filter_map(|(app, position)| {
-            app.strip_prefix(prefix)
-                .map(|lane| (Lane::from(lane), *position))
-        });
+        let lanes = self
+            .transactions
+            .iter()
+            .filter_map(|(app, position)| app.strip_prefix(prefix).map(|lane| (Lane::from(lane), *position)));
         Ok(lanes.collect())
     }
 
@@ -296,39 +235,22 @@ impl Table {
         }
         let name = self.manner.name.clone();
         let state = self.state()?;
-        PROTOCOL
-            .can_write_to(state)
-            .map_err(|error| unsupported(&name, error))?;
+        PROTOCOL.can_write_to(state).map_err(|error| unsupported(&name, error))?;
         if let Some(column) = constrained(&state.schema()) {
-            return Err(LakeError::Feature {
-                table: name,
-                feature: format!("an invariant on column '{column}'"),
-            });
+            return Err(LakeError::Feature { table: name, feature: format!("an invariant on column '{column}'") });
         }
         let found = state.metadata().partition_columns().to_vec();
         let same = found.len() == self.manner.partition_by.len()
-            && found
-                .iter()
-                .zip(&self.manner.partition_by)
-                .all(|(a, b)| a.eq_ignore_ascii_case(b));
+            && found.iter().zip(&self.manner.partition_by).all(|(a, b)| a.eq_ignore_ascii_case(b));
         if !same {
             let wanted = self.manner.partition_by.join(", ");
-            return Err(LakeError::PartitionsDiffer {
-                table: name,
-                found: found.join(", "),
-                wanted,
-            });
+            return Err(LakeError::PartitionsDiffer { table: name, found: found.join(", "), wanted });
         }
         let schema = self.known_schema()?.clone();
         self.check_columns(&schema)?;
         let manner = &self.manner;
         let rules = Rules::new(&name, manner.rescues, manner.contract, &manner.mode, &found);
-        Writer::new(
-            rules,
-            manner.mode.clone(),
-            schema,
-            self.target(found.into()),
-        )
+        Writer::new(rules, manner.mode.clone(), schema, self.target(found.into()))
     }
 
     pub(super) fn target(&self, partition_by: Arc<[String]>) -> Target {
@@ -376,10 +298,7 @@ fn unsupported(table: &str, error: TransactionError) -> LakeError {
     match error {
         TransactionError::UnsupportedTableFeatures(features) => {
             let names: Vec<String> = features.iter().map(ToString::to_string).collect();
-            LakeError::Feature {
-                table: table.to_owned(),
-                feature: names.join(", "),
-            }
+            LakeError::Feature { table: table.to_owned(), feature: names.join(", ") }
         }
         other => LakeError::delta("use", table)(other.into()),
     }
@@ -387,15 +306,7 @@ fn unsupported(table: &str, error: TransactionError) -> LakeError {
 
 /// A column with a condition that a writer would have to check.
 fn constrained(schema: &StructType) -> Option<String> {
-    let rules = [
-        "delta.invariants",
-        "delta.generationExpression",
-        "delta.identity.start",
-    ];
-    let field = schema.fields().find(|field| {
-        rules
-            .iter()
-            .any(|rule| field.metadata().contains_key(*rule))
-    })?;
+    let rules = ["delta.invariants", "delta.generationExpression", "delta.identity.start"];
+    let field = schema.fields().find(|field| rules.iter().any(|rule| field.metadata().contains_key(*rule)))?;
     Some(field.name().clone())
 }

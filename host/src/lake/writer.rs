@@ -39,48 +39,24 @@ pub struct Writer {
 /// What becomes of the rows.
 pub(super) enum Body {
     /// They go to files as they come; for `replace`, the groups they name are kept.
-    Files {
-        files: Option<Box<Files>>,
-        groups: Option<Box<Keys>>,
-    },
+    Files { files: Option<Box<Files>>, groups: Option<Box<Keys>> },
     /// They wait until the table's rows of the same keys are known.
     Upsert(Box<Source>),
 }
 
 impl Writer {
-    pub(super) fn new(
-        rules: Rules,
-        mode: WriteMode,
-        schema: SchemaRef,
-        target: Target,
-    ) -> Result<Self, LakeError> {
+    pub(super) fn new(rules: Rules, mode: WriteMode, schema: SchemaRef, target: Target) -> Result<Self, LakeError> {
         let table = rules.table.clone();
         let body = match &mode {
-            WriteMode::Append | WriteMode::Overwrite => Body::Files {
-                files: None,
-                groups: None,
-            },
-            WriteMode::Replace { by } => Body::Files {
-                files: None,
-                groups: Some(Box::new(Keys::new(&table, &schema, by, "by")?)),
-            },
-            WriteMode::Upsert { key, order_by } => Body::Upsert(Box::new(Source::new(
-                &table,
-                &schema,
-                key,
-                order_by.as_deref(),
-            )?)),
+            WriteMode::Append | WriteMode::Overwrite => Body::Files { files: None, groups: None },
+            WriteMode::Replace { by } => {
+                Body::Files { files: None, groups: Some(Box::new(Keys::new(&table, &schema, by, "by")?)) }
+            }
+            WriteMode::Upsert { key, order_by } => {
+                Body::Upsert(Box::new(Source::new(&table, &schema, key, order_by.as_deref())?))
+            }
         };
-        Ok(Self {
-            rules,
-            mode,
-            began_with: schema.clone(),
-            schema,
-            target,
-            body,
-            rows: 0,
-            shape: None,
-        })
+        Ok(Self { rules, mode, began_with: schema.clone(), schema, target, body, rows: 0, shape: None })
     }
 
     /// Adds rows, all but those that the contract refuses.
@@ -105,9 +81,7 @@ impl Writer {
             Body::Upsert(source) => source.write(rows.clone())?,
             Body::Files { files, groups } => {
                 if let Some(groups) = groups {
-                    groups
-                        .add(&rows)
-                        .map_err(LakeError::arrow("compare groups", &self.rules.table))?;
+                    groups.add(&rows).map_err(LakeError::arrow("compare groups", &self.rules.table))?;
                 }
                 let files = match files {
                     Some(files) => files,
@@ -121,14 +95,11 @@ impl Writer {
 
     fn evolve(&mut self, schema: &SchemaRef) -> Result<(), LakeError> {
         match &mut self.body {
-            Body::Files {
-                files: Some(files), ..
-            } => {
+            Body::Files { files: Some(files), .. } => {
                 // Rows that are already in files cannot take another type.
                 let retyped = self.schema.fields().iter().find_map(|field| {
                     let now = schema.field_with_name(field.name()).ok()?;
-                    let differs =
-                        now.data_type() != field.data_type() && !field.data_type().is_nested();
+                    let differs = now.data_type() != field.data_type() && !field.data_type().is_nested();
                     differs.then(|| LakeError::TypeChange {
                         table: self.rules.table.clone(),
                         column: field.name().clone(),
@@ -166,10 +137,7 @@ impl Writer {
 
     /// Gives the rows up and removes what was written of them.
     pub async fn abandon(self) {
-        if let Body::Files {
-            files: Some(files), ..
-        } = self.body
-        {
+        if let Body::Files { files: Some(files), .. } = self.body {
             let paths = files.complete_paths();
             drop(files);
             data::discard(&self.target.location, paths).await;

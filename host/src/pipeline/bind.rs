@@ -38,7 +38,9 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
                     bound.existing.insert(spec.name.clone(), schema);
                 }
             }
-            Err(error) => problems.push(lake_error(&hop_of(plan, &spec.name), format!("opening {} failed", spec.name))(error)),
+            Err(error) => {
+                problems.push(lake_error(&hop_of(plan, &spec.name), format!("opening {} failed", spec.name))(error))
+            }
         }
     }
     let mut loader = Loader::new(sandbox);
@@ -50,7 +52,13 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
 }
 
-fn bind_hop(plan: &Plan, hop: &HopSpec, loader: &mut Loader, bound: &mut Bound, runtime: &Handle) -> Result<(), PipelineError> {
+fn bind_hop(
+    plan: &Plan,
+    hop: &HopSpec,
+    loader: &mut Loader,
+    bound: &mut Bound,
+    runtime: &Handle,
+) -> Result<(), PipelineError> {
     let module = loader.load(hop)?;
     // A hop above that could not be bound has been reported; nothing more is known here.
     let Some(rows) = upstream_schema(plan, hop, bound, runtime)? else {
@@ -81,12 +89,21 @@ fn bind_hop(plan: &Plan, hop: &HopSpec, loader: &mut Loader, bound: &mut Bound, 
 }
 
 /// The columns of the rows that a hop takes in.
-fn upstream_schema(plan: &Plan, hop: &HopSpec, bound: &Bound, runtime: &Handle) -> Result<Option<SchemaRef>, PipelineError> {
+fn upstream_schema(
+    plan: &Plan,
+    hop: &HopSpec,
+    bound: &Bound,
+    runtime: &Handle,
+) -> Result<Option<SchemaRef>, PipelineError> {
     match &hop.from {
         Upstream::Table(table) => Ok(table_schema(bound, table)),
         Upstream::Source(name) => {
             let Some(spec) = plan.source(name) else { return Ok(None) };
-            let known = hop.to.first().and_then(|(_, table)| bound.existing.get(table)).map(|schema| without_system_columns(schema));
+            let known = hop
+                .to
+                .first()
+                .and_then(|(_, table)| bound.existing.get(table))
+                .map(|schema| without_system_columns(schema));
             let decoded = source::schema(spec, known, runtime).map_err(|error| PipelineError::Source {
                 hop: hop.name.clone(),
                 upstream: name.clone(),
@@ -102,7 +119,9 @@ fn table_schema(bound: &Bound, table: &TableName) -> Option<SchemaRef> {
     match (bound.existing.get(table), bound.schemas.get(table)) {
         (Some(existing), Some(planned)) => {
             let mut fields = existing.fields().to_vec();
-            fields.extend(planned.fields().iter().filter(|field| existing.field_with_name(field.name()).is_err()).cloned());
+            fields.extend(
+                planned.fields().iter().filter(|field| existing.field_with_name(field.name()).is_err()).cloned(),
+            );
             Some(Arc::new(Schema::new(fields)))
         }
         (existing, planned) => existing.or(planned).cloned(),
@@ -121,7 +140,9 @@ fn landed(decoded: &SchemaRef) -> SchemaRef {
 /// The columns of a bronze table that a source decodes.
 pub fn without_system_columns(schema: &SchemaRef) -> SchemaRef {
     let system = [column::LANE, column::POSITION, column::INGESTED_AT, column::RESCUED, column::RAW];
-    Arc::new(Schema::new(schema.fields().iter().filter(|field| !system.contains(&field.name().as_str())).cloned().collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        schema.fields().iter().filter(|field| !system.contains(&field.name().as_str())).cloned().collect::<Vec<_>>(),
+    ))
 }
 
 fn hop_of(plan: &Plan, table: &TableName) -> String {

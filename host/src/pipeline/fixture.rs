@@ -64,7 +64,12 @@ struct Found {
 
 /// Runs the module over the case. The inner error is the module's own failure, which
 /// fails the case and not the run.
-fn execute(module: &Module, config: &str, limits: &Limits, case: &Path) -> Result<Result<Found, String>, PipelineError> {
+fn execute(
+    module: &Module,
+    config: &str,
+    limits: &Limits,
+    case: &Path,
+) -> Result<Result<Found, String>, PipelineError> {
     let descriptor = match module.describe(config, limits) {
         Ok(descriptor) => descriptor,
         Err(error) => return Ok(Err(with_causes(&error))),
@@ -76,7 +81,8 @@ fn execute(module: &Module, config: &str, limits: &Limits, case: &Path) -> Resul
     }
     // Lookups are whole before the first row comes.
     inputs.sort_by_key(|(port, _)| descriptor.inputs[*port].role == Role::Rows);
-    let bound: Vec<_> = inputs.iter().map(|(port, rows)| (descriptor.inputs[*port].name.clone(), rows.schema())).collect();
+    let bound: Vec<_> =
+        inputs.iter().map(|(port, rows)| (descriptor.inputs[*port].name.clone(), rows.schema())).collect();
     let binding = match descriptor.bind(&bound) {
         Ok(binding) => std::sync::Arc::new(binding),
         Err(error) => return Ok(Err(with_causes(&error))),
@@ -86,7 +92,9 @@ fn execute(module: &Module, config: &str, limits: &Limits, case: &Path) -> Resul
         let mut job = Job::open(module, config, binding, limits, None)?;
         let mut keep = |output: Output| {
             found.batches.extend(output.batches);
-            found.rejected.extend(output.rejections.into_iter().map(|rejection| (u64::from(rejection.row), rejection.code)));
+            found
+                .rejected
+                .extend(output.rejections.into_iter().map(|rejection| (u64::from(rejection.row), rejection.code)));
         };
         for (port, rows) in &inputs {
             if rows.num_rows() > 0 {
@@ -145,7 +153,11 @@ fn differ(what: &str, expected: &[Value], actual: &[Value], differences: &mut Ve
 fn without_nulls(row: &Value) -> Value {
     match row {
         Value::Object(fields) => Value::Object(
-            fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), without_nulls(value))).collect(),
+            fields
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (name.clone(), without_nulls(value)))
+                .collect(),
         ),
         other => other.clone(),
     }
@@ -160,7 +172,9 @@ fn read_rows(path: &Path, wanted: &Wanted) -> Result<RecordBatch, PipelineError>
         Wanted::All => inferred,
         Wanted::Columns(wanted) => {
             let mut fields = wanted.fields().to_vec();
-            fields.extend(inferred.fields().iter().filter(|field| wanted.field_with_name(field.name()).is_err()).cloned());
+            fields.extend(
+                inferred.fields().iter().filter(|field| wanted.field_with_name(field.name()).is_err()).cloned(),
+            );
             std::sync::Arc::new(Schema::new(fields))
         }
     };

@@ -27,7 +27,8 @@ pub fn groups(plan: &Plan) -> Vec<Group> {
         });
         group_of.push(group);
         groups[group].hops.push(index);
-        for need in reads(hop).filter_map(|table| writer(plan, table)).filter_map(|above| group_of.get(above).copied()) {
+        for need in reads(hop).filter_map(|table| writer(plan, table)).filter_map(|above| group_of.get(above).copied())
+        {
             if need != group && !groups[group].needs.contains(&need) {
                 groups[group].needs.push(need);
             }
@@ -81,7 +82,9 @@ mod tests {
 
     /// `hops`: (from, to, lookups); a name with a dot is a table. `modes`: tables that are not append tables.
     fn plan(hops: &[(&str, &str, &[&str])], modes: &[(&str, WriteMode)]) -> Plan {
-        let mode = |name: &str| modes.iter().find(|(each, _)| *each == name).map_or(WriteMode::Append, |(_, mode)| mode.clone());
+        let mode = |name: &str| {
+            modes.iter().find(|(each, _)| *each == name).map_or(WriteMode::Append, |(_, mode)| mode.clone())
+        };
         let spec = |name: &str| TableSpec {
             name: table(name),
             mode: mode(name),
@@ -98,7 +101,11 @@ mod tests {
                 .iter()
                 .map(|(from, to, lookups)| HopSpec {
                     name: (*to).into(),
-                    from: if from.contains('.') { Upstream::Table(table(from)) } else { Upstream::Source((*from).into()) },
+                    from: if from.contains('.') {
+                        Upstream::Table(table(from))
+                    } else {
+                        Upstream::Source((*from).into())
+                    },
                     module: None,
                     to: vec![(None, table(to))],
                     lookups: lookups.iter().map(|lookup| ((*lookup).into(), table(lookup))).collect(),
@@ -115,7 +122,11 @@ mod tests {
     #[test]
     fn a_chain_of_appends_and_upserts_runs_as_one() {
         let plan = plan(
-            &[("orders", "bronze.orders", &[]), ("bronze.orders", "silver.lines", &[]), ("silver.lines", "silver.orders", &[])],
+            &[
+                ("orders", "bronze.orders", &[]),
+                ("bronze.orders", "silver.lines", &[]),
+                ("silver.lines", "silver.orders", &[]),
+            ],
             &[("silver.orders", upsert())],
         );
         assert_eq!(groups(&plan), [Group { hops: vec![0, 1, 2], needs: vec![] }]);
@@ -150,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_lookup_that_nobody_writes_here_does_not_hold_a_hop_back() {
-        let plan = plan(&[("orders", "bronze.orders", &[]), ("bronze.orders", "silver.orders", &["gold.calendar"])], &[]);
+        let plan =
+            plan(&[("orders", "bronze.orders", &[]), ("bronze.orders", "silver.orders", &["gold.calendar"])], &[]);
         assert_eq!(groups(&plan), [Group { hops: vec![0, 1], needs: vec![] }]);
     }
 }

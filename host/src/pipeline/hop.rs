@@ -196,7 +196,8 @@ impl Hop {
         if self.taken.positions.iter().any(|(other, _)| *other != lane) {
             self.commit()?;
         }
-        let Some(of_row) = intake.rows.column_by_name(column::POSITION).map(|positions| positions.as_primitive::<Int64Type>().clone())
+        let Some(of_row) =
+            intake.rows.column_by_name(column::POSITION).map(|positions| positions.as_primitive::<Int64Type>().clone())
         else {
             return Ok(vec![intake]);
         };
@@ -226,7 +227,8 @@ impl Hop {
     fn marks(&self, lane: &str) -> Vec<i64> {
         let here = self.cursor.get(lane);
         let recorded = self.sinks.iter().map(|sink| &sink.recorded).chain([self.quarantine.recorded()]);
-        let mut marks: Vec<_> = recorded.filter_map(|positions| positions.get(lane)).filter(|mark| Some(*mark) > here).collect();
+        let mut marks: Vec<_> =
+            recorded.filter_map(|positions| positions.get(lane)).filter(|mark| Some(*mark) > here).collect();
         marks.sort_unstable();
         marks.dedup();
         marks
@@ -272,7 +274,11 @@ impl Hop {
             let flush = self.context.spec.flush;
             let full = self.taken.rows >= flush.rows || self.taken.bytes >= flush.bytes || self.is_due();
             let on_mark = intake.positions.iter().any(|(lane, position)| {
-                self.sinks.iter().map(|sink| &sink.recorded).chain([self.quarantine.recorded()]).any(|at| at.get(lane) == Some(position))
+                self.sinks
+                    .iter()
+                    .map(|sink| &sink.recorded)
+                    .chain([self.quarantine.recorded()])
+                    .any(|at| at.get(lane) == Some(position))
             });
             if full || on_mark {
                 self.commit()?;
@@ -283,10 +289,12 @@ impl Hop {
 
     fn keep(&self, file: &super::flow::Finished) -> Result<(), PipelineError> {
         for sink in &self.sinks {
-            self.context
-                .runtime
-                .block_on(self.lake.keep_file(&sink.name, &file.location, &file.lane))
-                .map_err(lake_error(&self.context.spec.name, format!("keeping the file `{}` beside {} failed", file.lane, sink.name)))?;
+            self.context.runtime.block_on(self.lake.keep_file(&sink.name, &file.location, &file.lane)).map_err(
+                lake_error(
+                    &self.context.spec.name,
+                    format!("keeping the file `{}` beside {} failed", file.lane, sink.name),
+                ),
+            )?;
         }
         Ok(())
     }
@@ -307,7 +315,13 @@ impl Hop {
 
     /// Opens a job for rows of this schema; the job at hand is ended when it was opened
     /// for other columns, which happens when the upstream table grew a column.
-    fn open_job(&mut self, module: &HopModule, schema: &SchemaRef, writing: &[bool], quarantining: bool) -> Result<(), PipelineError> {
+    fn open_job(
+        &mut self,
+        module: &HopModule,
+        schema: &SchemaRef,
+        writing: &[bool],
+        quarantining: bool,
+    ) -> Result<(), PipelineError> {
         if self.job.as_ref().is_some_and(|open| Arc::ptr_eq(&open.schema, schema) || open.schema == *schema) {
             return Ok(());
         }
@@ -358,8 +372,14 @@ impl Hop {
         Ok(())
     }
 
-    fn write(&mut self, sink: usize, rows: &RecordBatch, writing: &[bool], quarantining: bool) -> Result<(), PipelineError> {
-                let refused = match writing[sink] {
+    fn write(
+        &mut self,
+        sink: usize,
+        rows: &RecordBatch,
+        writing: &[bool],
+        quarantining: bool,
+    ) -> Result<(), PipelineError> {
+        let refused = match writing[sink] {
             false => Vec::new(),
             true => {
                 let name = self.sinks[sink].name.to_string();
@@ -372,7 +392,10 @@ impl Hop {
         if !refused.is_empty() {
             let indexes: Vec<usize> = refused.iter().map(|refused| refused.row).collect();
             for (reject, refused) in self.describe_rows(rows, &indexes).into_iter().zip(refused) {
-                self.reject(Reject { reason: refused.code.to_owned(), message: refused.message, ..reject }, quarantining)?;
+                self.reject(
+                    Reject { reason: refused.code.to_owned(), message: refused.message, ..reject },
+                    quarantining,
+                )?;
             }
         }
         Ok(())
@@ -392,7 +415,9 @@ impl Hop {
     /// Where rows came from and what they hold, for quarantine.
     fn describe_rows(&self, rows: &RecordBatch, indexes: &[usize]) -> Vec<Reject> {
         let lanes = rows.column_by_name(column::LANE).and_then(|lanes| arrow_cast::cast(lanes, &DataType::Utf8).ok());
-        let positions = rows.column_by_name(column::POSITION).and_then(|positions| positions.as_primitive_opt::<Int64Type>().cloned());
+        let positions = rows
+            .column_by_name(column::POSITION)
+            .and_then(|positions| positions.as_primitive_opt::<Int64Type>().cloned());
         let upstream = Lane::from(self.context.upstream());
         indexes
             .iter()
@@ -508,7 +533,10 @@ fn start(sinks: &[Sink]) -> Positions {
         .recorded
         .iter()
         .filter_map(|(lane, position)| {
-            others.iter().try_fold(position, |least, sink| sink.recorded.get(lane).map(|at| at.min(least))).map(|least| (lane.clone(), least))
+            others
+                .iter()
+                .try_fold(position, |least, sink| sink.recorded.get(lane).map(|at| at.min(least)))
+                .map(|least| (lane.clone(), least))
         })
         .collect()
 }
@@ -525,17 +553,20 @@ fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
 fn without_origin(rows: &RecordBatch) -> RecordBatch {
     let origin = [column::LANE, column::POSITION, column::INGESTED_AT];
     let schema = rows.schema();
-    let kept: Vec<usize> = (0..rows.num_columns()).filter(|at| !origin.contains(&schema.field(*at).name().as_str())).collect();
+    let kept: Vec<usize> =
+        (0..rows.num_columns()).filter(|at| !origin.contains(&schema.field(*at).name().as_str())).collect();
     rows.project(&kept).expect("every index is of a column of these rows")
 }
 
 fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {
-    let column: ArrayRef = Arc::new(TimestampMicrosecondArray::from_value(now.timestamp_micros(), rows.num_rows()).with_timezone("UTC"));
+    let column: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from_value(now.timestamp_micros(), rows.num_rows()).with_timezone("UTC"));
     let mut fields = rows.schema().fields().to_vec();
     fields.push(Arc::new(ingested_at()));
     let mut columns = rows.columns().to_vec();
     columns.push(column);
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("the new column has the type of its field and a value for every row")
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .expect("the new column has the type of its field and a value for every row")
 }
 
 /// The column that says when a row was landed.

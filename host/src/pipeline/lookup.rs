@@ -30,7 +30,13 @@ pub struct Lookups {
 impl Lookups {
     /// Reads the tables. They must fit the memory that the module's job may use, since
     /// that is where they are going.
-    pub async fn read(lake: &Lake, plan: &Plan, hop: &str, names: &[TableName], memory: u64) -> Result<Self, PipelineError> {
+    pub async fn read(
+        lake: &Lake,
+        plan: &Plan,
+        hop: &str,
+        names: &[TableName],
+        memory: u64,
+    ) -> Result<Self, PipelineError> {
         let mut tables = Vec::new();
         let mut bytes = 0;
         for name in names {
@@ -51,7 +57,9 @@ impl Lookups {
                 if bytes > memory {
                     return Err(PipelineError::Ports {
                         hop: hop.to_owned(),
-                        message: format!("the lookup table {name} is larger than the {memory} bytes that the job may use"),
+                        message: format!(
+                            "the lookup table {name} is larger than the {memory} bytes that the job may use"
+                        ),
                         hint: "raise `limits.memory` of the hop, or make the lookup table smaller".into(),
                     });
                 }

@@ -119,8 +119,10 @@ fn match_ports(hop: &HopSpec, module: Module, descriptor: Descriptor) -> Result<
             }
         }
     }
-    if let Some((name, _)) =
-        hop.lookups.iter().find(|(name, _)| !descriptor.inputs.iter().any(|port| port.role == Role::Lookup && port.name == *name))
+    if let Some((name, _)) = hop
+        .lookups
+        .iter()
+        .find(|(name, _)| !descriptor.inputs.iter().any(|port| port.role == Role::Lookup && port.name == *name))
     {
         return Err(wrong(
             format!("the module `{}` has no lookup port `{name}`", descriptor.name),
@@ -160,5 +162,11 @@ fn match_ports(hop: &HopSpec, module: Module, descriptor: Descriptor) -> Result<
             format!("no row may be dropped in silence: add {} to the hop's `to`", unbound.join(", ")),
         ));
     }
-    Ok(HopModule { module, rows_port, lookups, sinks: sinks.into_iter().flatten().collect(), descriptor: Arc::new(descriptor) })
+    Ok(HopModule {
+        module,
+        rows_port,
+        lookups,
+        sinks: sinks.into_iter().flatten().collect(),
+        descriptor: Arc::new(descriptor),
+    })
 }

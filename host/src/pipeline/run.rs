@@ -58,8 +58,15 @@ struct Ready {
 
 enum Feed {
     Source(Box<dyn source::Source>),
-    Follow { table: Box<Table>, after: Option<u64>, live: Option<Receiver<Flow>> },
-    Scan { table: Box<Table>, versions: Positions },
+    Follow {
+        table: Box<Table>,
+        after: Option<u64>,
+        live: Option<Receiver<Flow>>,
+    },
+    Scan {
+        table: Box<Table>,
+        versions: Positions,
+    },
     /// Nothing has changed since the hop ran last.
     Nothing,
 }
@@ -85,7 +92,9 @@ impl Run {
                     if needs.iter().any(|need| state[*need] == State::Failed) || run.stop.is_cancelled() {
                         state[index] = State::Failed;
                         if !run.stop.is_cancelled() {
-                            outcome.skipped.extend(groups[index].hops.iter().map(|hop| run.plan.hops[*hop].name.clone()));
+                            outcome
+                                .skipped
+                                .extend(groups[index].hops.iter().map(|hop| run.plan.hops[*hop].name.clone()));
                         }
                     } else if running < at_once && needs.iter().all(|need| state[*need] == State::Done) {
                         state[index] = State::Running;
@@ -132,7 +141,9 @@ impl Run {
                 // The hop above reports the cause.
                 Ok(Ok(Err(PipelineError::Abandoned { .. }))) => {}
                 Ok(Ok(Err(failure))) => failures.push(failure),
-                Ok(Err(panic)) | Err(panic) => failures.push(PipelineError::Panic { hop, message: panic_message(&*panic) }),
+                Ok(Err(panic)) | Err(panic) => {
+                    failures.push(PipelineError::Panic { hop, message: panic_message(&*panic) })
+                }
             }
         }
         failures
@@ -146,7 +157,8 @@ impl Run {
             let hop = &self.plan.hops[index];
             let mut followers: HashMap<TableName, Vec<_>> = HashMap::new();
             for &below in &group.hops {
-                if let (Some(above), Upstream::Table(table)) = (group::live_upstream(&self.plan, below), &self.plan.hops[below].from)
+                if let (Some(above), Upstream::Table(table)) =
+                    (group::live_upstream(&self.plan, below), &self.plan.hops[below].from)
                     && above == index
                 {
                     let (to, from) = queue();
@@ -172,9 +184,14 @@ impl Run {
         for (_, name) in &hop.to {
             let failed = || lake_error(&hop.name, format!("opening {name} failed"));
             let Some(spec) = self.plan.table(name) else { continue };
-            let mut sink = Sink::open(&self.lake, spec, &context.app, followers.remove(name).unwrap_or_default()).await.map_err(failed())?;
+            let mut sink = Sink::open(&self.lake, spec, &context.app, followers.remove(name).unwrap_or_default())
+                .await
+                .map_err(failed())?;
             if let (None, Some(schema)) = (sink.table.schema(), self.bound.schemas.get(name)) {
-                sink.table.create(schema, context.provenance(module.as_ref())).await.map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
+                sink.table
+                    .create(schema, context.provenance(module.as_ref()))
+                    .await
+                    .map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
             }
             sinks.push(sink);
         }
@@ -201,7 +218,13 @@ impl Run {
         Ok(Ready { hop: work, feed })
     }
 
-    async fn feed(&self, hop: &Hop, upstream: Option<Table>, mut versions: Positions, live: Option<Receiver<Flow>>) -> Result<Feed, PipelineError> {
+    async fn feed(
+        &self,
+        hop: &Hop,
+        upstream: Option<Table>,
+        mut versions: Positions,
+        live: Option<Receiver<Flow>>,
+    ) -> Result<Feed, PipelineError> {
         let context = hop.context();
         let name = &context.spec.name;
         let Some(table) = upstream else {
@@ -227,13 +250,22 @@ impl Run {
         versions.advance(lane, version as i64);
         let mut current = true;
         for sink in hop.sinks() {
-            if let Some((lane, recorded)) = sink.recorded.iter().find(|(lane, at)| versions.get(lane).is_some_and(|now| now < *at)) {
+            if let Some((lane, recorded)) =
+                sink.recorded.iter().find(|(lane, at)| versions.get(lane).is_some_and(|now| now < *at))
+            {
                 return Err(PipelineError::Positions {
                     hop: name.clone(),
-                    message: format!("{} was made from version {recorded} of {lane}, which is behind that now", sink.name),
+                    message: format!(
+                        "{} was made from version {recorded} of {lane}, which is behind that now",
+                        sink.name
+                    ),
                 });
             }
-            let info = sink.table.info().await.map_err(lake_error(name, format!("reading the history of {} failed", sink.name)))?;
+            let info = sink
+                .table
+                .info()
+                .await
+                .map_err(lake_error(name, format!("reading the history of {} failed", sink.name)))?;
             current &= versions.iter().all(|(lane, now)| sink.recorded.get(lane) == Some(now));
             // Another module, or another configuration, makes another table of the same rows.
             current &= info.maker["configHash"] == context.config_hash.as_str();
@@ -246,7 +278,8 @@ impl Run {
         let context = hop.context();
         let upstream = context.upstream();
         let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
-        let known = hop.sinks().first().and_then(|sink| sink.table.schema()).map(|schema| without_system_columns(&schema));
+        let known =
+            hop.sinks().first().and_then(|sink| sink.table.schema()).map(|schema| without_system_columns(&schema));
         let request = OpenSource { spec, done: hop.cursor(), known, runtime: &self.runtime };
         let opened = thread::scope(|scope| {
             // Sources may block on I/O, which a thread of the runtime must not.
@@ -279,7 +312,9 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
             let feed = move || -> Fed {
                 match feed {
                     Feed::Source(source) => read_source(source, name, upstream, &to, &meter, &stop),
-                    Feed::Follow { table, after, live } => follow_table(&table, after, live, name, upstream, &to, runtime, &stop),
+                    Feed::Follow { table, after, live } => {
+                        follow_table(&table, after, live, name, upstream, &to, runtime, &stop)
+                    }
                     Feed::Scan { table, versions } => scan_table(&table, versions, name, upstream, &to, runtime, &stop),
                     Feed::Nothing => Ok(()),
                 }
@@ -290,9 +325,9 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
         let taken = take_all(&mut hop, &intake, idle);
         // The feeder notices that nobody listens and ends.
         drop(intake);
-        let fed = feeder.join().unwrap_or_else(|panic| {
-            Err(PipelineError::Panic { hop: name.clone(), message: panic_message(&*panic) })
-        });
+        let fed = feeder
+            .join()
+            .unwrap_or_else(|panic| Err(PipelineError::Panic { hop: name.clone(), message: panic_message(&*panic) }));
         taken.map(|()| fed)
     });
     match result {

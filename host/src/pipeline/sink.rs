@@ -165,7 +165,13 @@ impl QuarantineSink {
 
     /// Commits the rows taken, with the positions. Must come before the hop's other
     /// commits: then a crash in between leaves the quarantine ahead, never behind.
-    pub fn commit(&mut self, app: &str, positions: &Positions, provenance: Provenance, runtime: &Handle) -> Result<(), lake::LakeError> {
+    pub fn commit(
+        &mut self,
+        app: &str,
+        positions: &Positions,
+        provenance: Provenance,
+        runtime: &Handle,
+    ) -> Result<(), lake::LakeError> {
         if !self.kept.is_empty() {
             self.write(runtime)?;
         }

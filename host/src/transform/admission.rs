@@ -26,22 +26,13 @@ const CONTRACT: [&str; 2] = [sink::NAME, "sluicebox:transform/types@0.1.0"];
 
 /// Reads a module's file, at most as much of it as a module may have.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, AdmissionError> {
-    let unreadable = |source| AdmissionError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| AdmissionError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let mut bytes = Vec::new();
-    file.take(SIZE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > SIZE {
-        return Err(AdmissionError::TooLarge {
-            path: path.to_owned(),
-            size: size.max(SIZE + 1),
-            limit: SIZE,
-        });
+        return Err(AdmissionError::TooLarge { path: path.to_owned(), size: size.max(SIZE + 1), limit: SIZE });
     }
     Ok(bytes)
 }
@@ -61,18 +52,15 @@ pub(super) fn admit(
 ) -> Result<TransformerPre<Guest>, AdmissionError> {
     let engine = linker.engine();
     if Engine::detect_precompiled(bytes).is_some() {
-        return Err(AdmissionError::Precompiled {
-            path: path.to_owned(),
-        });
+        return Err(AdmissionError::Precompiled { path: path.to_owned() });
     }
     let component = match cache.and_then(|cache| cache.load(engine, digest)) {
         Some(component) => component,
         None => {
-            let compiled =
-                Component::from_binary(engine, bytes).map_err(|error| AdmissionError::Compile {
-                    path: path.to_owned(),
-                    source: error.into_boxed_dyn_error(),
-                })?;
+            let compiled = Component::from_binary(engine, bytes).map_err(|error| AdmissionError::Compile {
+                path: path.to_owned(),
+                source: error.into_boxed_dyn_error(),
+            })?;
             if let Some(cache) = cache {
                 cache.store(engine, digest, &compiled);
             }
@@ -84,28 +72,17 @@ pub(super) fn admit(
         source: error.into_boxed_dyn_error(),
     };
     // Now, so that the first job does not take longer to start than the others.
-    component
-        .initialize_copy_on_write_image()
-        .map_err(uncompiled)?;
+    component.initialize_copy_on_write_image().map_err(uncompiled)?;
     let pre = link(path, &component, linker)?;
-    TransformerPre::new(pre).map_err(|error| AdmissionError::Export {
-        path: path.to_owned(),
-        source: error.into_boxed_dyn_error(),
-    })
+    TransformerPre::new(pre)
+        .map_err(|error| AdmissionError::Export { path: path.to_owned(), source: error.into_boxed_dyn_error() })
 }
 
 /// Links the contract and the stubs, and nothing else.
-fn link(
-    path: &Path,
-    component: &Component,
-    linker: &Linker<Guest>,
-) -> Result<InstancePre<Guest>, AdmissionError> {
+fn link(path: &Path, component: &Component, linker: &Linker<Guest>) -> Result<InstancePre<Guest>, AdmissionError> {
     let engine = linker.engine();
     let mut linker = linker.clone();
-    let unknown = |import: &str| AdmissionError::Import {
-        path: path.to_owned(),
-        import: import.to_owned(),
-    };
+    let unknown = |import: &str| AdmissionError::Import { path: path.to_owned(), import: import.to_owned() };
     let unlinked = |error: wasmtime::Error| AdmissionError::Compile {
         path: path.to_owned(),
         source: error.into_boxed_dyn_error(),

@@ -45,9 +45,7 @@ pub enum BindError {
         column: String,
     },
     /// A column of another type.
-    #[error(
-        "input port `{port}` of module `{module}` wants column `{column}` as {wanted}, and it is {actual}"
-    )]
+    #[error("input port `{port}` of module `{module}` wants column `{column}` as {wanted}, and it is {actual}")]
     Type {
         /// The module's name.
         module: String,
@@ -144,17 +142,8 @@ impl Descriptor {
     pub fn bind(&self, inputs: &[(String, SchemaRef)]) -> Result<Binding, BindError> {
         for (port, _) in inputs {
             if self.input(port).is_none() {
-                let ports = self
-                    .inputs
-                    .iter()
-                    .map(|port| format!("`{}`", port.name))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                return Err(BindError::Unknown {
-                    module: self.name.clone(),
-                    port: port.clone(),
-                    ports,
-                });
+                let ports = self.inputs.iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ");
+                return Err(BindError::Unknown { module: self.name.clone(), port: port.clone(), ports });
             }
         }
         let inputs = self
@@ -164,23 +153,12 @@ impl Descriptor {
                 let (_, upstream) = inputs
                     .iter()
                     .find(|(name, _)| *name == port.name)
-                    .ok_or_else(|| BindError::Missing {
-                        module: self.name.clone(),
-                        port: port.name.clone(),
-                    })?;
+                    .ok_or_else(|| BindError::Missing { module: self.name.clone(), port: port.name.clone() })?;
                 Input::bind(&self.name, &port.name, &port.wanted, upstream)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let outputs = self
-            .outputs
-            .iter()
-            .map(|port| Output::bind(&port.schema, &inputs))
-            .collect();
-        Ok(Binding {
-            descriptor: self.clone(),
-            inputs,
-            outputs,
-        })
+        let outputs = self.outputs.iter().map(|port| Output::bind(&port.schema, &inputs)).collect();
+        Ok(Binding { descriptor: self.clone(), inputs, outputs })
     }
 }
 
@@ -201,30 +179,18 @@ impl Binding {
     }
 
     pub(super) fn is_rows(&self, port: usize) -> bool {
-        self.descriptor
-            .inputs
-            .get(port)
-            .is_some_and(|port| port.role == Role::Rows)
+        self.descriptor.inputs.get(port).is_some_and(|port| port.role == Role::Rows)
     }
 }
 
 impl Input {
-    fn bind(
-        module: &str,
-        port: &str,
-        wanted: &Wanted,
-        upstream: &SchemaRef,
-    ) -> Result<Self, BindError> {
+    fn bind(module: &str, port: &str, wanted: &Wanted, upstream: &SchemaRef) -> Result<Self, BindError> {
         let wanted: Vec<FieldRef> = match wanted {
             Wanted::All => upstream
                 .fields()
                 .iter()
                 .map(|field| {
-                    Arc::new(Field::new(
-                        field.name(),
-                        crossing(field.data_type()),
-                        field.is_nullable(),
-                    )) as FieldRef
+                    Arc::new(Field::new(field.name(), crossing(field.data_type()), field.is_nullable())) as FieldRef
                 })
                 .collect(),
             Wanted::Columns(schema) => schema.fields().iter().cloned().collect(),
@@ -232,9 +198,7 @@ impl Input {
         let columns = wanted
             .iter()
             .map(|field| match upstream.column_with_name(field.name()) {
-                Some((index, found)) if found.data_type().equals_datatype(field.data_type()) => {
-                    Ok(Column::Same(index))
-                }
+                Some((index, found)) if found.data_type().equals_datatype(field.data_type()) => Ok(Column::Same(index)),
                 Some((index, found)) if is_lossless(found.data_type(), field.data_type()) => {
                     Ok(Column::Cast(index, field.data_type().clone()))
                 }
@@ -253,11 +217,7 @@ impl Input {
                 }),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            upstream: upstream.clone(),
-            crossing: Arc::new(Schema::new(wanted)),
-            columns,
-        })
+        Ok(Self { upstream: upstream.clone(), crossing: Arc::new(Schema::new(wanted)), columns })
     }
 
     /// The columns of `rows` that cross. Only columns of another type are copied.
@@ -271,17 +231,12 @@ impl Input {
                 Column::Nulls(data_type) => new_null_array(data_type, rows.num_rows()),
             };
             if !field.is_nullable() && array.null_count() > 0 {
-                return Err(Cause::Null {
-                    column: field.name().clone(),
-                    nulls: array.null_count(),
-                });
+                return Err(Cause::Null { column: field.name().clone(), nulls: array.null_count() });
             }
             columns.push(array);
         }
         // What the fields inside a list or struct are called is of no matter to the encoding.
-        let options = RecordBatchOptions::new()
-            .with_row_count(Some(rows.num_rows()))
-            .with_match_field_names(false);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows())).with_match_field_names(false);
         RecordBatch::try_new_with_options(self.crossing.clone(), columns, &options)
             .map_err(|source| Cause::Encode { source })
     }
@@ -301,9 +256,7 @@ impl Input {
             if Arc::ptr_eq(actual, bound) {
                 continue;
             }
-            if actual.name() != bound.name()
-                || !actual.data_type().equals_datatype(bound.data_type())
-            {
+            if actual.name() != bound.name() || !actual.data_type().equals_datatype(bound.data_type()) {
                 return Err(Cause::Shape(format!(
                     "`{}` {} instead of `{}` {}",
                     actual.name(),
@@ -319,10 +272,7 @@ impl Input {
 
 fn cast(array: &ArrayRef, column: &str, wanted: &DataType) -> Result<ArrayRef, Cause> {
     // `safe` would turn a value that does not fit into a null, and nobody would know.
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
+    let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, wanted, &options).map_err(|source| Cause::Cast {
         column: column.to_owned(),
         wanted: wanted.to_string(),
@@ -333,21 +283,11 @@ fn cast(array: &ArrayRef, column: &str, wanted: &DataType) -> Result<ArrayRef, C
 impl Output {
     fn bind(schema: &OutputSchema, inputs: &[Input]) -> Self {
         match schema {
-            OutputSchema::Full(schema) => Self {
-                full: schema.clone(),
-                emitted: schema.clone(),
-                same: None,
-            },
-            OutputSchema::SameAsInput {
-                input,
-                drop,
-                replace,
-            } => {
+            OutputSchema::Full(schema) => Self { full: schema.clone(), emitted: schema.clone(), same: None },
+            OutputSchema::SameAsInput { input, drop, replace } => {
                 let upstream = &inputs[*input].upstream;
                 let row: FieldRef = Arc::new(Field::new(column::ROW, DataType::UInt32, false));
-                let emitted = std::iter::once(row)
-                    .chain(replace.fields().iter().cloned())
-                    .collect::<Vec<_>>();
+                let emitted = std::iter::once(row).chain(replace.fields().iter().cloned()).collect::<Vec<_>>();
                 let mut fields = Vec::new();
                 let mut columns = Vec::new();
                 for (index, field) in upstream.fields().iter().enumerate() {
@@ -368,10 +308,7 @@ impl Output {
                 Self {
                     full: Arc::new(Schema::new(fields)),
                     emitted: Arc::new(Schema::new(emitted)),
-                    same: Some(Same {
-                        input: *input,
-                        columns,
-                    }),
+                    same: Some(Same { input: *input, columns }),
                 }
             }
         }

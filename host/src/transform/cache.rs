@@ -55,9 +55,7 @@ impl Cache {
             CacheDir::User => match user_folder() {
                 Some(folder) => folder,
                 None => {
-                    tracing::warn!(
-                        "no cache of compiled modules: neither XDG_CACHE_HOME nor HOME is set"
-                    );
+                    tracing::warn!("no cache of compiled modules: neither XDG_CACHE_HOME nor HOME is set");
                     return None;
                 }
             },
@@ -100,8 +98,7 @@ impl Cache {
         // changed since. Only this process and others of the same user know the key, they
         // write only what `serialize` gave them, and the code was just checked on these very
         // bytes, which are in our own memory.
-        unsafe { Component::deserialize(engine, artefact) }
-            .map_err(|error| Miss::Unusable(error.to_string()))
+        unsafe { Component::deserialize(engine, artefact) }.map_err(|error| Miss::Unusable(error.to_string()))
     }
 
     /// Keeps a compiled module.
@@ -113,9 +110,7 @@ impl Cache {
     }
 
     fn try_store(&self, name: &str, component: &Component) -> io::Result<()> {
-        let artefact = component
-            .serialize()
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        let artefact = component.serialize().map_err(|error| io::Error::other(error.to_string()))?;
         let code = self.mac(name, &artefact).finalize().into_bytes();
         // A temporary file has mode 0600, and renaming makes the entry appear whole; one
         // that a power cut tears has no valid code.
@@ -128,8 +123,8 @@ impl Cache {
 
     /// Over the name as well, so that one module cannot stand in for another.
     fn mac(&self, name: &str, artefact: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
-            .expect("cannot fail because HMAC takes keys of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).expect("cannot fail because HMAC takes keys of any length");
         mac.update(&(name.len() as u64).to_le_bytes());
         mac.update(name.as_bytes());
         mac.update(artefact);
@@ -147,20 +142,13 @@ fn entry(engine: &Engine, digest: &str) -> String {
 }
 
 fn user_folder() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(cache.join("sluicebox").join("modules"))
 }
 
 fn open_key(folder: &Path) -> io::Result<[u8; 32]> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let path = folder.join(KEY);
     if !path.try_exists()? {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -181,13 +169,8 @@ fn open_key(folder: &Path) -> io::Result<[u8; 32]> {
         )));
     }
     let key = fs::read(&path)?;
-    <[u8; 32]>::try_from(key).map_err(|key| {
-        io::Error::other(format!(
-            "`{}` has {} bytes instead of 32",
-            path.display(),
-            key.len()
-        ))
-    })
+    <[u8; 32]>::try_from(key)
+        .map_err(|key| io::Error::other(format!("`{}` has {} bytes instead of 32", path.display(), key.len())))
 }
 
 /// Lower-case hex.
@@ -205,10 +188,7 @@ impl Hasher for Stable {
 
     fn finish(&self) -> u64 {
         let digest = self.0.clone().finalize();
-        digest
-            .iter()
-            .take(8)
-            .fold(0, |word, byte| word << 8 | u64::from(*byte))
+        digest.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
     }
 }
 
@@ -249,29 +229,18 @@ mod tests {
 
         fs::write(&path, &whole).unwrap();
         fs::write(folder.path().join(entry(&engine, "bb")), &whole).unwrap();
-        assert!(
-            cache.load(&engine, "bb").is_none(),
-            "another module's entry"
-        );
+        assert!(cache.load(&engine, "bb").is_none(), "another module's entry");
         assert!(cache.load(&engine, "aa").is_some());
         fs::write(folder.path().join(KEY), [7; 32]).unwrap();
-        assert!(
-            open(folder.path()).load(&engine, "aa").is_none(),
-            "another key"
-        );
+        assert!(open(folder.path()).load(&engine, "aa").is_none(), "another key");
     }
 
     #[test]
     fn processes_that_start_together_agree_on_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let keys: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| open(folder.path()).key))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| open(folder.path()).key)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|key| *key == keys[0]));
     }

@@ -93,9 +93,7 @@ pub enum Cause {
         limit: usize,
     },
     /// A metric's name cannot be used.
-    #[error(
-        "it reported a metric named `{name}`: names are up to 64 letters, digits, `_`, `-` and `.`"
-    )]
+    #[error("it reported a metric named `{name}`: names are up to 64 letters, digits, `_`, `-` and `.`")]
     MetricName {
         /// The name.
         name: String,
@@ -144,9 +142,7 @@ pub enum Cause {
         source: MessageError,
     },
     /// A pass-through batch without input rows to continue.
-    #[error(
-        "it emitted on `{port}`, which continues rows of `{input}`, while none of them were being pushed"
-    )]
+    #[error("it emitted on `{port}`, which continues rows of `{input}`, while none of them were being pushed")]
     NoInput {
         /// The output port's name.
         port: String,
@@ -192,9 +188,7 @@ pub enum Cause {
         reasons: usize,
     },
     /// The promise of `row-preserving` is broken.
-    #[error(
-        "it promises to keep every row, and of {rows} rows {out} came out and {rejected} were rejected"
-    )]
+    #[error("it promises to keep every row, and of {rows} rows {out} came out and {rejected} were rejected")]
     NotPreserved {
         /// Rows pushed.
         rows: usize,
@@ -299,10 +293,7 @@ impl Cause {
     /// better; the rest only a person can mend.
     pub(super) fn remedy(&self) -> Remedy {
         match self {
-            Cause::Failure {
-                kind: FailureKind::Input,
-                ..
-            }
+            Cause::Failure { kind: FailureKind::Input, .. }
             | Cause::Time { .. }
             | Cause::Memory { .. }
             | Cause::Stack { .. }
@@ -327,29 +318,14 @@ impl Cause {
 
     pub(super) fn hint(&self) -> Option<String> {
         Some(match self {
-            Cause::Failure {
-                kind: FailureKind::Config,
-                ..
-            } => "mend the hop's `config` in the pipeline file".into(),
-            Cause::Time { .. } => {
-                "raise `limits.time` of the hop if the module is honestly slow".into()
-            }
-            Cause::Memory { .. } => {
-                "raise `limits.memory` of the hop if the module honestly needs it".into()
-            }
-            Cause::Stack { .. } => {
-                "raise `limits.stack` of the hop if the recursion has an end".into()
-            }
+            Cause::Failure { kind: FailureKind::Config, .. } => "mend the hop's `config` in the pipeline file".into(),
+            Cause::Time { .. } => "raise `limits.time` of the hop if the module is honestly slow".into(),
+            Cause::Memory { .. } => "raise `limits.memory` of the hop if the module honestly needs it".into(),
+            Cause::Stack { .. } => "raise `limits.stack` of the hop if the recursion has an end".into(),
             Cause::Handles { .. } => "raise `limits.handles` of the hop".into(),
-            Cause::OutputBytes { .. } => {
-                "raise `limits.output_bytes` of the hop, or emit less".into()
-            }
-            Cause::OutputRows { .. } => {
-                "raise `limits.output_rows` of the hop, or emit less".into()
-            }
-            Cause::State { .. } => {
-                "raise `limits.memory` of the hop, which also bounds its saved state".into()
-            }
+            Cause::OutputBytes { .. } => "raise `limits.output_bytes` of the hop, or emit less".into(),
+            Cause::OutputRows { .. } => "raise `limits.output_rows` of the hop, or emit less".into(),
+            Cause::State { .. } => "raise `limits.memory` of the hop, which also bounds its saved state".into(),
             Cause::StackCeiling { limit, .. } => {
                 format!("set `limits.stack` of the hop to at most {limit} bytes")
             }

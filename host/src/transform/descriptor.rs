@@ -138,9 +138,7 @@ pub enum DescriptorError {
         source: SchemaError,
     },
     /// A pass-through output of an input that is no rows port.
-    #[error(
-        "output `{output}` continues rows of `{input}`, which is not an input port that takes rows"
-    )]
+    #[error("output `{output}` continues rows of `{input}`, which is not an input port that takes rows")]
     Input {
         /// The output port.
         output: String,
@@ -162,19 +160,11 @@ pub(super) fn check(said: wire::Descriptor) -> Result<Descriptor, DescriptorErro
     ports("input", said.inputs.iter().map(|port| &port.name))?;
     ports("output", said.outputs.iter().map(|port| &port.name))?;
 
-    let inputs = said
-        .inputs
-        .into_iter()
-        .map(input)
-        .collect::<Result<Vec<_>, _>>()?;
+    let inputs = said.inputs.into_iter().map(input).collect::<Result<Vec<_>, _>>()?;
     if !inputs.iter().any(|port| port.role == Role::Rows) {
         return Err(DescriptorError::NoRows);
     }
-    let outputs = said
-        .outputs
-        .into_iter()
-        .map(|port| output(port, &inputs))
-        .collect::<Result<Vec<_>, _>>()?;
+    let outputs = said.outputs.into_iter().map(|port| output(port, &inputs)).collect::<Result<Vec<_>, _>>()?;
     Ok(Descriptor {
         name,
         version,
@@ -188,39 +178,20 @@ pub(super) fn check(said: wire::Descriptor) -> Result<Descriptor, DescriptorErro
 }
 
 fn name(what: &'static str, name: String) -> Result<String, DescriptorError> {
-    if is_name(&name, NAME) {
-        Ok(name)
-    } else {
-        Err(DescriptorError::Name {
-            what,
-            name: printable(&name, NAME),
-        })
-    }
+    if is_name(&name, NAME) { Ok(name) } else { Err(DescriptorError::Name { what, name: printable(&name, NAME) }) }
 }
 
-fn ports<'a>(
-    kind: &'static str,
-    names: impl ExactSizeIterator<Item = &'a String>,
-) -> Result<(), DescriptorError> {
+fn ports<'a>(kind: &'static str, names: impl ExactSizeIterator<Item = &'a String>) -> Result<(), DescriptorError> {
     if !(1..=PORTS).contains(&names.len()) {
-        return Err(DescriptorError::Ports {
-            kind,
-            actual: names.len(),
-        });
+        return Err(DescriptorError::Ports { kind, actual: names.len() });
     }
     let mut seen = std::collections::HashSet::new();
     for name in names {
         if !is_name(name, NAME) {
-            return Err(DescriptorError::Name {
-                what: "port's name",
-                name: printable(name, NAME),
-            });
+            return Err(DescriptorError::Name { what: "port's name", name: printable(name, NAME) });
         }
         if !seen.insert(name) {
-            return Err(DescriptorError::Twice {
-                kind,
-                name: name.clone(),
-            });
+            return Err(DescriptorError::Twice { kind, name: name.clone() });
         }
     }
     Ok(())
@@ -235,44 +206,27 @@ fn input(port: wire::InputPort) -> Result<InputPort, DescriptorError> {
         wire::Role::Rows => Role::Rows,
         wire::Role::Lookup => Role::Lookup,
     };
-    Ok(InputPort {
-        name: port.name,
-        role,
-        wanted,
-    })
+    Ok(InputPort { name: port.name, role, wanted })
 }
 
 fn output(port: wire::OutputPort, inputs: &[InputPort]) -> Result<OutputPort, DescriptorError> {
     let schema = match port.schema {
         wire::OutputSchema::Full(message) => OutputSchema::Full(read(&port.name, &message)?),
         wire::OutputSchema::SameAsInput(same) => {
-            let input = inputs
-                .iter()
-                .position(|input| input.name == same.input && input.role == Role::Rows)
-                .ok_or_else(|| DescriptorError::Input {
-                    output: port.name.clone(),
-                    input: printable(&same.input, NAME),
-                })?;
+            let input =
+                inputs.iter().position(|input| input.name == same.input && input.role == Role::Rows).ok_or_else(
+                    || DescriptorError::Input { output: port.name.clone(), input: printable(&same.input, NAME) },
+                )?;
             let replace = read(&port.name, &same.replace)?;
             if replace.index_of(crate::batch::column::ROW).is_ok() {
                 return Err(DescriptorError::Row { output: port.name });
             }
-            OutputSchema::SameAsInput {
-                input,
-                drop: same.drop,
-                replace,
-            }
+            OutputSchema::SameAsInput { input, drop: same.drop, replace }
         }
     };
-    Ok(OutputPort {
-        name: port.name,
-        schema,
-    })
+    Ok(OutputPort { name: port.name, schema })
 }
 
 fn read(port: &str, message: &[u8]) -> Result<SchemaRef, DescriptorError> {
-    schema::read(message).map_err(|source| DescriptorError::Schema {
-        port: port.to_owned(),
-        source,
-    })
+    schema::read(message).map_err(|source| DescriptorError::Schema { port: port.to_owned(), source })
 }

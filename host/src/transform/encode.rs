@@ -26,17 +26,11 @@ impl Encoder {
     /// One message; only the rows of a slice are copied, not what they were cut from.
     pub(super) fn encode(&mut self, rows: &RecordBatch) -> Result<&[u8], Cause> {
         self.writer.get_mut().clear();
-        self.writer
-            .write(rows)
-            .map_err(|source| Cause::Encode { source })?;
+        self.writer.write(rows).map_err(|source| Cause::Encode { source })?;
         let message = self.writer.get_ref();
         let actual = message.len() as u64;
         if actual > LIST {
-            return Err(Cause::TooMuch {
-                unit: "bytes",
-                limit: LIST,
-                actual,
-            });
+            return Err(Cause::TooMuch { unit: "bytes", limit: LIST, actual });
         }
         Ok(message)
     }

@@ -48,9 +48,7 @@ pub(super) fn engine(stack: usize) -> Result<Engine, SandboxError> {
         .wasm_custom_page_sizes(false)
         .generate_address_map(true)
         .native_unwind_info(false);
-    Engine::new(&config).map_err(|source| SandboxError::Engine {
-        source: source.into_boxed_dyn_error(),
-    })
+    Engine::new(&config).map_err(|source| SandboxError::Engine { source: source.into_boxed_dyn_error() })
 }
 
 /// Advances an engine's epoch every [`TICK`] while a module runs on it.
@@ -67,20 +65,14 @@ struct Shared {
 
 impl Ticker {
     pub(super) fn start(engine: &Engine) -> Result<Self, SandboxError> {
-        let shared = Arc::new(Shared {
-            calls: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { calls: AtomicUsize::new(0), stopped: AtomicBool::new(false) });
         let weak = engine.weak();
         let of_thread = shared.clone();
         let handle = thread::Builder::new()
             .name("sandbox-clock".into())
             .spawn(move || tick(&of_thread, &weak))
             .map_err(|source| SandboxError::Clock { source })?;
-        Ok(Self {
-            shared,
-            thread: handle.thread().clone(),
-        })
+        Ok(Self { shared, thread: handle.thread().clone() })
     }
 
     /// Keeps the clock going until the guard is dropped.
@@ -111,10 +103,7 @@ impl Drop for Running<'_> {
 /// The ticks after which a call that starts now has had at least `time`. The clock may
 /// be about to tick, so the first one does not count.
 pub(super) fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos()))
-        .unwrap_or(u64::MAX / 2)
-        .min(u64::MAX / 2)
-        + 1
+    u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX / 2).min(u64::MAX / 2) + 1
 }
 
 fn tick(shared: &Shared, engine: &EngineWeak) {

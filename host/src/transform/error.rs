@@ -101,10 +101,17 @@ impl Fault for AdmissionError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Read { .. } | Self::Prepare { .. } => None,
-            Self::TooLarge { .. } => Some("build it in release mode with `strip = \"debuginfo\"` and `lto = \"fat\"`".into()),
-            Self::Precompiled { .. } => Some("name the `.wasm` component itself; the host compiles and caches it".into()),
+            Self::TooLarge { .. } => {
+                Some("build it in release mode with `strip = \"debuginfo\"` and `lto = \"fat\"`".into())
+            }
+            Self::Precompiled { .. } => {
+                Some("name the `.wasm` component itself; the host compiles and caches it".into())
+            }
             Self::Compile { .. } => Some("build it for the target `wasm32-wasip2`, in release mode".into()),
-            Self::Import { .. } => Some("a module may use nothing but `sluicebox:transform/sink`; remove the dependency that asks for more".into()),
+            Self::Import { .. } => Some(
+                "a module may use nothing but `sluicebox:transform/sink`; remove the dependency that asks for more"
+                    .into(),
+            ),
             Self::Export { .. } => Some("build it against the same `wit/transform.wit` as this host".into()),
         }
     }
@@ -198,11 +205,7 @@ pub struct Trace {
 
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "module `{}` failed in {}: {}",
-            self.module, self.call, self.cause
-        )?;
+        write!(f, "module `{}` failed in {}: {}", self.module, self.call, self.cause)?;
         let Trace { frames, log } = &*self.trace;
         if !frames.is_empty() {
             write!(f, "; it was in {}", frames.join(" < "))?;

@@ -102,14 +102,9 @@ impl Guest {
         self.first_rows = 0;
         self.log.begin();
         self.pushed = pushed.map(|(port, rows)| {
-            let ports = self
-                .binding
-                .as_ref()
-                .map_or(0, |binding| binding.outputs.len());
+            let ports = self.binding.as_ref().map_or(0, |binding| binding.outputs.len());
             let preserving = self.binding.as_ref().is_some_and(|binding| {
-                binding.descriptor.row_preserving
-                    && binding.is_rows(port)
-                    && binding.outputs[0].same.is_some()
+                binding.descriptor.row_preserving && binding.is_rows(port) && binding.outputs[0].same.is_some()
             });
             Pushed {
                 port,
@@ -133,18 +128,12 @@ impl Guest {
                 Some(pushed) if binding.is_rows(pushed.port) => (
                     pushed.rows.num_rows(),
                     pushed.rejected.len(),
-                    pushed.settled.as_ref().map_or(self.first_rows, |settled| {
-                        settled.len() - pushed.rejected.len()
-                    }),
+                    pushed.settled.as_ref().map_or(self.first_rows, |settled| settled.len() - pushed.rejected.len()),
                 ),
                 _ => (0, 0, self.first_rows),
             };
             if out + rejected != rows {
-                return Err(Cause::NotPreserved {
-                    rows,
-                    out,
-                    rejected,
-                });
+                return Err(Cause::NotPreserved { rows, out, rejected });
             }
         }
         let mut output = std::mem::take(&mut self.output);
@@ -176,23 +165,14 @@ impl Guest {
         if !matches!(self.call, Call::Push | Call::EndOfInput | Call::Flush) {
             return Err(Cause::NotNow { import: "emit" });
         }
-        let ports = self
-            .binding
-            .as_ref()
-            .map_or(0, |binding| binding.outputs.len());
+        let ports = self.binding.as_ref().map_or(0, |binding| binding.outputs.len());
         if port as usize >= ports {
             return Err(Cause::NoPort { port, ports });
         }
         // A chunk is a pointer and a length, also when it is empty.
-        let counted = self.bytes.saturating_add(
-            bytes
-                .saturating_add(chunks.saturating_mul(8))
-                .max(BATCH_COST),
-        );
+        let counted = self.bytes.saturating_add(bytes.saturating_add(chunks.saturating_mul(8)).max(BATCH_COST));
         if counted > self.limits.output_bytes {
-            return Err(Cause::OutputBytes {
-                limit: self.limits.output_bytes,
-            });
+            return Err(Cause::OutputBytes { limit: self.limits.output_bytes });
         }
         Ok(())
     }
@@ -215,15 +195,10 @@ impl Guest {
             Err(message::MessageError::Rows { declared, .. })
                 if u64::try_from(declared).is_ok_and(|rows| rows > left) =>
             {
-                return Err(Cause::OutputRows {
-                    limit: self.limits.output_rows,
-                });
+                return Err(Cause::OutputRows { limit: self.limits.output_rows });
             }
             Err(source) => {
-                return Err(Cause::Message {
-                    port: name(),
-                    source,
-                });
+                return Err(Cause::Message { port: name(), source });
             }
         };
         self.rows += emitted.num_rows() as u64;
@@ -234,29 +209,21 @@ impl Guest {
         let batch = match &output.same {
             None => emitted,
             Some(same) => {
-                let Some(pushed) = self
-                    .pushed
-                    .as_mut()
-                    .filter(|pushed| pushed.port == same.input)
-                else {
+                let Some(pushed) = self.pushed.as_mut().filter(|pushed| pushed.port == same.input) else {
                     let input = binding.descriptor.inputs[same.input].name.clone();
-                    return Err(Cause::NoInput {
-                        port: name(),
-                        input,
-                    });
+                    return Err(Cause::NoInput { port: name(), input });
                 };
                 // The decoder has checked the emitted columns against a schema that begins with it.
                 let Some(kept) = indices(&emitted) else {
                     return Err(Cause::Shape("no `_row` column".into()));
                 };
                 let rows = pushed.rows.num_rows();
-                let selection =
-                    Selection::new(kept.values(), rows).map_err(|(at, problem)| Cause::Row {
-                        port: name(),
-                        row: kept.value(at),
-                        at,
-                        problem,
-                    })?;
+                let selection = Selection::new(kept.values(), rows).map_err(|(at, problem)| Cause::Row {
+                    port: name(),
+                    row: kept.value(at),
+                    at,
+                    problem,
+                })?;
                 let again = |row: u32| Cause::Row {
                     port: name(),
                     row,
@@ -291,9 +258,7 @@ impl Guest {
         // One for each row, or a fixed table of them.
         let most = rejections.max(REASONS);
         if reasons > most {
-            return Err(Cause::Abi(format!(
-                "{reasons} reasons for {rejections} rejections"
-            )));
+            return Err(Cause::Abi(format!("{reasons} reasons for {rejections} rejections")));
         }
         Ok(())
     }
@@ -308,27 +273,19 @@ impl Guest {
         if let Some(settled) = &mut pushed.settled {
             settled.insert(row).map_err(wrong)?;
         }
-        self.output
-            .rejections
-            .push(Rejection { row, code, message });
+        self.output.rejections.push(Rejection { row, code, message });
         Ok(())
     }
 
     /// Whether so many more bytes of state may be saved now.
     pub(super) fn check_state(&mut self, key: usize, chunk: usize) -> Result<(), Cause> {
         if self.call != Call::Snapshot {
-            return Err(Cause::NotNow {
-                import: "put-state",
-            });
+            return Err(Cause::NotNow { import: "put-state" });
         }
-        let more = (key as u64)
-            .saturating_add(chunk as u64)
-            .saturating_add(STATE_COST);
+        let more = (key as u64).saturating_add(chunk as u64).saturating_add(STATE_COST);
         self.state_bytes = self.state_bytes.saturating_add(more);
         if self.state_bytes > self.limits.memory {
-            return Err(Cause::State {
-                limit: self.limits.memory,
-            });
+            return Err(Cause::State { limit: self.limits.memory });
         }
         Ok(())
     }
@@ -351,9 +308,7 @@ impl Guest {
             return Ok(());
         }
         if !is_name(name, METRIC_NAME) {
-            return Err(Cause::MetricName {
-                name: printable(name, METRIC_NAME),
-            });
+            return Err(Cause::MetricName { name: printable(name, METRIC_NAME) });
         }
         if self.metrics.len() == METRICS {
             return Err(Cause::Metrics { limit: METRICS });

@@ -40,18 +40,11 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Asks a fresh instance what it is.
-    pub(super) fn describe(
-        module: &Module,
-        config: &str,
-        limits: &Limits,
-    ) -> Result<wire::Descriptor, JobError> {
-        let (mut instance, ()) =
-            Self::start(module, Call::Describe, None, limits, |_, _| Ok(Ok(())))?;
+    pub(super) fn describe(module: &Module, config: &str, limits: &Limits) -> Result<wire::Descriptor, JobError> {
+        let (mut instance, ()) = Self::start(module, Call::Describe, None, limits, |_, _| Ok(Ok(())))?;
         instance.store.set_hostcall_fuel(DESCRIPTOR);
         instance.call(Call::Describe, None, |exports, store| {
-            exports
-                .sluicebox_transform_transform()
-                .call_describe(store, config)
+            exports.sluicebox_transform_transform().call_describe(store, config)
         })
     }
 
@@ -64,18 +57,9 @@ impl Instance {
         inputs: &[wire::BoundInput],
         restored: Option<&wire::SavedState>,
     ) -> Result<(Self, ResourceAny), JobError> {
-        Self::start(
-            module,
-            Call::Open,
-            Some(binding),
-            limits,
-            |exports, store| {
-                exports
-                    .sluicebox_transform_transform()
-                    .job()
-                    .call_open(store, config, inputs, restored)
-            },
-        )
+        Self::start(module, Call::Open, Some(binding), limits, |exports, store| {
+            exports.sluicebox_transform_transform().job().call_open(store, config, inputs, restored)
+        })
     }
 
     fn start<R>(
@@ -83,37 +67,19 @@ impl Instance {
         call: Call,
         binding: Option<Arc<Binding>>,
         limits: &Limits,
-        first: impl FnOnce(
-            &Transformer,
-            &mut Store<Guest>,
-        ) -> wasmtime::Result<Result<R, wire::Failure>>,
+        first: impl FnOnce(&Transformer, &mut Store<Guest>) -> wasmtime::Result<Result<R, wire::Failure>>,
     ) -> Result<(Self, R), JobError> {
         let name = module.shared_name();
-        let failed = |cause| JobError {
-            module: name.to_string(),
-            call,
-            cause,
-            trace: Box::default(),
-        };
+        let failed = |cause| JobError { module: name.to_string(), call, cause, trace: Box::default() };
         if !is_guest_thread() {
             return Err(failed(Cause::WrongThread));
         }
         if limits.stack as usize > STACK_CEILING {
-            return Err(failed(Cause::StackCeiling {
-                wanted: limits.stack,
-                limit: STACK_CEILING as u32,
-            }));
+            return Err(failed(Cause::StackCeiling { wanted: limits.stack, limit: STACK_CEILING as u32 }));
         }
-        let ready = module.ready(limits.stack).map_err(|source| {
-            failed(Cause::Prepare {
-                source: Box::new(source),
-            })
-        })?;
+        let ready = module.ready(limits.stack).map_err(|source| failed(Cause::Prepare { source: Box::new(source) }))?;
         let pre = &ready.pre;
-        let mut store = Store::new(
-            pre.engine(),
-            Guest::new(name.clone(), binding, limits.clone()),
-        );
+        let mut store = Store::new(pre.engine(), Guest::new(name.clone(), binding, limits.clone()));
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(LOOKED_AT);
         store.set_max_component_handles(limits.handles as usize);
@@ -130,16 +96,7 @@ impl Instance {
         drop(running);
         let value = settle(&name, call, result, &mut store)?;
         store.data_mut().log.end();
-        Ok((
-            Self {
-                store,
-                exports,
-                ready,
-                ended: false,
-                module: name,
-            },
-            value,
-        ))
+        Ok((Self { store, exports, ready, ended: false, module: name }, value))
     }
 
     /// Makes one call into the module. After a trap, or after a promise was found broken,
@@ -166,9 +123,7 @@ impl Instance {
         drop(running);
         self.store.data_mut().took(took);
         let settled = settle(&self.module, call, result, &mut self.store);
-        self.ended = settled
-            .as_ref()
-            .is_err_and(|error| !matches!(error.cause, Cause::Failure { .. }));
+        self.ended = settled.as_ref().is_err_and(|error| !matches!(error.cause, Cause::Failure { .. }));
         settled
     }
 
@@ -189,10 +144,7 @@ impl Instance {
             module: self.module.to_string(),
             call,
             cause,
-            trace: Box::new(Trace {
-                frames: Vec::new(),
-                log: self.store.data().log.recent(),
-            }),
+            trace: Box::new(Trace { frames: Vec::new(), log: self.store.data().log.recent() }),
         }
     }
 }
@@ -214,64 +166,36 @@ fn settle<R>(
                 wire::Failure::State(words) => (FailureKind::State, words),
                 wire::Failure::Internal(words) => (FailureKind::Internal, words),
             };
-            let cause = Cause::Failure {
-                kind,
-                message: printable(&words, WORDS),
-            };
+            let cause = Cause::Failure { kind, message: printable(&words, WORDS) };
             Err(JobError {
                 module: module.to_owned(),
                 call,
                 cause,
-                trace: Box::new(Trace {
-                    frames: Vec::new(),
-                    log: store.data().log.recent(),
-                }),
+                trace: Box::new(Trace { frames: Vec::new(), log: store.data().log.recent() }),
             })
         }
         Err(error) => Err(explain(module, call, error, store, false)),
     }
 }
 
-fn explain(
-    module: &str,
-    call: Call,
-    error: wasmtime::Error,
-    store: &mut Store<Guest>,
-    starting: bool,
-) -> JobError {
-    let frames = error
-        .downcast_ref::<WasmBacktrace>()
-        .map(frames)
-        .unwrap_or_default();
+fn explain(module: &str, call: Call, error: wasmtime::Error, store: &mut Store<Guest>, starting: bool) -> JobError {
+    let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
     let guest = store.data_mut();
     guest.log.end();
     let cause = match error.downcast::<Cause>() {
         Ok(cause) => cause,
         Err(error) => classify(&error, guest, starting),
     };
-    JobError {
-        module: module.to_owned(),
-        call,
-        cause,
-        trace: Box::new(Trace {
-            frames,
-            log: guest.log.recent(),
-        }),
-    }
+    JobError { module: module.to_owned(), call, cause, trace: Box::new(Trace { frames, log: guest.log.recent() }) }
 }
 
 fn classify(error: &wasmtime::Error, guest: &Guest, starting: bool) -> Cause {
-    let memory = guest.memory.refused().map(|wanted| Cause::Memory {
-        wanted,
-        limit: guest.memory.limit(),
-    });
+    let memory = guest.memory.refused().map(|wanted| Cause::Memory { wanted, limit: guest.memory.limit() });
     let Some(trap) = error.downcast_ref::<Trap>() else {
         let words = error.root_cause().to_string();
         // The engine has no type for this one; a test holds it to these words.
         if words.contains("store handle limit exceeded") {
-            return Cause::Handles {
-                limit: guest.limits.handles,
-            };
+            return Cause::Handles { limit: guest.limits.handles };
         }
         let words = printable(&words, WORDS);
         return match memory {
@@ -281,46 +205,27 @@ fn classify(error: &wasmtime::Error, guest: &Guest, starting: bool) -> Cause {
         };
     };
     match trap {
-        Trap::Interrupt => Cause::Time {
-            limit: guest.limits.time,
-        },
-        Trap::StackOverflow => Cause::Stack {
-            limit: guest.limits.stack,
-        },
+        Trap::Interrupt => Cause::Time { limit: guest.limits.time },
+        Trap::StackOverflow => Cause::Stack { limit: guest.limits.stack },
         // A program that is refused memory panics, or writes to where it has none.
         Trap::UnreachableCodeReached => memory.unwrap_or(Cause::Panic),
         Trap::MemoryOutOfBounds | Trap::TableOutOfBounds => memory.unwrap_or(Cause::OutOfBounds),
         Trap::IntegerDivisionByZero => Cause::DivisionByZero,
-        other => Cause::Trap(
-            other
-                .to_string()
-                .trim_start_matches("wasm trap: ")
-                .to_owned(),
-        ),
+        other => Cause::Trap(other.to_string().trim_start_matches("wasm trap: ").to_owned()),
     }
 }
 
 /// The names of a module's functions as its author wrote them, without those that every
 /// panic goes through.
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
-    const MACHINERY: [&str; 6] = [
-        "abort",
-        "__rustc::",
-        "core::panicking",
-        "std::panicking",
-        "std::sys::",
-        "std::process::abort",
-    ];
+    const MACHINERY: [&str; 6] =
+        ["abort", "__rustc::", "core::panicking", "std::panicking", "std::sys::", "std::process::abort"];
     backtrace
         .frames()
         .iter()
         .filter_map(|frame| frame.func_name())
         .map(|name| printable(&format!("{:#}", rustc_demangle::demangle(name)), 200))
-        .filter(|name| {
-            !MACHINERY
-                .iter()
-                .any(|machinery| name.starts_with(machinery))
-        })
+        .filter(|name| !MACHINERY.iter().any(|machinery| name.starts_with(machinery)))
         .take(FRAMES)
         .collect()
 }

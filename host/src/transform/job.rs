@@ -96,36 +96,18 @@ impl Job {
             .inputs
             .iter()
             .zip(&binding.inputs)
-            .map(|(port, input)| wire::BoundInput {
-                port: port.name.clone(),
-                schema: schema::write(&input.crossing),
-            })
+            .map(|(port, input)| wire::BoundInput { port: port.name.clone(), schema: schema::write(&input.crossing) })
             .collect::<Vec<_>>();
-        let restored = restored.map(|state| wire::SavedState {
-            version: state.version,
-            entries: state.entries.clone(),
-        });
-        let (instance, handle) = Instance::open(
-            module,
-            binding.clone(),
-            limits,
-            config,
-            &inputs,
-            restored.as_ref(),
-        )?;
+        let restored =
+            restored.map(|state| wire::SavedState { version: state.version, entries: state.entries.clone() });
+        let (instance, handle) = Instance::open(module, binding.clone(), limits, config, &inputs, restored.as_ref())?;
         let encoders = binding
             .inputs
             .iter()
             .map(|input| Encoder::new(&input.crossing))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|cause| instance.failed(Call::Open, cause))?;
-        Ok(Self {
-            instance,
-            handle,
-            binding,
-            encoders,
-            sequence: 0,
-        })
+        Ok(Self { instance, handle, binding, encoders, sequence: 0 })
     }
 
     /// Gives the module a batch on input port `port`.
@@ -136,47 +118,26 @@ impl Job {
     ///
     /// # Errors
     /// As [`Self::open`]; and when `rows` does not have the columns that were bound.
-    pub fn push(
-        &mut self,
-        port: usize,
-        rows: &RecordBatch,
-        watermark: Option<i64>,
-    ) -> Result<Output, JobError> {
+    pub fn push(&mut self, port: usize, rows: &RecordBatch, watermark: Option<i64>) -> Result<Output, JobError> {
         let fit = |cause| self.instance.failed(Call::Push, cause);
         let count = u32::try_from(rows.num_rows()).map_err(|_| {
             let actual = rows.num_rows() as u64;
-            fit(Cause::TooMuch {
-                unit: "rows",
-                limit: u64::from(u32::MAX),
-                actual,
-            })
+            fit(Cause::TooMuch { unit: "rows", limit: u64::from(u32::MAX), actual })
         })?;
         let start = Instant::now();
         let Some(input) = self.binding.inputs.get(port) else {
             return Err(fit(Cause::Shape(format!("there is no input port {port}"))));
         };
         let projected = input.project(rows).map_err(fit)?;
-        let message = self.encoders[port]
-            .encode(&projected)
-            .map_err(|cause| self.instance.failed(Call::Push, cause))?;
-        let info = wire::BatchInfo {
-            sequence: self.sequence,
-            rows: count,
-            watermark,
-        };
+        let message =
+            self.encoders[port].encode(&projected).map_err(|cause| self.instance.failed(Call::Push, cause))?;
+        let info = wire::BatchInfo { sequence: self.sequence, rows: count, watermark };
         self.sequence += 1;
         let handle = self.handle;
         let encode = start.elapsed();
-        self.instance
-            .call(Call::Push, Some((port, rows.clone())), |exports, store| {
-                exports.sluicebox_transform_transform().job().call_push(
-                    store,
-                    handle,
-                    port as u32,
-                    info,
-                    message,
-                )
-            })?;
+        self.instance.call(Call::Push, Some((port, rows.clone())), |exports, store| {
+            exports.sluicebox_transform_transform().job().call_push(store, handle, port as u32, info, message)
+        })?;
         let mut output = self.finish(Call::Push)?;
         output.spent.encode = encode;
         Ok(output)
@@ -192,13 +153,9 @@ impl Job {
             return Err(self.instance.failed(Call::EndOfInput, cause));
         }
         let handle = self.handle;
-        self.instance
-            .call(Call::EndOfInput, None, |exports, store| {
-                exports
-                    .sluicebox_transform_transform()
-                    .job()
-                    .call_end_of_input(store, handle, port as u32)
-            })?;
+        self.instance.call(Call::EndOfInput, None, |exports, store| {
+            exports.sluicebox_transform_transform().job().call_end_of_input(store, handle, port as u32)
+        })?;
         self.finish(Call::EndOfInput)
     }
 
@@ -209,10 +166,7 @@ impl Job {
     pub fn flush(&mut self, watermark: Option<i64>) -> Result<Output, JobError> {
         let handle = self.handle;
         self.instance.call(Call::Flush, None, |exports, store| {
-            exports
-                .sluicebox_transform_transform()
-                .job()
-                .call_flush(store, handle, watermark)
+            exports.sluicebox_transform_transform().job().call_flush(store, handle, watermark)
         })?;
         self.finish(Call::Flush)
     }
@@ -224,23 +178,14 @@ impl Job {
     pub fn snapshot(&mut self) -> Result<SavedState, JobError> {
         let handle = self.handle;
         self.instance.call(Call::Snapshot, None, |exports, store| {
-            exports
-                .sluicebox_transform_transform()
-                .job()
-                .call_snapshot(store, handle)
+            exports.sluicebox_transform_transform().job().call_snapshot(store, handle)
         })?;
         self.instance.guest().log.end();
         let entries = self.instance.guest().take_state();
-        Ok(SavedState {
-            version: self.binding.descriptor.state_version,
-            entries,
-        })
+        Ok(SavedState { version: self.binding.descriptor.state_version, entries })
     }
 
     fn finish(&mut self, call: Call) -> Result<Output, JobError> {
-        self.instance
-            .guest()
-            .finish()
-            .map_err(|cause| self.instance.end(call, cause))
+        self.instance.guest().finish().map_err(|cause| self.instance.end(call, cause))
     }
 }

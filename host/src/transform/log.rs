@@ -28,15 +28,7 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn new(module: Arc<str>, lines: u32, bytes: u32) -> Self {
         let (recent, console) = (VecDeque::new(), String::new());
-        Self {
-            module,
-            most: (lines, bytes),
-            lines: 0,
-            bytes: 0,
-            lost: 0,
-            recent,
-            console,
-        }
+        Self { module, most: (lines, bytes), lines: 0, bytes: 0, lost: 0, recent, console }
     }
 
     /// Gives the next call its share.
@@ -55,9 +47,7 @@ impl Log {
         }
         let line = printable(message, LINE.min(room));
         self.lines += 1;
-        self.bytes = self
-            .bytes
-            .saturating_add(u32::try_from(line.len()).unwrap_or(u32::MAX));
+        self.bytes = self.bytes.saturating_add(u32::try_from(line.len()).unwrap_or(u32::MAX));
         let module = &*self.module;
         match level {
             Level::ERROR => tracing::error!(target: "module", module, "{line}"),
@@ -84,11 +74,7 @@ impl Log {
         self.end_line();
         if self.lost > 0 {
             let lost = std::mem::take(&mut self.lost);
-            tracing::warn!(
-                module = &*self.module,
-                lost,
-                "log lines over the limit were not kept"
-            );
+            tracing::warn!(module = &*self.module, lost, "log lines over the limit were not kept");
             self.remember(format!("({lost} more lines over the limit)"));
         }
     }
@@ -122,15 +108,7 @@ mod tests {
         let mut log = Log::new("m".into(), 3, 1_000);
         (0..10).for_each(|n| log.line(Level::INFO, &format!("line {n}")));
         log.end();
-        assert_eq!(
-            log.recent(),
-            [
-                "line 0",
-                "line 1",
-                "line 2",
-                "(7 more lines over the limit)"
-            ]
-        );
+        assert_eq!(log.recent(), ["line 0", "line 1", "line 2", "(7 more lines over the limit)"]);
         log.begin();
         log.line(Level::INFO, "next call");
         assert_eq!(log.recent().last().map(String::as_str), Some("next call"));
@@ -143,10 +121,7 @@ mod tests {
         log.line(Level::INFO, "123456");
         log.line(Level::INFO, "123456");
         log.end();
-        assert_eq!(
-            log.recent(),
-            ["123456", "1234…", "(1 more lines over the limit)"]
-        );
+        assert_eq!(log.recent(), ["123456", "1234…", "(1 more lines over the limit)"]);
     }
 
     #[test]

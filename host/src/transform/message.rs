@@ -85,9 +85,7 @@ pub enum MessageError {
         nulls: i64,
     },
     /// A buffer that is not inside the body.
-    #[error(
-        "a buffer of column `{column}` lies at {offset} with {length} bytes, outside of the body of {body}"
-    )]
+    #[error("a buffer of column `{column}` lies at {offset} with {length} bytes, outside of the body of {body}")]
     Buffer {
         /// The column.
         column: String,
@@ -135,45 +133,26 @@ pub enum MessageError {
 /// slices of `message`, whose body should be aligned for every type.
 ///
 /// `limit` is the most rows it may have.
-pub(super) fn decode(
-    message: &Buffer,
-    schema: &SchemaRef,
-    limit: u64,
-) -> Result<RecordBatch, MessageError> {
+pub(super) fn decode(message: &Buffer, schema: &SchemaRef, limit: u64) -> Result<RecordBatch, MessageError> {
     let (metadata, body) = split(message).map_err(MessageError::Invalid)?;
-    let root = arrow_ipc::root_as_message(metadata)
-        .map_err(|error| MessageError::Invalid(first_line(&error)))?;
+    let root = arrow_ipc::root_as_message(metadata).map_err(|error| MessageError::Invalid(first_line(&error)))?;
     if root.header_type() != MessageHeader::RecordBatch {
-        let actual = root
-            .header_type()
-            .variant_name()
-            .unwrap_or("unknown")
-            .to_owned();
+        let actual = root.header_type().variant_name().unwrap_or("unknown").to_owned();
         return Err(MessageError::Kind { actual });
     }
     if root.version() != MetadataVersion::V5 {
-        return Err(MessageError::Version {
-            actual: format!("{:?}", root.version()),
-        });
+        return Err(MessageError::Version { actual: format!("{:?}", root.version()) });
     }
-    let header = root
-        .header_as_record_batch()
-        .ok_or_else(|| MessageError::Invalid("it has no header".into()))?;
+    let header = root.header_as_record_batch().ok_or_else(|| MessageError::Invalid("it has no header".into()))?;
     if header.compression().is_some() {
         return Err(MessageError::Compressed);
     }
     if usize::try_from(root.bodyLength()) != Ok(body.len()) {
-        return Err(MessageError::Body {
-            declared: root.bodyLength(),
-            actual: body.len(),
-        });
+        return Err(MessageError::Body { declared: root.bodyLength(), actual: body.len() });
     }
     let rows = header.length();
     if !u64::try_from(rows).is_ok_and(|rows| rows <= limit) {
-        return Err(MessageError::Rows {
-            declared: rows,
-            limit,
-        });
+        return Err(MessageError::Rows { declared: rows, limit });
     }
     check_layout(&header, schema, rows, body.len())?;
 
@@ -181,8 +160,7 @@ pub(super) fn decode(
     let dictionaries = HashMap::new();
     let version = root.version();
     let decoded = catch_unwind(AssertUnwindSafe(|| {
-        RecordBatchDecoder::try_new(&body, header, schema.clone(), &dictionaries, &version)?
-            .read_record_batch()
+        RecordBatchDecoder::try_new(&body, header, schema.clone(), &dictionaries, &version)?.read_record_batch()
     }));
     match decoded {
         Ok(decoded) => decoded.map_err(|source| MessageError::Values { source }),
@@ -199,32 +177,19 @@ fn check_layout(
 ) -> Result<(), MessageError> {
     let nodes = header.nodes().unwrap_or_default();
     let buffers = header.buffers().unwrap_or_default();
-    let variadic = header
-        .variadicBufferCounts()
-        .map_or(0, |counts| counts.len());
+    let variadic = header.variadicBufferCounts().map_or(0, |counts| counts.len());
     let mut demanded = Demand::default();
-    schema
-        .fields()
-        .iter()
-        .for_each(|field| demanded.add(field.data_type()));
+    schema.fields().iter().for_each(|field| demanded.add(field.data_type()));
     for (what, actual, demanded) in [
         ("arrays", nodes.len(), demanded.nodes),
         ("buffers", buffers.len(), demanded.buffers),
         ("variadic buffer counts", variadic, 0),
     ] {
         if actual != demanded {
-            return Err(MessageError::Count {
-                what,
-                actual,
-                demanded,
-            });
+            return Err(MessageError::Count { what, actual, demanded });
         }
     }
-    let mut layout = Layout {
-        nodes: nodes.iter(),
-        buffers: buffers.iter(),
-        body,
-    };
+    let mut layout = Layout { nodes: nodes.iter(), buffers: buffers.iter(), body };
     for field in schema.fields() {
         layout.column(field, field.name(), Some(rows))?;
     }
@@ -286,34 +251,18 @@ where
     B: Iterator<Item = &'a arrow_ipc::Buffer>,
 {
     /// Checks a field and what is below it; `length` is how many values it must have.
-    fn column(
-        &mut self,
-        field: &Field,
-        column: &str,
-        length: Option<i64>,
-    ) -> Result<(), MessageError> {
-        let short = |what| MessageError::Count {
-            what,
-            actual: 0,
-            demanded: 1,
-        };
+    fn column(&mut self, field: &Field, column: &str, length: Option<i64>) -> Result<(), MessageError> {
+        let short = |what| MessageError::Count { what, actual: 0, demanded: 1 };
         let node = self.nodes.next().ok_or_else(|| short("arrays"))?;
         let (values, nulls) = (node.length(), node.null_count());
         if !(0..VALUES).contains(&values)
             || !(0..=values).contains(&nulls)
             || length.is_some_and(|length| length != values)
         {
-            return Err(MessageError::Node {
-                column: column.to_owned(),
-                length: values,
-                nulls,
-            });
+            return Err(MessageError::Node { column: column.to_owned(), length: values, nulls });
         }
         if nulls > 0 && !field.is_nullable() {
-            return Err(MessageError::Null {
-                column: column.to_owned(),
-                nulls,
-            });
+            return Err(MessageError::Null { column: column.to_owned(), nulls });
         }
         for at in 0..own_buffers(field.data_type()) {
             let buffer = self.buffers.next().ok_or_else(|| short("buffers"))?;
@@ -325,27 +274,14 @@ where
                     .and_then(|end| usize::try_from(end).ok())
                     .is_some_and(|end| end <= self.body);
             if !inside {
-                return Err(MessageError::Buffer {
-                    column: column.to_owned(),
-                    offset,
-                    length,
-                    body: self.body,
-                });
+                return Err(MessageError::Buffer { column: column.to_owned(), offset, length, body: self.body });
             }
             if offset % 8 != 0 || at == 1 && length % offset_width(field.data_type()) != 0 {
-                return Err(MessageError::Ragged {
-                    column: column.to_owned(),
-                    offset,
-                    length,
-                });
+                return Err(MessageError::Ragged { column: column.to_owned(), offset, length });
             }
             // `values` is below 2^31, so the sum cannot overflow.
             if at == 0 && nulls > 0 && length < (values + 7) / 8 {
-                return Err(MessageError::Validity {
-                    column: column.to_owned(),
-                    length,
-                    values,
-                });
+                return Err(MessageError::Validity { column: column.to_owned(), length, values });
             }
         }
         let below = match field.data_type() {

@@ -41,9 +41,7 @@ mod widen;
 pub use binding::{BindError, Binding};
 pub use cache::CacheDir;
 pub use cause::{Cause, FailureKind, RowProblem};
-pub use descriptor::{
-    Descriptor, DescriptorError, InputPort, OutputPort, OutputSchema, Role, Wanted,
-};
+pub use descriptor::{Descriptor, DescriptorError, InputPort, OutputPort, OutputSchema, Role, Wanted};
 pub use error::{AdmissionError, Call, JobError, ModuleError, SandboxError, Trace};
 pub use job::{Job, Output, Rejection, SavedState, Spent};
 pub use message::MessageError;

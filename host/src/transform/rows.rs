@@ -21,11 +21,7 @@ pub(super) struct RowSet {
 impl RowSet {
     /// No row of a batch of `rows`.
     pub(super) fn new(rows: usize) -> Self {
-        Self {
-            words: vec![0; rows.div_ceil(64)],
-            rows,
-            len: 0,
-        }
+        Self { words: vec![0; rows.div_ceil(64)], rows, len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -81,11 +77,7 @@ impl Selection {
     /// wrong by its place.
     pub(super) fn new(kept: &[u32], rows: usize) -> Result<Self, (usize, RowProblem)> {
         if let Some(at) = kept.windows(2).position(|pair| pair[0] >= pair[1]) {
-            let problem = if kept[at] == kept[at + 1] {
-                RowProblem::Twice
-            } else {
-                RowProblem::OutOfOrder
-            };
+            let problem = if kept[at] == kept[at + 1] { RowProblem::Twice } else { RowProblem::OutOfOrder };
             return Err((at + 1, problem));
         }
         // They rise, so the last is the largest.
@@ -98,18 +90,11 @@ impl Selection {
             words[*row as usize / 64] |= 1 << (row % 64);
         }
         let run = match (kept.first(), kept.last()) {
-            (Some(first), Some(last)) if (last - first) as usize + 1 == kept.len() => {
-                Some(*first as usize)
-            }
+            (Some(first), Some(last)) if (last - first) as usize + 1 == kept.len() => Some(*first as usize),
             (None, _) | (_, None) => Some(0),
             _ => None,
         };
-        Ok(Self {
-            words,
-            rows,
-            kept: kept.len(),
-            run,
-        })
+        Ok(Self { words, rows, kept: kept.len(), run })
     }
 
     /// Puts a pass-through batch together.
@@ -123,9 +108,7 @@ impl Selection {
         let filter = self.run.is_none().then(|| {
             let mask = BooleanBuffer::new(self.words.clone().into(), 0, self.rows);
             // Worth preparing once when several columns go through it.
-            FilterBuilder::new(&BooleanArray::new(mask, None))
-                .optimize()
-                .build()
+            FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build()
         });
         let select = |column: &ArrayRef| -> Result<ArrayRef, ArrowError> {
             match (&filter, self.run) {
@@ -163,14 +146,8 @@ mod tests {
         assert_eq!(wrong(&[]), None);
         assert_eq!(wrong(&[7, 6]), Some((1, RowProblem::OutOfOrder)));
         assert_eq!(wrong(&[8, 8]), Some((1, RowProblem::Twice)));
-        assert_eq!(
-            wrong(&[3, 100, u32::MAX]),
-            Some((1, RowProblem::OutOfRange { rows: 100 }))
-        );
-        assert_eq!(
-            Selection::new(&[0], 0).err(),
-            Some((0, RowProblem::OutOfRange { rows: 0 }))
-        );
+        assert_eq!(wrong(&[3, 100, u32::MAX]), Some((1, RowProblem::OutOfRange { rows: 100 })));
+        assert_eq!(Selection::new(&[0], 0).err(), Some((0, RowProblem::OutOfRange { rows: 0 })));
     }
 
     #[test]
@@ -190,27 +167,13 @@ mod tests {
         let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..300));
         let upstream = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
         let emitted = RecordBatch::new_empty(Arc::new(arrow_schema::Schema::empty()));
-        let same = Same {
-            input: 0,
-            columns: vec![From::Upstream(0)],
-        };
+        let same = Same { input: 0, columns: vec![From::Upstream(0)] };
         let all: Vec<u32> = (0..300).collect();
         let odd: Vec<u32> = (0..300).filter(|row| row % 2 == 1).collect();
         let most: Vec<u32> = (0..300).filter(|row| row % 50 != 7).collect();
-        for kept in [
-            &[][..],
-            &[0],
-            &[299],
-            &[5, 6, 7],
-            &[1, 3],
-            &odd,
-            &most,
-            &all,
-        ] {
+        for kept in [&[][..], &[0], &[299], &[5, 6, 7], &[1, 3], &odd, &most, &all] {
             let selection = Selection::new(kept, 300).unwrap();
-            let batch = selection
-                .assemble(&same, &upstream.schema(), &upstream, &emitted)
-                .unwrap();
+            let batch = selection.assemble(&same, &upstream.schema(), &upstream, &emitted).unwrap();
             assert_eq!(indices(&batch).unwrap().values(), kept);
         }
     }

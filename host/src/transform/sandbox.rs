@@ -65,11 +65,7 @@ impl Sandbox {
     /// When the processor is not one the engine knows, or no thread can be started. A
     /// cache that cannot be used is only a warning.
     pub fn new(cache: CacheDir) -> Result<Arc<Self>, SandboxError> {
-        let sandbox = Self {
-            cache: Cache::open(&cache),
-            floors: Mutex::default(),
-            modules: Mutex::default(),
-        };
+        let sandbox = Self { cache: Cache::open(&cache), floors: Mutex::default(), modules: Mutex::default() };
         // Here rather than at the first module, so that a machine that cannot do it says so at once.
         sandbox.floor(Limits::default().stack)?;
         Ok(Arc::new(sandbox))
@@ -85,14 +81,8 @@ impl Sandbox {
         let bytes = admission::read(path)?;
         let digest = admission::digest(&bytes);
         let code = self.code(digest, bytes);
-        let name = path
-            .file_stem()
-            .map_or_else(|| "module".into(), |stem| stem.to_string_lossy());
-        let module = Module {
-            code,
-            name: Arc::from(printable(&name, 100)),
-            path: Arc::from(path),
-        };
+        let name = path.file_stem().map_or_else(|| "module".into(), |stem| stem.to_string_lossy());
+        let module = Module { code, name: Arc::from(printable(&name, 100)), path: Arc::from(path) };
         module.ready(Limits::default().stack)?;
         Ok(module)
     }
@@ -103,12 +93,7 @@ impl Sandbox {
             return code;
         }
         modules.retain(|_, code| code.strong_count() > 0);
-        let code = Arc::new(Code {
-            sandbox: self.clone(),
-            digest: digest.clone(),
-            bytes,
-            ready: Mutex::default(),
-        });
+        let code = Arc::new(Code { sandbox: self.clone(), digest: digest.clone(), bytes, ready: Mutex::default() });
         modules.insert(digest, Arc::downgrade(&code));
         code
     }
@@ -120,13 +105,8 @@ impl Sandbox {
         }
         let engine: Engine = engine(stack as usize)?;
         let mut linker = Linker::new(&engine);
-        sink::link(&mut linker).map_err(|error| SandboxError::Link {
-            source: error.into_boxed_dyn_error(),
-        })?;
-        let floor = Arc::new(Floor {
-            linker,
-            clock: Ticker::start(&engine)?,
-        });
+        sink::link(&mut linker).map_err(|error| SandboxError::Link { source: error.into_boxed_dyn_error() })?;
+        let floor = Arc::new(Floor { linker, clock: Ticker::start(&engine)? });
         floors.insert(stack, floor.clone());
         Ok(floor)
     }
@@ -151,23 +131,15 @@ impl Module {
     /// When the call fails or is over a limit, or its answer does not make sense.
     pub fn describe(&self, config: &str, limits: &Limits) -> Result<Descriptor, ModuleError> {
         let name = self.name.to_string();
-        let failed = |source| ModuleError::Thread {
-            module: name.clone(),
-            source,
-        };
+        let failed = |source| ModuleError::Thread { module: name.clone(), source };
         let (module, config, limits) = (self.clone(), config.to_owned(), limits.clone());
-        let thread = spawn_guest_thread("describe", move || {
-            Instance::describe(&module, &config, &limits)
-        })
-        .map_err(failed)?;
+        let thread =
+            spawn_guest_thread("describe", move || Instance::describe(&module, &config, &limits)).map_err(failed)?;
         let said = match thread.join() {
             Ok(said) => said.map_err(ModuleError::Call)?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        descriptor::check(said).map_err(|source| ModuleError::Descriptor {
-            module: name,
-            source,
-        })
+        descriptor::check(said).map_err(|source| ModuleError::Descriptor { module: name, source })
     }
 
     pub(super) fn shared_name(&self) -> Arc<str> {
@@ -184,10 +156,7 @@ impl Module {
         let floor = code
             .sandbox
             .floor(stack)
-            .map_err(|source| AdmissionError::Prepare {
-                path: self.path.to_path_buf(),
-                source,
-            })?;
+            .map_err(|source| AdmissionError::Prepare { path: self.path.to_path_buf(), source })?;
         let cache = code.sandbox.cache.as_ref();
         let pre = admission::admit(&self.path, &code.bytes, &code.digest, &floor.linker, cache)?;
         let made = Arc::new(Ready { floor, pre });

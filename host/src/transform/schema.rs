@@ -74,22 +74,12 @@ pub(super) fn split(message: &[u8]) -> Result<(&[u8], &[u8]), String> {
         .ok()
         .filter(|length| *length > 0)
         .and_then(|length| rest.split_at_checked(length))
-        .ok_or_else(|| {
-            format!(
-                "its metadata has {length} bytes and {} are there",
-                rest.len()
-            )
-        })
+        .ok_or_else(|| format!("its metadata has {length} bytes and {} are there", rest.len()))
 }
 
 /// What the verifier found; where exactly fills a page that helps nobody.
 pub(super) fn first_line(error: &impl std::fmt::Display) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Reads a schema that a module wrote.
@@ -97,17 +87,12 @@ pub(super) fn first_line(error: &impl std::fmt::Display) -> String {
 /// Metadata is left out: nothing in the host may depend on what a module says there.
 pub(super) fn read(message: &[u8]) -> Result<SchemaRef, SchemaError> {
     if message.len() > BYTES {
-        return Err(SchemaError::TooLarge {
-            unit: "bytes",
-            actual: message.len(),
-            limit: BYTES,
-        });
+        return Err(SchemaError::TooLarge { unit: "bytes", actual: message.len(), limit: BYTES });
     }
     let (metadata, body) = split(message).map_err(SchemaError::Invalid)?;
     // The verifier of flatbuffers asks for aligned tables, and a module's bytes lie anywhere.
     let metadata = arrow_buffer::Buffer::from(metadata);
-    let root = arrow_ipc::root_as_message(&metadata)
-        .map_err(|error| SchemaError::Invalid(error.to_string()))?;
+    let root = arrow_ipc::root_as_message(&metadata).map_err(|error| SchemaError::Invalid(error.to_string()))?;
     if root.header_type() != MessageHeader::Schema || !body.is_empty() {
         return Err(SchemaError::Invalid(format!(
             "its header is {:?} with {} bytes after it",
@@ -116,21 +101,12 @@ pub(super) fn read(message: &[u8]) -> Result<SchemaRef, SchemaError> {
         )));
     }
     if root.version() != MetadataVersion::V5 {
-        return Err(SchemaError::Invalid(format!(
-            "its version is {:?} and not V5",
-            root.version()
-        )));
+        return Err(SchemaError::Invalid(format!("its version is {:?} and not V5", root.version())));
     }
-    let header = root
-        .header_as_schema()
-        .ok_or_else(|| SchemaError::Invalid("it has no header".into()))?;
+    let header = root.header_as_schema().ok_or_else(|| SchemaError::Invalid("it has no header".into()))?;
     let columns = header.fields().map_or(0, |fields| fields.len());
     if columns > COLUMNS {
-        return Err(SchemaError::TooLarge {
-            unit: "columns",
-            actual: columns,
-            limit: COLUMNS,
-        });
+        return Err(SchemaError::TooLarge { unit: "columns", actual: columns, limit: COLUMNS });
     }
     // The conversion panics where a table lacks what its type calls for.
     let schema = catch_unwind(AssertUnwindSafe(|| fb_to_schema(header)))
@@ -176,13 +152,9 @@ fn check_fields(fields: &arrow_schema::Fields, depth: usize) -> Result<Vec<Field
 }
 
 fn check_field(field: &Field, depth: usize) -> Result<FieldRef, SchemaError> {
-    use DataType::{
-        Boolean, FixedSizeBinary, FixedSizeList, LargeList, LargeUtf8, List, Struct, Utf8,
-    };
+    use DataType::{Boolean, FixedSizeBinary, FixedSizeList, LargeList, LargeUtf8, List, Struct, Utf8};
     if depth > DEPTH {
-        return Err(SchemaError::Depth {
-            column: field.name().clone(),
-        });
+        return Err(SchemaError::Depth { column: field.name().clone() });
     }
     let inner = |field: &FieldRef| check_field(field, depth + 1);
     let data_type = match field.data_type() {
@@ -191,9 +163,7 @@ fn check_field(field: &Field, depth: usize) -> Result<FieldRef, SchemaError> {
         FixedSizeList(item, size) if *size > 0 => FixedSizeList(inner(item)?, *size),
         Struct(fields) if !fields.is_empty() => Struct(check_fields(fields, depth + 1)?.into()),
         FixedSizeBinary(size) if *size > 0 => FixedSizeBinary(*size),
-        plain @ (Boolean | Utf8 | LargeUtf8 | DataType::Binary | DataType::LargeBinary) => {
-            plain.clone()
-        }
+        plain @ (Boolean | Utf8 | LargeUtf8 | DataType::Binary | DataType::LargeBinary) => plain.clone(),
         decimal if decimal.is_decimal() => {
             // A precision that its width cannot hold would fail in every kernel after this.
             let (precision, most) = match decimal {
@@ -211,29 +181,18 @@ fn check_field(field: &Field, depth: usize) -> Result<FieldRef, SchemaError> {
         primitive if primitive.is_primitive() => primitive.clone(),
         _ => return Err(unsupported(field)),
     };
-    Ok(Arc::new(Field::new(
-        field.name(),
-        data_type,
-        field.is_nullable(),
-    )))
+    Ok(Arc::new(Field::new(field.name(), data_type, field.is_nullable())))
 }
 
 fn unsupported(field: &Field) -> SchemaError {
-    SchemaError::Type {
-        column: field.name().clone(),
-        data_type: printable(&field.data_type().to_string(), 200),
-    }
+    SchemaError::Type { column: field.name().clone(), data_type: printable(&field.data_type().to_string(), 200) }
 }
 
 /// The type in which values of `data_type` cross the boundary: dictionaries and views are
 /// storage, which a module should not have to know about.
 pub(super) fn crossing(data_type: &DataType) -> DataType {
     let inner = |field: &FieldRef| -> FieldRef {
-        Arc::new(Field::new(
-            field.name(),
-            crossing(field.data_type()),
-            field.is_nullable(),
-        ))
+        Arc::new(Field::new(field.name(), crossing(field.data_type()), field.is_nullable()))
     };
     match data_type {
         DataType::Dictionary(_, values) => crossing(values),
@@ -241,9 +200,7 @@ pub(super) fn crossing(data_type: &DataType) -> DataType {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::List(item) | DataType::ListView(item) => DataType::List(inner(item)),
-        DataType::LargeList(item) | DataType::LargeListView(item) => {
-            DataType::LargeList(inner(item))
-        }
+        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(inner(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(inner(item), *size),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
         other => other.clone(),
@@ -263,8 +220,7 @@ mod tests {
         let item = Field::new("item", DataType::Decimal128(21, 2), true);
         let written = schema(vec![
             Field::new("id", DataType::Int64, false),
-            Field::new("name", DataType::Utf8, true)
-                .with_metadata([("k".to_owned(), "v".to_owned())].into()),
+            Field::new("name", DataType::Utf8, true).with_metadata([("k".to_owned(), "v".to_owned())].into()),
             Field::new("prices", DataType::List(Arc::new(item)), true),
         ]);
         let read = read(&write(&written)).unwrap();
@@ -284,19 +240,10 @@ mod tests {
 
     #[test]
     fn refuses_names_and_depths_without_end() {
-        let twice = schema(vec![
-            Field::new("a", DataType::Int8, true),
-            Field::new("a", DataType::Int8, true),
-        ]);
-        assert_eq!(
-            read(&write(&twice)).unwrap_err(),
-            SchemaError::Twice("a".into())
-        );
+        let twice = schema(vec![Field::new("a", DataType::Int8, true), Field::new("a", DataType::Int8, true)]);
+        assert_eq!(read(&write(&twice)).unwrap_err(), SchemaError::Twice("a".into()));
         let named = schema(vec![Field::new("a\u{1b}[31m", DataType::Int8, true)]);
-        assert!(matches!(
-            read(&write(&named)).unwrap_err(),
-            SchemaError::Name(_)
-        ));
+        assert!(matches!(read(&write(&named)).unwrap_err(), SchemaError::Name(_)));
         let mut deep = DataType::Int8;
         for _ in 0..12 {
             deep = DataType::List(Arc::new(Field::new("item", deep, true)));
@@ -309,11 +256,7 @@ mod tests {
     fn every_mutation_is_a_schema_or_an_error() {
         let mut message = write(&schema(vec![
             Field::new("id", DataType::Int64, false),
-            Field::new(
-                "at",
-                DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, Some("UTC".into())),
-                true,
-            ),
+            Field::new("at", DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, Some("UTC".into())), true),
         ]));
         for at in 0..message.len() {
             for flip in [0x01, 0x80, 0xff] {

@@ -36,42 +36,21 @@ type Store<'a> = StoreContextMut<'a, Guest>;
 /// Links the interface.
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut sink = linker.instance(NAME)?;
-    sink.func_wrap(
-        "emit",
-        |store, (port, chunks): (u32, WasmList<WasmList<u8>>)| emit(store, port, &chunks),
-    )?;
-    sink.func_wrap(
-        "reject",
-        |store, (rejections, reasons): (WasmList<Rejection>, WasmList<Reason>)| {
-            reject(store, &rejections, &reasons)
-        },
-    )?;
-    sink.func_wrap(
-        "put-state",
-        |store, (key, chunk): (WasmStr, WasmList<u8>)| put_state(store, &key, &chunk),
-    )?;
-    sink.func_wrap("log", |store, (level, message): (Level, WasmStr)| {
-        log(store, level, &message)
+    sink.func_wrap("emit", |store, (port, chunks): (u32, WasmList<WasmList<u8>>)| emit(store, port, &chunks))?;
+    sink.func_wrap("reject", |store, (rejections, reasons): (WasmList<Rejection>, WasmList<Reason>)| {
+        reject(store, &rejections, &reasons)
     })?;
-    sink.func_wrap("metric", |store, (name, value): (WasmStr, f64)| {
-        metric(store, &name, value)
-    })
+    sink.func_wrap("put-state", |store, (key, chunk): (WasmStr, WasmList<u8>)| put_state(store, &key, &chunk))?;
+    sink.func_wrap("log", |store, (level, message): (Level, WasmStr)| log(store, level, &message))?;
+    sink.func_wrap("metric", |store, (name, value): (WasmStr, f64)| metric(store, &name, value))
 }
 
 fn emit(mut store: Store<'_>, port: u32, chunks: &WasmList<WasmList<u8>>) -> wasmtime::Result<()> {
     let count = chunks.len() as u64;
-    store
-        .data()
-        .check_emit(port, 0, count)
-        .map_err(wasmtime::Error::new)?;
-    let chunks = chunks
-        .iter(&mut store)?
-        .collect::<wasmtime::Result<Vec<_>>>()?;
+    store.data().check_emit(port, 0, count).map_err(wasmtime::Error::new)?;
+    let chunks = chunks.iter(&mut store)?.collect::<wasmtime::Result<Vec<_>>>()?;
     let bytes = chunks.iter().map(WasmList::len).sum::<usize>();
-    store
-        .data()
-        .check_emit(port, bytes as u64, count)
-        .map_err(wasmtime::Error::new)?;
+    store.data().check_emit(port, bytes as u64, count).map_err(wasmtime::Error::new)?;
 
     let start = Instant::now();
     let mut message = MutableBuffer::with_capacity(bytes);
@@ -80,55 +59,32 @@ fn emit(mut store: Store<'_>, port: u32, chunks: &WasmList<WasmList<u8>>) -> was
     }
     let copied = start.elapsed();
     let guest = store.data_mut();
-    guest
-        .emit(port, message.into())
-        .map_err(wasmtime::Error::new)?;
+    guest.emit(port, message.into()).map_err(wasmtime::Error::new)?;
     guest.took_batch(copied, start.elapsed().saturating_sub(copied));
     Ok(())
 }
 
-fn reject(
-    mut store: Store<'_>,
-    rejections: &WasmList<Rejection>,
-    reasons: &WasmList<Reason>,
-) -> wasmtime::Result<()> {
-    store
-        .data()
-        .check_reject(rejections.len(), reasons.len())
-        .map_err(wasmtime::Error::new)?;
-    let texts = reasons
-        .iter(&mut store)?
-        .collect::<wasmtime::Result<Vec<_>>>()?;
+fn reject(mut store: Store<'_>, rejections: &WasmList<Rejection>, reasons: &WasmList<Reason>) -> wasmtime::Result<()> {
+    store.data().check_reject(rejections.len(), reasons.len()).map_err(wasmtime::Error::new)?;
+    let texts = reasons.iter(&mut store)?.collect::<wasmtime::Result<Vec<_>>>()?;
     let mut reasons = Vec::with_capacity(texts.len());
     for text in texts {
         let code = printable(&text.code.to_str(&store)?, CODE);
         reasons.push((code, printable(&text.message.to_str(&store)?, MESSAGE)));
     }
-    let rejections = rejections
-        .iter(&mut store)?
-        .collect::<wasmtime::Result<Vec<_>>>()?;
+    let rejections = rejections.iter(&mut store)?.collect::<wasmtime::Result<Vec<_>>>()?;
     for Rejection { row, reason } in rejections {
         let Some((code, message)) = reasons.get(reason as usize) else {
-            return Err(wasmtime::Error::new(Cause::NoReason {
-                row,
-                reason,
-                reasons: reasons.len(),
-            }));
+            return Err(wasmtime::Error::new(Cause::NoReason { row, reason, reasons: reasons.len() }));
         };
-        store
-            .data_mut()
-            .reject(row, code.clone(), message.clone())
-            .map_err(wasmtime::Error::new)?;
+        store.data_mut().reject(row, code.clone(), message.clone()).map_err(wasmtime::Error::new)?;
     }
     Ok(())
 }
 
 fn put_state(mut store: Store<'_>, key: &WasmStr, chunk: &WasmList<u8>) -> wasmtime::Result<()> {
     let key = key.to_str(&store)?.into_owned();
-    store
-        .data_mut()
-        .check_state(key.len(), chunk.len())
-        .map_err(wasmtime::Error::new)?;
+    store.data_mut().check_state(key.len(), chunk.len()).map_err(wasmtime::Error::new)?;
     let chunk = chunk.as_le_slice(&store).to_vec();
     store.data_mut().put_state(&key, &chunk);
     Ok(())
@@ -148,8 +104,5 @@ fn log(mut store: Store<'_>, level: Level, message: &WasmStr) -> wasmtime::Resul
 
 fn metric(mut store: Store<'_>, name: &WasmStr, value: f64) -> wasmtime::Result<()> {
     let name = name.to_str(&store)?.into_owned();
-    store
-        .data_mut()
-        .metric(&name, value)
-        .map_err(wasmtime::Error::new)
+    store.data_mut().metric(&name, value).map_err(wasmtime::Error::new)
 }

@@ -59,12 +59,7 @@ pub(super) fn is_known(import: &str) -> bool {
     version.starts_with("0.2.")
         && matches!(
             package,
-            "wasi:cli"
-                | "wasi:clocks"
-                | "wasi:filesystem"
-                | "wasi:io"
-                | "wasi:random"
-                | "wasi:sockets"
+            "wasi:cli" | "wasi:clocks" | "wasi:filesystem" | "wasi:io" | "wasi:random" | "wasi:sockets"
         )
 }
 
@@ -76,9 +71,7 @@ pub(super) fn link(
     instance: &ComponentInstance,
     engine: &wasmtime::Engine,
 ) -> wasmtime::Result<bool> {
-    let interface = import
-        .split_once('@')
-        .map_or(import, |(interface, _)| interface);
+    let interface = import.split_once('@').map_or(import, |(interface, _)| interface);
     for (name, item) in instance.exports(engine) {
         match item.ty {
             ComponentItem::ComponentFunc(_) => {
@@ -103,11 +96,7 @@ pub(super) fn link(
 }
 
 /// Links the function if it is one that a module may call.
-fn link_harmless(
-    linker: &mut LinkerInstance<'_, Guest>,
-    interface: &str,
-    name: &str,
-) -> wasmtime::Result<bool> {
+fn link_harmless(linker: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -> wasmtime::Result<bool> {
     match (interface, name) {
         ("wasi:clocks/monotonic-clock", "now") => {
             linker.func_wrap(name, |mut store: Store<'_>, ()| Ok((clock(&mut store),)))?
@@ -115,52 +104,32 @@ fn link_harmless(
         ("wasi:clocks/monotonic-clock", "resolution") => {
             linker.func_wrap(name, |_: Store<'_>, ()| Ok((CLOCK_STEP,)))?
         }
-        ("wasi:clocks/wall-clock", "now") => {
-            linker.func_wrap(name, |mut store: Store<'_>, ()| {
-                let now = clock(&mut store);
-                Ok((Datetime {
-                    seconds: now / 1_000_000_000,
-                    nanoseconds: (now % 1_000_000_000) as u32,
-                },))
-            })?
-        }
+        ("wasi:clocks/wall-clock", "now") => linker.func_wrap(name, |mut store: Store<'_>, ()| {
+            let now = clock(&mut store);
+            Ok((Datetime { seconds: now / 1_000_000_000, nanoseconds: (now % 1_000_000_000) as u32 },))
+        })?,
         ("wasi:clocks/wall-clock", "resolution") => {
-            linker.func_wrap(name, |_: Store<'_>, ()| {
-                Ok((Datetime {
-                    seconds: 0,
-                    nanoseconds: CLOCK_STEP as u32,
-                },))
-            })?
+            linker.func_wrap(name, |_: Store<'_>, ()| Ok((Datetime { seconds: 0, nanoseconds: CLOCK_STEP as u32 },)))?
         }
-        ("wasi:random/random", "get-random-u64")
-        | ("wasi:random/insecure", "get-insecure-random-u64") => {
+        ("wasi:random/random", "get-random-u64") | ("wasi:random/insecure", "get-insecure-random-u64") => {
             linker.func_wrap(name, |mut store: Store<'_>, ()| Ok((random(&mut store),)))?;
         }
-        ("wasi:random/random", "get-random-bytes")
-        | ("wasi:random/insecure", "get-insecure-random-bytes") => {
+        ("wasi:random/random", "get-random-bytes") | ("wasi:random/insecure", "get-insecure-random-bytes") => {
             linker.func_wrap(name, |mut store: Store<'_>, (length,): (u64,)| {
                 if length > RANDOM {
-                    return Err(wasmtime::Error::new(Cause::Abi(format!(
-                        "{length} random bytes at once"
-                    ))));
+                    return Err(wasmtime::Error::new(Cause::Abi(format!("{length} random bytes at once"))));
                 }
                 let words = length.div_ceil(8);
-                let mut bytes: Vec<u8> = (0..words)
-                    .flat_map(|_| random(&mut store).to_le_bytes())
-                    .collect();
+                let mut bytes: Vec<u8> = (0..words).flat_map(|_| random(&mut store).to_le_bytes()).collect();
                 bytes.truncate(length as usize);
                 Ok((bytes,))
             })?;
         }
         ("wasi:random/insecure-seed", "insecure-seed" | "get-insecure-seed") => {
-            linker.func_wrap(name, |mut store: Store<'_>, ()| {
-                Ok(((random(&mut store), random(&mut store)),))
-            })?;
+            linker.func_wrap(name, |mut store: Store<'_>, ()| Ok(((random(&mut store), random(&mut store)),)))?;
         }
         ("wasi:cli/environment", "get-environment") => {
-            linker.func_wrap(name, |_: Store<'_>, ()| {
-                Ok((Vec::<(String, String)>::new(),))
-            })?;
+            linker.func_wrap(name, |_: Store<'_>, ()| Ok((Vec::<(String, String)>::new(),)))?;
         }
         ("wasi:cli/environment", "get-arguments") => {
             linker.func_wrap(name, |_: Store<'_>, ()| Ok((Vec::<String>::new(),)))?;
@@ -175,61 +144,33 @@ fn link_harmless(
             linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Ready>,)| Ok((true,)))?;
         }
         ("wasi:io/streams", "[method]output-stream.subscribe") => {
-            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| {
-                Ok((Resource::<Ready>::new_own(0),))
-            })?;
+            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| Ok((Resource::<Ready>::new_own(0),)))?;
         }
         ("wasi:cli/stdout", "get-stdout") | ("wasi:cli/stderr", "get-stderr") => {
-            linker.func_wrap(name, |_: Store<'_>, ()| {
-                Ok((Resource::<Stream>::new_own(0),))
-            })?;
+            linker.func_wrap(name, |_: Store<'_>, ()| Ok((Resource::<Stream>::new_own(0),)))?;
         }
         ("wasi:io/streams", "[method]output-stream.check-write") => {
-            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| {
-                Ok((Ok::<u64, StreamError>(WRITE),))
-            })?;
+            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| Ok((Ok::<u64, StreamError>(WRITE),)))?;
         }
-        (
-            "wasi:io/streams",
-            "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush",
-        ) => {
-            linker.func_wrap(
-                name,
-                |mut store: Store<'_>, (_, bytes): (Resource<Stream>, Vec<u8>)| {
-                    store
-                        .data_mut()
-                        .log
-                        .console(&String::from_utf8_lossy(&bytes));
-                    Ok((Written::Ok(()),))
-                },
-            )?;
-        }
-        (
-            "wasi:io/streams",
-            "[method]output-stream.flush" | "[method]output-stream.blocking-flush",
-        ) => {
-            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| {
+        ("wasi:io/streams", "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush") => {
+            linker.func_wrap(name, |mut store: Store<'_>, (_, bytes): (Resource<Stream>, Vec<u8>)| {
+                store.data_mut().log.console(&String::from_utf8_lossy(&bytes));
                 Ok((Written::Ok(()),))
             })?;
+        }
+        ("wasi:io/streams", "[method]output-stream.flush" | "[method]output-stream.blocking-flush") => {
+            linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| Ok((Written::Ok(()),)))?;
         }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn refuse(
-    linker: &mut LinkerInstance<'_, Guest>,
-    import: &str,
-    name: &str,
-) -> wasmtime::Result<()> {
+fn refuse(linker: &mut LinkerInstance<'_, Guest>, import: &str, name: &str) -> wasmtime::Result<()> {
     let reason = reason(import);
     let import = format!("{import}#{name}");
-    linker.func_new(name, move |_, _, _, _| {
-        Err(wasmtime::Error::new(Cause::Refused {
-            import: import.clone(),
-            reason,
-        }))
-    })
+    linker
+        .func_new(name, move |_, _, _, _| Err(wasmtime::Error::new(Cause::Refused { import: import.clone(), reason })))
 }
 
 fn reason(import: &str) -> &'static str {
@@ -244,14 +185,9 @@ fn reason(import: &str) -> &'static str {
         ("wasi:cli/stdin", "a module has no standard input"),
         ("wasi:cli/terminal", "a module has no terminal"),
         ("wasi:clocks", "a module cannot wait"),
-        (
-            "wasi:io",
-            "a module cannot wait and has no streams but its standard output",
-        ),
+        ("wasi:io", "a module cannot wait and has no streams but its standard output"),
     ];
-    says.iter()
-        .find(|(prefix, _)| import.starts_with(prefix))
-        .map_or("a module does not have it", |(_, reason)| reason)
+    says.iter().find(|(prefix, _)| import.starts_with(prefix)).map_or("a module does not have it", |(_, reason)| reason)
 }
 
 /// Nanoseconds since 1970 that only tell readings apart: the first is 1 µs.

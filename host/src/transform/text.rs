@@ -31,9 +31,7 @@ fn is_control(character: char) -> bool {
 pub(super) fn is_name(name: &str, max: usize) -> bool {
     !name.is_empty()
         && name.len() <= max
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 #[cfg(test)]

@@ -26,13 +26,10 @@ pub fn spawn_guest_thread<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    Builder::new()
-        .name(name.to_owned())
-        .stack_size(STACK_CEILING + HOST_SHARE)
-        .spawn(move || {
-            GUARDED.set(true);
-            work()
-        })
+    Builder::new().name(name.to_owned()).stack_size(STACK_CEILING + HOST_SHARE).spawn(move || {
+        GUARDED.set(true);
+        work()
+    })
 }
 
 /// Whether the present thread was started by [`spawn_guest_thread`].

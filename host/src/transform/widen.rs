@@ -7,17 +7,16 @@ use arrow_schema::{DataType, TimeUnit};
 /// Dictionaries and views are storage and count as what they hold. Whether a coarse
 /// timestamp fits a finer unit depends on the value; the cast itself fails where not.
 pub(super) fn is_lossless(from: &DataType, to: &DataType) -> bool {
-    use DataType::{
-        Binary, Date32, Date64, FixedSizeBinary, LargeBinary, LargeUtf8, Null, Timestamp, Utf8,
-    };
+    use DataType::{Binary, Date32, Date64, FixedSizeBinary, LargeBinary, LargeUtf8, Null, Timestamp, Utf8};
     let from = &super::schema::crossing(from);
     if from.equals_datatype(to) {
         return true;
     }
     match (from, to) {
         (Null, _) => true,
-        (Utf8 | LargeUtf8, Utf8 | LargeUtf8)
-        | (Binary | LargeBinary | FixedSizeBinary(_), Binary | LargeBinary) => true,
+        (Utf8 | LargeUtf8, Utf8 | LargeUtf8) | (Binary | LargeBinary | FixedSizeBinary(_), Binary | LargeBinary) => {
+            true
+        }
         (Date32, Date64) => true,
         (Date32, Timestamp(unit, None)) => *unit != TimeUnit::Nanosecond,
         (Timestamp(coarse, a), Timestamp(fine, b)) => {
@@ -137,10 +136,7 @@ mod tests {
             (Utf8View, Utf8),
             (Dictionary(Box::new(Int32), Box::new(Utf8)), Utf8),
             (Dictionary(Box::new(Int32), Box::new(Int16)), Int32),
-            (
-                utc(TimeUnit::Millisecond, "+00:00"),
-                utc(TimeUnit::Microsecond, "UTC"),
-            ),
+            (utc(TimeUnit::Millisecond, "+00:00"), utc(TimeUnit::Microsecond, "UTC")),
             (Null, Date32),
         ] {
             assert!(is_lossless(&from, &to), "{from} → {to}");
@@ -160,14 +156,8 @@ mod tests {
             (Int64, Decimal128(18, 0)),
             (Utf8, Int64),
             (Int64, Utf8),
-            (
-                Timestamp(TimeUnit::Microsecond, None),
-                Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            ),
-            (
-                Timestamp(TimeUnit::Microsecond, None),
-                Timestamp(TimeUnit::Millisecond, None),
-            ),
+            (Timestamp(TimeUnit::Microsecond, None), Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            (Timestamp(TimeUnit::Microsecond, None), Timestamp(TimeUnit::Millisecond, None)),
         ] {
             assert!(!is_lossless(&from, &to), "{from} → {to}");
         }

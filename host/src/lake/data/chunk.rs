@@ -93,12 +93,7 @@ pub(super) fn of_text(
             text.validity().levels(0, rows, &mut bytes);
         }
         numbers(text.ids(), text.values(), &mut bytes);
-        pages.push(Draft {
-            kind: PageType::DATA_PAGE,
-            encoding: Encoding::RLE_DICTIONARY,
-            values: count(rows),
-            bytes,
-        });
+        pages.push(Draft { kind: PageType::DATA_PAGE, encoding: Encoding::RLE_DICTIONARY, values: count(rows), bytes });
     }
     let nulls = (rows - text.ids().len()) as u64;
     let statistics = with_statistics.then(|| bounds(text, nulls));
@@ -157,12 +152,7 @@ fn plain_page(text: &Dictionary, first: usize, ids: &mut &[u32], nullable: bool)
         text.validity().levels(first, row, &mut bytes);
     }
     bytes.extend_from_slice(&values);
-    Draft {
-        kind: PageType::DATA_PAGE,
-        encoding: Encoding::PLAIN,
-        values: count(row - first),
-        bytes,
-    }
+    Draft { kind: PageType::DATA_PAGE, encoding: Encoding::PLAIN, values: count(row - first), bytes }
 }
 
 /// Numbers of values below `values`: in runs where they come in runs, else in as few bits as they need.
@@ -213,16 +203,9 @@ fn bounds(text: &Dictionary, nulls: u64) -> Statistics {
     let (cut_low, cut_high) = (cut(low), raise(high));
     let low_exact = cut_low.len() == low.len();
     let high_exact = cut_high.as_deref() == Some(high);
-    let (min, max) = (
-        ByteArray::from(cut_low.to_vec()),
-        cut_high.map(ByteArray::from),
-    );
+    let (min, max) = (ByteArray::from(cut_low.to_vec()), cut_high.map(ByteArray::from));
     let values = ValueStatistics::new(Some(min), max, None, Some(nulls), false);
-    Statistics::ByteArray(
-        values
-            .with_min_is_exact(low_exact)
-            .with_max_is_exact(high_exact),
-    )
+    Statistics::ByteArray(values.with_min_is_exact(low_exact).with_max_is_exact(high_exact))
 }
 
 /// The beginning of a text, cut between characters.
@@ -230,10 +213,7 @@ fn cut(text: &[u8]) -> &[u8] {
     if text.len() <= BOUND_BYTES {
         return text;
     }
-    let end = (1..=BOUND_BYTES)
-        .rev()
-        .find(|end| text[*end] & 0xC0 != 0x80)
-        .unwrap_or(BOUND_BYTES);
+    let end = (1..=BOUND_BYTES).rev().find(|end| text[*end] & 0xC0 != 0x80).unwrap_or(BOUND_BYTES);
     &text[..end]
 }
 
@@ -269,18 +249,11 @@ fn assemble(
         packed.push(packer.try_pack(&draft.bytes)?);
     }
     let before: usize = drafts.iter().map(|draft| draft.bytes.len()).sum();
-    let after: usize = drafts
-        .iter()
-        .zip(&packed)
-        .map(|(draft, packed)| packed.as_ref().map_or(draft.bytes.len(), Vec::len))
-        .sum();
+    let after: usize =
+        drafts.iter().zip(&packed).map(|(draft, packed)| packed.as_ref().map_or(draft.bytes.len(), Vec::len)).sum();
     // Numbers of many values look like noise: readers are spared the unpacking.
     let compress = after + after / 16 < before;
-    let codec = if compress {
-        Compression::ZSTD(ZstdLevel::try_new(LEVEL)?)
-    } else {
-        Compression::UNCOMPRESSED
-    };
+    let codec = if compress { Compression::ZSTD(ZstdLevel::try_new(LEVEL)?) } else { Compression::UNCOMPRESSED };
 
     let mut sink = TrackedWrite::new(Vec::with_capacity(after.min(before) + 64 * drafts.len()));
     let mut encodings: Vec<PageEncodingStats> = Vec::new();
@@ -296,12 +269,7 @@ fn assemble(
         });
         let (num_values, encoding) = (draft.values, draft.encoding);
         let page = match draft.kind {
-            PageType::DICTIONARY_PAGE => Page::DictionaryPage {
-                buf,
-                num_values,
-                encoding,
-                is_sorted: false,
-            },
+            PageType::DICTIONARY_PAGE => Page::DictionaryPage { buf, num_values, encoding, is_sorted: false },
             _ => Page::DataPage {
                 buf,
                 num_values,
@@ -311,8 +279,7 @@ fn assemble(
                 statistics: None,
             },
         };
-        let written =
-            SerializedPageWriter::new(&mut sink).write_page(CompressedPage::new(page, size))?;
+        let written = SerializedPageWriter::new(&mut sink).write_page(CompressedPage::new(page, size))?;
         uncompressed_size += written.uncompressed_size;
         compressed_size += written.compressed_size;
         let at = i64::try_from(written.offset).unwrap_or(i64::MAX);
@@ -320,16 +287,9 @@ fn assemble(
             PageType::DICTIONARY_PAGE => dictionary_at = Some(at),
             _ => data_at = data_at.or(Some(at)),
         }
-        match encodings
-            .iter_mut()
-            .find(|stats| stats.page_type == draft.kind && stats.encoding == encoding)
-        {
+        match encodings.iter_mut().find(|stats| stats.page_type == draft.kind && stats.encoding == encoding) {
             Some(stats) => stats.count += 1,
-            None => encodings.push(PageEncodingStats {
-                page_type: draft.kind,
-                encoding,
-                count: 1,
-            }),
+            None => encodings.push(PageEncodingStats { page_type: draft.kind, encoding, count: 1 }),
         }
     }
     let mut kinds = vec![Encoding::RLE];

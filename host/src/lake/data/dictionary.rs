@@ -77,9 +77,10 @@ impl Dictionary {
     }
 
     fn push_keyed(&mut self, keyed: &Int32DictionaryArray) -> Result<(), ArrowError> {
-        let values = keyed.values().as_string_opt::<i32>().ok_or_else(|| {
-            ArrowError::SchemaError(format!("a text column has type {}", keyed.data_type()))
-        })?;
+        let values = keyed
+            .values()
+            .as_string_opt::<i32>()
+            .ok_or_else(|| ArrowError::SchemaError(format!("a text column has type {}", keyed.data_type())))?;
         let nulls = keyed.logical_nulls();
         self.validity.push(keyed.len(), nulls.as_ref());
         self.ids.reserve(keyed.len());
@@ -115,48 +116,33 @@ impl Dictionary {
                 return *id;
             }
             let id = self.add(&bytes[from..to]);
-            self.short
-                .insert_unique(hash, (key, id), |(other, _)| mix(*other));
+            self.short.insert_unique(hash, (key, id), |(other, _)| mix(*other));
             return id;
         }
         let text = &bytes[from..to];
         let hash = hash_of(&self.hasher, text);
-        let Self {
-            long, page, starts, ..
-        } = self;
+        let Self { long, page, starts, .. } = self;
         if let Some(id) = long.find(hash, |id| value_at(page, starts[*id as usize]) == text) {
             return *id;
         }
         let id = self.add(text);
-        let Self {
-            long,
-            page,
-            starts,
-            hasher,
-            ..
-        } = self;
-        long.insert_unique(hash, id, |id| {
-            hash_of(hasher, value_at(page, starts[*id as usize]))
-        });
+        let Self { long, page, starts, hasher, .. } = self;
+        long.insert_unique(hash, id, |id| hash_of(hasher, value_at(page, starts[*id as usize])));
         id
     }
 
     fn add(&mut self, text: &[u8]) -> u32 {
         // Row groups are cut long before a page has 2^32 bytes or values.
         let id = u32::try_from(self.starts.len()).unwrap_or(u32::MAX);
-        self.starts
-            .push(u32::try_from(self.page.len()).unwrap_or(u32::MAX));
-        self.page
-            .extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.starts.push(u32::try_from(self.page.len()).unwrap_or(u32::MAX));
+        self.page.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
         self.page.extend_from_slice(text);
         id
     }
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.page.len()
-            + self.ids.len() * size_of::<u32>()
-            + self.starts.len() * (size_of::<u32>() + 33)
+        self.page.len() + self.ids.len() * size_of::<u32>() + self.starts.len() * (size_of::<u32>() + 33)
     }
 
     /// Whether values occur more than once, on the whole.
@@ -194,20 +180,13 @@ impl Dictionary {
     pub(super) fn bounds(&self) -> Option<(&[u8], &[u8])> {
         let mut values = self.starts.iter().map(|start| value_at(&self.page, *start));
         let first = values.next()?;
-        Some(values.fold((first, first), |(low, high), value| {
-            (low.min(value), high.max(value))
-        }))
+        Some(values.fold((first, first), |(low, high), value| (low.min(value), high.max(value))))
     }
 }
 
 fn value_at(page: &[u8], start: u32) -> &[u8] {
     let start = start as usize;
-    let length = u32::from_le_bytes([
-        page[start],
-        page[start + 1],
-        page[start + 2],
-        page[start + 3],
-    ]) as usize;
+    let length = u32::from_le_bytes([page[start], page[start + 1], page[start + 2], page[start + 3]]) as usize;
     &page[start + 4..start + 4 + length]
 }
 
@@ -234,8 +213,7 @@ fn short_key(bytes: &[u8], from: usize, length: usize) -> u128 {
 #[inline]
 fn mix(key: u128) -> u64 {
     let (low, high) = (key as u64, (key >> 64) as u64);
-    let product =
-        u128::from(low ^ 0x9E37_79B9_7F4A_7C15) * u128::from(high ^ 0xE703_7ED1_A0B4_28DB | 1);
+    let product = u128::from(low ^ 0x9E37_79B9_7F4A_7C15) * u128::from(high ^ 0xE703_7ED1_A0B4_28DB | 1);
     (product as u64) ^ ((product >> 64) as u64)
 }
 
@@ -279,8 +257,7 @@ mod tests {
                 assert_eq!(&dictionary.plain(*id)[4..], text.as_bytes());
             }
         }
-        let distinct: std::collections::BTreeSet<&str> =
-            texts.iter().flatten().map(String::as_str).collect();
+        let distinct: std::collections::BTreeSet<&str> = texts.iter().flatten().map(String::as_str).collect();
         assert_eq!(dictionary.values(), distinct.len());
         let (low, high) = dictionary.bounds().expect("values");
         assert_eq!(Some(low), distinct.first().map(|text| text.as_bytes()));

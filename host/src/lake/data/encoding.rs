@@ -40,19 +40,12 @@ impl Encodings {
     /// Whether every column of `schema` is known, so that nothing has to be held back to learn from.
     pub(in crate::lake) fn knows(&self, schema: &Schema) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        schema
-            .fields()
-            .iter()
-            .all(|field| field.data_type().is_nested() || known.contains_key(field.name()))
+        schema.fields().iter().all(|field| field.data_type().is_nested() || known.contains_key(field.name()))
     }
 
     /// Properties for a file of `schema`, and what was chosen for each column.
     /// Unknown columns are judged by `sample`.
-    pub(super) fn properties(
-        &self,
-        schema: &Schema,
-        sample: &[RecordBatch],
-    ) -> (WriterProperties, Vec<Choice>) {
+    pub(super) fn properties(&self, schema: &Schema, sample: &[RecordBatch]) -> (WriterProperties, Vec<Choice>) {
         let mut choices = vec![Choice::Plain; schema.fields().len()];
         let mut builder = WriterProperties::builder()
             .set_compression(zstd())
@@ -65,8 +58,7 @@ impl Encodings {
         for (index, field) in schema.fields().iter().enumerate() {
             let path = ColumnPath::from(field.name().as_str());
             if index >= INDEXED_COLUMNS {
-                builder =
-                    builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+                builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             }
             if field.data_type().is_nested() {
                 continue;
@@ -74,10 +66,8 @@ impl Encodings {
             let choice = match known.get(field.name()) {
                 Some(choice) => *choice,
                 None => {
-                    let columns: Vec<&ArrayRef> = sample
-                        .iter()
-                        .filter_map(|batch| batch.column_by_name(field.name()))
-                        .collect();
+                    let columns: Vec<&ArrayRef> =
+                        sample.iter().filter_map(|batch| batch.column_by_name(field.name())).collect();
                     let choice = choose(field.data_type(), &columns);
                     if columns.iter().map(|column| column.len()).sum::<usize>() >= TELLING_ROWS {
                         known.insert(field.name().clone(), choice);
@@ -112,17 +102,11 @@ fn zstd() -> Compression {
 }
 
 fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
-    if columns
-        .iter()
-        .any(|column| matches!(column.data_type(), DataType::Dictionary(_, _)))
-    {
+    if columns.iter().any(|column| matches!(column.data_type(), DataType::Dictionary(_, _))) {
         // Whoever made it knows that its values repeat.
         return Choice::Dictionary;
     }
-    let rows: usize = columns
-        .iter()
-        .map(|column| column.len() - column.null_count())
-        .sum();
+    let rows: usize = columns.iter().map(|column| column.len() - column.null_count()).sum();
     let distinct = |most| distinct(data_type, columns, most);
     match data_type {
         DataType::Boolean => Choice::Plain,
@@ -163,16 +147,13 @@ fn spread(columns: &[&ArrayRef]) -> u32 {
         let Ok(column) = arrow_cast::cast(column, &DataType::Int64) else {
             return 0;
         };
-        let column =
-            arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(&column);
+        let column = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(&column);
         for value in column.iter().flatten() {
             let (low, high) = range.unwrap_or((value, value));
             range = Some((low.min(value), high.max(value)));
         }
     }
-    range.map_or(0, |(low, high)| {
-        u64::BITS - low.abs_diff(high).leading_zeros()
-    })
+    range.map_or(0, |(low, high)| u64::BITS - low.abs_diff(high).leading_zeros())
 }
 
 /// How many values there are, nulls aside; `None` if there are more than `most`.
@@ -202,16 +183,10 @@ mod tests {
     #[test]
     fn choices_follow_the_data() {
         let running: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20_000));
-        let codes: ArrayRef = Arc::new(Int64Array::from_iter_values(
-            (0..20_000).map(|i| (i % 3) * 1_000_000_007),
-        ));
+        let codes: ArrayRef = Arc::new(Int64Array::from_iter_values((0..20_000).map(|i| (i % 3) * 1_000_000_007)));
         let small: ArrayRef = Arc::new(Int64Array::from_iter_values((0..20_000).map(|i| i % 9)));
-        let words: ArrayRef = Arc::new(StringArray::from_iter_values(
-            (0..20_000).map(|i| format!("w{}", i % 100)),
-        ));
-        let unique: ArrayRef = Arc::new(StringArray::from_iter_values(
-            (0..20_000).map(|i| format!("w{i}")),
-        ));
+        let words: ArrayRef = Arc::new(StringArray::from_iter_values((0..20_000).map(|i| format!("w{}", i % 100))));
+        let unique: ArrayRef = Arc::new(StringArray::from_iter_values((0..20_000).map(|i| format!("w{i}"))));
         let prices: ArrayRef = Arc::new(Float64Array::from_iter_values((0..20_000).map(f64::from)));
         let choice = |column: &ArrayRef| choose(column.data_type(), &[column]);
         assert_eq!(choice(&running), Choice::Delta);

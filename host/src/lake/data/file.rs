@@ -51,31 +51,16 @@ impl DataFile {
         partition: Vec<Option<String>>,
         sample: &[RecordBatch],
     ) -> Result<Self, LakeError> {
-        let names = target
-            .partition_by
-            .iter()
-            .map(String::as_str)
-            .zip(partition.iter().map(Option::as_deref));
+        let names = target.partition_by.iter().map(String::as_str).zip(partition.iter().map(Option::as_deref));
         let folder = partition::folder(names);
         let name = format!("part-{:032x}.parquet", rand::random::<u128>());
-        let path = if folder.is_empty() {
-            name
-        } else {
-            format!("{folder}/{name}")
-        };
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         let sink = Sink::create(&target.location, &path, &target.runtime)?;
         let (properties, choices) = target.encodings.properties(&schema, sample);
-        let writer = Groups::new(sink, Arc::clone(&schema), properties, choices)
-            .map_err(LakeError::parquet("begin", &path))?;
+        let writer =
+            Groups::new(sink, Arc::clone(&schema), properties, choices).map_err(LakeError::parquet("begin", &path))?;
         let with_nan = vec![false; schema.fields().len()];
-        Ok(Self {
-            path,
-            partition,
-            schema,
-            with_nan,
-            target: target.clone(),
-            writer: Some(writer),
-        })
+        Ok(Self { path, partition, schema, with_nan, target: target.clone(), writer: Some(writer) })
     }
 
     pub(in crate::lake) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
@@ -83,9 +68,7 @@ impl DataFile {
             *with_nan = *with_nan || has_nan(column);
         }
         if let Some(writer) = &mut self.writer {
-            let given_up = writer
-                .write(rows)
-                .map_err(LakeError::parquet("write to", &self.path))?;
+            let given_up = writer.write(rows).map_err(LakeError::parquet("write to", &self.path))?;
             self.give_up(&given_up);
         }
         Ok(())
@@ -93,18 +76,14 @@ impl DataFile {
 
     fn give_up(&self, columns: &[usize]) {
         for column in columns {
-            self.target
-                .encodings
-                .give_up(self.schema.field(*column).name());
+            self.target.encodings.give_up(self.schema.field(*column).name());
         }
     }
 
     /// Ends the row group, so that the file holds no rows in memory.
     pub(in crate::lake) fn flush(&mut self) -> Result<(), LakeError> {
         if let Some(writer) = &mut self.writer {
-            let given_up = writer
-                .flush()
-                .map_err(LakeError::parquet("write to", &self.path))?;
+            let given_up = writer.flush().map_err(LakeError::parquet("write to", &self.path))?;
             self.give_up(&given_up);
         }
         Ok(())
@@ -131,13 +110,9 @@ impl DataFile {
 
     fn complete(&mut self) -> Result<Written, LakeError> {
         let Some(mut writer) = self.writer.take() else {
-            return Err(LakeError::NotCreated {
-                table: self.path.clone(),
-            });
+            return Err(LakeError::NotCreated { table: self.path.clone() });
         };
-        let footer = writer
-            .finish()
-            .map_err(LakeError::parquet("finish", &self.path))?;
+        let footer = writer.finish().map_err(LakeError::parquet("finish", &self.path))?;
         let size = writer.bytes_written();
         writer.sink_mut().finish()?;
         let add = Add {

@@ -57,11 +57,7 @@ impl Group {
             });
         }
         let with_nan = vec![false; columns.len()];
-        Ok(Self {
-            columns,
-            with_nan,
-            rows: 0,
-        })
+        Ok(Self { columns, with_nan, rows: 0 })
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -70,12 +66,7 @@ impl Group {
 
     /// Adds rows of the file's columns; text may come as a dictionary.
     pub(super) fn write(&mut self, rows: &RecordBatch, schema: &SchemaRef) -> Result<()> {
-        for ((column, values), field) in self
-            .columns
-            .iter_mut()
-            .zip(rows.columns())
-            .zip(schema.fields())
-        {
+        for ((column, values), field) in self.columns.iter_mut().zip(rows.columns()).zip(schema.fields()) {
             match column {
                 Column::Text(dictionary) => dictionary.push(values)?,
                 Column::Integers(integers) => integers.push(values)?,
@@ -124,15 +115,13 @@ impl Group {
                     if !dictionary.repeats() {
                         given_up.push(index);
                     }
-                    let (bytes, close) =
-                        chunk::of_text(&dictionary, &descriptors[leaf], with_statistics, packer)?;
+                    let (bytes, close) = chunk::of_text(&dictionary, &descriptors[leaf], with_statistics, packer)?;
                     group.append_column(&bytes, close)?;
                     leaf += 1;
                 }
                 Column::Integers(integers) => {
                     let with_statistics = index < INDEXED_COLUMNS;
-                    let (bytes, close) =
-                        chunk::of_integers(&integers, &descriptors[leaf], with_statistics, packer)?;
+                    let (bytes, close) = chunk::of_integers(&integers, &descriptors[leaf], with_statistics, packer)?;
                     group.append_column(&bytes, close)?;
                     leaf += 1;
                 }
@@ -156,37 +145,21 @@ impl Group {
 /// Takes the bounds out of a chunk with a NaN. The format leaves NaN out of them, but readers
 /// that sort it above all numbers skip the row group for a search beyond the greatest one.
 fn without_bounds(close: &mut ColumnCloseResult) -> Result<()> {
-    let nulls = close
-        .metadata
-        .statistics()
-        .and_then(Statistics::null_count_opt);
+    let nulls = close.metadata.statistics().and_then(Statistics::null_count_opt);
     let statistics = match close.metadata.statistics() {
         Some(Statistics::Float(_)) => Statistics::float(None, None, None, nulls, false),
         Some(Statistics::Double(_)) => Statistics::double(None, None, None, nulls, false),
         _ => return Ok(()),
     };
-    close.metadata = close
-        .metadata
-        .clone()
-        .into_builder()
-        .set_statistics(statistics)
-        .build()?;
+    close.metadata = close.metadata.clone().into_builder().set_statistics(statistics).build()?;
     Ok(())
 }
 
 /// Whether a column of floats holds a NaN.
 pub(super) fn has_nan(values: &ArrayRef) -> bool {
     match values.data_type() {
-        DataType::Float32 => values
-            .as_primitive::<Float32Type>()
-            .values()
-            .iter()
-            .any(|value| value.is_nan()),
-        DataType::Float64 => values
-            .as_primitive::<Float64Type>()
-            .values()
-            .iter()
-            .any(|value| value.is_nan()),
+        DataType::Float32 => values.as_primitive::<Float32Type>().values().iter().any(|value| value.is_nan()),
+        DataType::Float64 => values.as_primitive::<Float64Type>().values().iter().any(|value| value.is_nan()),
         _ => false,
     }
 }

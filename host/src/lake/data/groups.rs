@@ -32,30 +32,16 @@ pub(super) struct Groups<W: Write + Send> {
 }
 
 impl<W: Write + Send> Groups<W> {
-    pub(super) fn new(
-        sink: W,
-        schema: SchemaRef,
-        properties: WriterProperties,
-        choices: Vec<Choice>,
-    ) -> Result<Self> {
+    pub(super) fn new(sink: W, schema: SchemaRef, properties: WriterProperties, choices: Vec<Choice>) -> Result<Self> {
         // The log holds the schema; a copy of Arrow's in every file would only cost space.
         let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
-        let file =
-            SerializedFileWriter::new(sink, descriptor.root_schema_ptr(), Arc::new(properties))?;
+        let file = SerializedFileWriter::new(sink, descriptor.root_schema_ptr(), Arc::new(properties))?;
         let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
         let mut leaves = vec![0; schema.fields().len()];
         for leaf in 0..descriptor.num_columns() {
             leaves[descriptor.get_column_root_idx(leaf)] += 1;
         }
-        Ok(Self {
-            file,
-            factory,
-            schema,
-            leaves,
-            choices,
-            group: None,
-            packer: Packer::new()?,
-        })
+        Ok(Self { file, factory, schema, leaves, choices, group: None, packer: Packer::new()? })
     }
 
     /// Adds rows. Returns the columns whose text turned out not to repeat.
@@ -67,13 +53,7 @@ impl<W: Write + Send> Groups<W> {
                 Some(group) => group,
                 None => {
                     let index = self.file.flushed_row_groups().len();
-                    let group = Group::new(
-                        &self.factory,
-                        index,
-                        &self.schema,
-                        &self.leaves,
-                        &self.choices,
-                    )?;
+                    let group = Group::new(&self.factory, index, &self.schema, &self.leaves, &self.choices)?;
                     self.group.insert(group)
                 }
             };

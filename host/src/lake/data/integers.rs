@@ -5,9 +5,7 @@
 //! the compiler can vectorise.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-};
+use arrow_array::types::{Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
@@ -33,11 +31,7 @@ impl Integers {
             DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _) => false,
             _ => return None,
         };
-        Some(Self {
-            values: Vec::new(),
-            validity: Validity::default(),
-            narrow,
-        })
+        Some(Self { values: Vec::new(), validity: Validity::default(), narrow })
     }
 
     /// Adds rows of the column's type.
@@ -45,19 +39,14 @@ impl Integers {
         match column.data_type() {
             DataType::Int64 => self.extend(column, column.as_primitive::<Int64Type>().values()),
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                self.extend(
-                    column,
-                    column.as_primitive::<TimestampMicrosecondType>().values(),
-                );
+                self.extend(column, column.as_primitive::<TimestampMicrosecondType>().values());
             }
             DataType::Int32 => self.extend(column, column.as_primitive::<Int32Type>().values()),
             DataType::Date32 => self.extend(column, column.as_primitive::<Date32Type>().values()),
             DataType::Int16 => self.extend(column, column.as_primitive::<Int16Type>().values()),
             DataType::Int8 => self.extend(column, column.as_primitive::<Int8Type>().values()),
             other => {
-                return Err(ArrowError::SchemaError(format!(
-                    "a column of integers has type {other}"
-                )));
+                return Err(ArrowError::SchemaError(format!("a column of integers has type {other}")));
             }
         }
         Ok(())
@@ -67,14 +56,8 @@ impl Integers {
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
         self.validity.push(column.len(), nulls);
         match nulls {
-            None => self
-                .values
-                .extend(values.iter().map(|value| -> i64 { (*value).into() })),
-            Some(nulls) => self.values.extend(
-                nulls
-                    .valid_indices()
-                    .map(|row| -> i64 { values[row].into() }),
-            ),
+            None => self.values.extend(values.iter().map(|value| -> i64 { (*value).into() })),
+            Some(nulls) => self.values.extend(nulls.valid_indices().map(|row| -> i64 { values[row].into() })),
         }
     }
 
@@ -99,13 +82,7 @@ impl Integers {
     /// The least and the greatest value.
     pub(super) fn bounds(&self) -> Option<(i64, i64)> {
         let first = *self.values.first()?;
-        Some(
-            self.values
-                .iter()
-                .fold((first, first), |(low, high), value| {
-                    (low.min(*value), high.max(*value))
-                }),
-        )
+        Some(self.values.iter().fold((first, first), |(low, high), value| (low.min(*value), high.max(*value))))
     }
 
     /// The values as the format has them.
@@ -139,19 +116,11 @@ fn block(differences: &[i64], narrow: bool, out: &mut Vec<u8>) {
     let mut above = [0_u64; BLOCK];
     for (above, difference) in above.iter_mut().zip(differences) {
         let distance = difference.wrapping_sub(least);
-        *above = if narrow {
-            u64::from(distance as u32)
-        } else {
-            distance as u64
-        };
+        *above = if narrow { u64::from(distance as u32) } else { distance as u64 };
     }
     let mut widths = [0_u32; BLOCK / QUARTER];
     for (width, quarter) in widths.iter_mut().zip(above.chunks_exact(QUARTER)) {
-        *width = u64::BITS
-            - quarter
-                .iter()
-                .fold(0, |all, value| all | value)
-                .leading_zeros();
+        *width = u64::BITS - quarter.iter().fold(0, |all, value| all | value).leading_zeros();
     }
     out.extend(widths.iter().map(|width| *width as u8));
     // Quarters beyond the last value have no width and so no bytes; the last one is filled with zeros.
@@ -212,32 +181,21 @@ mod tests {
 
     /// Writes columns as a file of ours and reads it with the parquet crate.
     fn round_trip(columns: Vec<ArrayRef>) {
-        let named = columns
-            .iter()
-            .enumerate()
-            .map(|(index, column)| (format!("c{index}"), Arc::clone(column), true));
+        let named = columns.iter().enumerate().map(|(index, column)| (format!("c{index}"), Arc::clone(column), true));
         let batch = RecordBatch::try_from_iter_with_nullable(named).expect("columns of one length");
         let schema: Arc<Schema> = batch.schema();
-        let (properties, plans): (WriterProperties, _) =
-            Encodings::default().properties(&schema, &[batch.clone()]);
+        let (properties, plans): (WriterProperties, _) = Encodings::default().properties(&schema, &[batch.clone()]);
         let mut file = Vec::new();
         let mut groups = Groups::new(&mut file, schema, properties, plans).expect("a file");
         for from in (0..batch.num_rows()).step_by(1_000) {
-            groups
-                .write(&batch.slice(from, 1_000.min(batch.num_rows() - from)))
-                .expect("rows");
+            groups.write(&batch.slice(from, 1_000.min(batch.num_rows() - from))).expect("rows");
         }
         groups.finish().expect("a footer");
         drop(groups);
         let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).expect("Parquet");
-        let read: Vec<RecordBatch> = reader
-            .with_batch_size(1 << 20)
-            .build()
-            .expect("a reader")
-            .map(|batch| batch.expect("rows"))
-            .collect();
-        let read =
-            arrow_select::concat::concat_batches(&read[0].schema(), &read).expect("one batch");
+        let read: Vec<RecordBatch> =
+            reader.with_batch_size(1 << 20).build().expect("a reader").map(|batch| batch.expect("rows")).collect();
+        let read = arrow_select::concat::concat_batches(&read[0].schema(), &read).expect("one batch");
         for (wanted, found) in batch.columns().iter().zip(read.columns()) {
             assert_eq!(wanted, found);
         }
@@ -246,19 +204,12 @@ mod tests {
     #[test]
     fn every_integer_comes_back() {
         for rows in [1, 2, 31, 33, 128, 129, 130, 65_536, 70_001] {
-            let spread = |row: i64| {
-                row.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64)
-                    .rotate_left(17)
-            };
+            let spread = |row: i64| row.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64).rotate_left(17);
             let with_nulls = |row: i64| (row % 7 != 3).then_some(row);
             round_trip(vec![
                 Arc::new(Int64Array::from_iter_values(0..rows)),
                 Arc::new(Int64Array::from_iter_values((0..rows).map(spread))),
-                Arc::new(
-                    (0..rows)
-                        .map(|row| with_nulls(row).map(|row| spread(row) >> 20))
-                        .collect::<Int64Array>(),
-                ),
+                Arc::new((0..rows).map(|row| with_nulls(row).map(|row| spread(row) >> 20)).collect::<Int64Array>()),
                 Arc::new(
                     (0..rows)
                         .map(|row| if row % 2 == 0 { i64::MIN } else { i64::MAX })
@@ -271,21 +222,9 @@ mod tests {
                         .map(Some)
                         .collect::<Int32Array>(),
                 ),
-                Arc::new(
-                    (0..rows)
-                        .map(|row| with_nulls(row).map(|row| spread(row) as i16))
-                        .collect::<Int16Array>(),
-                ),
-                Arc::new(
-                    (0..rows)
-                        .map(|row| Some(spread(row) as i8))
-                        .collect::<Int8Array>(),
-                ),
-                Arc::new(
-                    (0..rows)
-                        .map(|row| Some(spread(row) as i32))
-                        .collect::<Date32Array>(),
-                ),
+                Arc::new((0..rows).map(|row| with_nulls(row).map(|row| spread(row) as i16)).collect::<Int16Array>()),
+                Arc::new((0..rows).map(|row| Some(spread(row) as i8)).collect::<Int8Array>()),
+                Arc::new((0..rows).map(|row| Some(spread(row) as i32)).collect::<Date32Array>()),
                 Arc::new((0..rows).map(|_| None).collect::<Int64Array>()),
             ]);
         }

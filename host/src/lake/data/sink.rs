@@ -22,20 +22,12 @@ pub(in crate::lake) enum Sink {
     /// A file that is invisible until a commit names it.
     Local { file: File, path: PathBuf },
     /// An upload that does not exist until it is complete.
-    Upload {
-        upload: Option<WriteMultipart>,
-        runtime: Handle,
-        path: Path,
-    },
+    Upload { upload: Option<WriteMultipart>, runtime: Handle, path: Path },
 }
 
 impl Sink {
     /// A new file at `path` below `location`.
-    pub(in crate::lake) fn create(
-        location: &Location,
-        path: &str,
-        runtime: &Handle,
-    ) -> Result<Self, LakeError> {
+    pub(in crate::lake) fn create(location: &Location, path: &str, runtime: &Handle) -> Result<Self, LakeError> {
         if let Some(folder) = &location.folder {
             let path = folder.join(path);
             if let Some(parent) = path.parent() {
@@ -51,32 +43,19 @@ impl Sink {
             source: Box::new(source.into()),
         })?;
         let store = location.store();
-        let upload = runtime
-            .block_on(store.put_multipart(&path))
-            .map_err(LakeError::store("begin an upload to", name))?;
+        let upload =
+            runtime.block_on(store.put_multipart(&path)).map_err(LakeError::store("begin an upload to", name))?;
         let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        Ok(Self::Upload {
-            upload: Some(upload),
-            runtime: runtime.clone(),
-            path,
-        })
+        Ok(Self::Upload { upload: Some(upload), runtime: runtime.clone(), path })
     }
 
     /// Makes the file whole and, on a local disk, sure to survive a power cut.
     pub(in crate::lake) fn finish(&mut self) -> Result<(), LakeError> {
         match self {
-            Self::Local { file, path } => file
-                .sync_all()
-                .map_err(LakeError::io("flush to disk", &path)),
-            Self::Upload {
-                upload,
-                runtime,
-                path,
-            } => {
+            Self::Local { file, path } => file.sync_all().map_err(LakeError::io("flush to disk", &path)),
+            Self::Upload { upload, runtime, path } => {
                 if let Some(upload) = upload.take() {
-                    runtime
-                        .block_on(upload.finish())
-                        .map_err(LakeError::store("finish the upload of", path))?;
+                    runtime.block_on(upload.finish()).map_err(LakeError::store("finish the upload of", path))?;
                 }
                 Ok(())
             }
@@ -85,11 +64,7 @@ impl Sink {
 
     /// Gives up an upload: what was sent of it is removed in the background.
     pub(in crate::lake) fn cancel(&mut self) {
-        if let Self::Upload {
-            upload,
-            runtime,
-            path,
-        } = self
+        if let Self::Upload { upload, runtime, path } = self
             && let Some(upload) = upload.take()
         {
             let path = path.clone();
@@ -106,11 +81,7 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Local { file, .. } => file.write(bytes),
-            Self::Upload {
-                upload: Some(upload),
-                runtime,
-                ..
-            } => {
+            Self::Upload { upload: Some(upload), runtime, .. } => {
                 runtime.block_on(async {
                     upload.wait_for_capacity(PARTS_IN_FLIGHT).await?;
                     upload.write(bytes);
@@ -132,28 +103,15 @@ impl Write for Sink {
 
 /// Creates a folder and its parents, and says which path is in the way if that fails.
 pub(in crate::lake) fn create_folder(folder: &FsPath) -> Result<(), LakeError> {
-    fs::create_dir_all(folder).map_err(|source| {
-        match folder
-            .ancestors()
-            .find(|path| path.exists() && !path.is_dir())
-        {
-            Some(file) => LakeError::NotAFolder {
-                path: file.display().to_string(),
-            },
-            None => LakeError::Io {
-                action: "create folder",
-                path: folder.display().to_string(),
-                source,
-            },
-        }
+    fs::create_dir_all(folder).map_err(|source| match folder.ancestors().find(|path| path.exists() && !path.is_dir()) {
+        Some(file) => LakeError::NotAFolder { path: file.display().to_string() },
+        None => LakeError::Io { action: "create folder", path: folder.display().to_string(), source },
     })
 }
 
 /// Flushes a folder, so that the names in it survive a power cut as well as the files do.
 pub(in crate::lake) fn sync_folder(folder: &FsPath) -> Result<(), LakeError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(LakeError::io("flush to disk", folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(LakeError::io("flush to disk", folder))
 }
 
 /// Removes a data file that no commit will name. It is invisible, so failing to is no harm.

@@ -16,11 +16,7 @@ const TEXT_PREFIX: usize = 32;
 ///
 /// `with_nan` says which columns hold a NaN: Parquet leaves it out of its bounds, but readers
 /// sort it above all numbers, so such a column must not have bounds to skip by.
-pub(in crate::lake) fn of_file(
-    schema: &Schema,
-    footer: &ParquetMetaData,
-    with_nan: &[bool],
-) -> String {
+pub(in crate::lake) fn of_file(schema: &Schema, footer: &ParquetMetaData, with_nan: &[bool]) -> String {
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
     let columns = footer.file_metadata().schema_descr();
     for (leaf, descriptor) in columns.columns().iter().enumerate() {
@@ -33,11 +29,8 @@ pub(in crate::lake) fn of_file(
         if position >= INDEXED_COLUMNS {
             continue;
         }
-        let chunks: Vec<&Statistics> = footer
-            .row_groups()
-            .iter()
-            .filter_map(|group| group.column(leaf).statistics())
-            .collect();
+        let chunks: Vec<&Statistics> =
+            footer.row_groups().iter().filter_map(|group| group.column(leaf).statistics()).collect();
         // Statistics of some row groups say nothing about the file.
         if chunks.len() != footer.num_row_groups() {
             continue;
@@ -51,8 +44,7 @@ pub(in crate::lake) fn of_file(
         let has_nan = with_nan.get(position).copied().unwrap_or(false);
         if !all_null
             && !has_nan
-            && let Some((low, high)) =
-                bounds(field.data_type(), descriptor.physical_type(), &chunks)
+            && let Some((low, high)) = bounds(field.data_type(), descriptor.physical_type(), &chunks)
         {
             if let Some(low) = low {
                 min.insert(name.clone(), low);
@@ -94,10 +86,7 @@ fn bounds(data_type: &DataType, physical: PhysicalType, chunks: &[&Statistics]) 
         DataType::Float32 | DataType::Float64 => {
             let (low, high) = floats(chunks)?;
             // JSON has no infinity and no NaN; a bound that it cannot say is left out.
-            Some((
-                Number::from_f64(low).map(Value::Number),
-                Number::from_f64(high).map(Value::Number),
-            ))
+            Some((Number::from_f64(low).map(Value::Number), Number::from_f64(high).map(Value::Number)))
         }
         DataType::Decimal128(_, scale) => {
             let (low, high) = match physical {
@@ -111,14 +100,8 @@ fn bounds(data_type: &DataType, physical: PhysicalType, chunks: &[&Statistics]) 
             Some((decimal(low, scale), decimal(high, scale)))
         }
         DataType::Utf8 => {
-            let low = chunks
-                .iter()
-                .filter_map(|chunk| chunk.min_bytes_opt())
-                .min()?;
-            let high = chunks
-                .iter()
-                .filter_map(|chunk| chunk.max_bytes_opt())
-                .max()?;
+            let low = chunks.iter().filter_map(|chunk| chunk.min_bytes_opt()).min()?;
+            let high = chunks.iter().filter_map(|chunk| chunk.max_bytes_opt()).max()?;
             Some((text_below(low), text_above(high)))
         }
         // Spark keeps no bounds of booleans either: they would not skip anything.
@@ -130,10 +113,9 @@ fn integers(chunks: &[&Statistics]) -> Option<(i64, i64)> {
     let mut range: Option<(i64, i64)> = None;
     for chunk in chunks {
         let (low, high) = match chunk {
-            Statistics::Int32(values) => (
-                values.min_opt().map(|v| i64::from(*v)),
-                values.max_opt().map(|v| i64::from(*v)),
-            ),
+            Statistics::Int32(values) => {
+                (values.min_opt().map(|v| i64::from(*v)), values.max_opt().map(|v| i64::from(*v)))
+            }
             Statistics::Int64(values) => (values.min_opt().copied(), values.max_opt().copied()),
             _ => return None,
         };
@@ -155,11 +137,7 @@ fn big_integers(chunks: &[&Statistics]) -> Option<(i128, i128)> {
 /// Two's complement, most significant byte first, of any length up to 16.
 fn big_endian(bytes: &[u8]) -> Option<i128> {
     let first = *bytes.first()?;
-    let mut full = if first & 0x80 == 0 {
-        [0_u8; 16]
-    } else {
-        [0xFF_u8; 16]
-    };
+    let mut full = if first & 0x80 == 0 { [0_u8; 16] } else { [0xFF_u8; 16] };
     let start = full.len().checked_sub(bytes.len())?;
     full[start..].copy_from_slice(bytes);
     Some(i128::from_be_bytes(full))
@@ -179,10 +157,9 @@ fn floats(chunks: &[&Statistics]) -> Option<(f64, f64)> {
     let mut range: Option<(f64, f64)> = None;
     for chunk in chunks {
         let (low, high) = match chunk {
-            Statistics::Float(values) => (
-                values.min_opt().map(|v| f64::from(*v)),
-                values.max_opt().map(|v| f64::from(*v)),
-            ),
+            Statistics::Float(values) => {
+                (values.min_opt().map(|v| f64::from(*v)), values.max_opt().map(|v| f64::from(*v)))
+            }
             Statistics::Double(values) => (values.min_opt().copied(), values.max_opt().copied()),
             _ => return None,
         };
@@ -199,11 +176,7 @@ fn floats(chunks: &[&Statistics]) -> Option<(f64, f64)> {
 fn date(days: i64) -> Option<Value> {
     let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
     let span = Days::new(days.unsigned_abs());
-    let date = if days < 0 {
-        epoch.checked_sub_days(span)
-    } else {
-        epoch.checked_add_days(span)
-    }?;
+    let date = if days < 0 { epoch.checked_sub_days(span) } else { epoch.checked_add_days(span) }?;
     Some(json!(date.format("%Y-%m-%d").to_string()))
 }
 
@@ -220,10 +193,8 @@ fn decimal(unscaled: i128, scale: u8) -> Option<Value> {
     }
     let divisor = 10_i128.checked_pow(u32::from(scale))?;
     let sign = if unscaled < 0 { "-" } else { "" };
-    let (whole, rest) = (
-        unscaled.unsigned_abs() / divisor.unsigned_abs(),
-        unscaled.unsigned_abs() % divisor.unsigned_abs(),
-    );
+    let (whole, rest) =
+        (unscaled.unsigned_abs() / divisor.unsigned_abs(), unscaled.unsigned_abs() % divisor.unsigned_abs());
     let text = match scale {
         0 => format!("{sign}{whole}"),
         _ => format!("{sign}{whole}.{rest:0width$}", width = usize::from(scale)),
@@ -238,10 +209,7 @@ fn decimal(unscaled: i128, scale: u8) -> Option<Value> {
 /// A prefix is never greater than the text it begins.
 fn text_below(bytes: &[u8]) -> Option<Value> {
     let text = valid_prefix(bytes);
-    let end = text
-        .char_indices()
-        .nth(TEXT_PREFIX)
-        .map_or(text.len(), |(at, _)| at);
+    let end = text.char_indices().nth(TEXT_PREFIX).map_or(text.len(), |(at, _)| at);
     Some(json!(&text[..end]))
 }
 
@@ -282,10 +250,7 @@ mod tests {
     fn cut_text_still_bounds() {
         let long = "é".repeat(40);
         assert_eq!(text_below(long.as_bytes()), Some(json!("é".repeat(32))));
-        assert_eq!(
-            text_above(long.as_bytes()),
-            Some(json!(format!("{}ê", "é".repeat(31))))
-        );
+        assert_eq!(text_above(long.as_bytes()), Some(json!(format!("{}ê", "é".repeat(31)))));
         assert_eq!(text_above("short".as_bytes()), Some(json!("short")));
         assert_eq!(text_above("\u{10FFFF}".repeat(33).as_bytes()), None);
         assert_eq!(
@@ -296,19 +261,13 @@ mod tests {
 
     #[test]
     fn instants_widen() {
-        assert_eq!(
-            instant((-1_i64).div_euclid(1_000)),
-            Some(json!("1969-12-31T23:59:59.999Z"))
-        );
+        assert_eq!(instant((-1_i64).div_euclid(1_000)), Some(json!("1969-12-31T23:59:59.999Z")));
         assert_eq!(date(-1), Some(json!("1969-12-31")));
     }
 
     #[test]
     fn decimals() {
-        assert_eq!(
-            decimal(-1205, 2).map(|v| v.to_string()),
-            Some("-12.05".to_owned())
-        );
+        assert_eq!(decimal(-1205, 2).map(|v| v.to_string()), Some("-12.05".to_owned()));
         assert_eq!(decimal(10, 0).map(|v| v.to_string()), Some("10".to_owned()));
         assert_eq!(decimal(i128::MAX, 2), None);
         assert_eq!(big_endian(&[0xFF, 0xFE]), Some(-2));

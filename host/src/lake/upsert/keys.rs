@@ -40,8 +40,7 @@ impl Keys {
             })?;
             fields.push(SortField::new(schema.field(index).data_type().clone()));
         }
-        let converter =
-            RowConverter::new(fields).map_err(LakeError::arrow("compare keys", table))?;
+        let converter = RowConverter::new(fields).map_err(LakeError::arrow("compare keys", table))?;
         let values = converter.empty_rows(0, 0);
         Ok(Self {
             columns: columns.to_vec(),
@@ -71,29 +70,20 @@ impl Keys {
     /// The position of a key.
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        self.table
-            .find(hash, |at| self.values.row(*at as usize).as_ref() == key)
-            .copied()
+        self.table.find(hash, |at| self.values.row(*at as usize).as_ref() == key).copied()
     }
 
     /// The position of a key that is added unless it is there, and whether it was added.
     pub(super) fn insert(&mut self, key: arrow_row::Row<'_>) -> (u32, bool) {
         let hash = self.hasher.hash_one(key.as_ref());
-        let Self {
-            values,
-            table,
-            hasher,
-            ..
-        } = self;
+        let Self { values, table, hasher, .. } = self;
         if let Some(at) = table.find(hash, |at| values.row(*at as usize).as_ref() == key.as_ref()) {
             return (*at, false);
         }
         // A commit holds fewer than 2^32 rows: its flush limits are far below.
         let at = u32::try_from(values.num_rows()).unwrap_or(u32::MAX);
         values.push(key);
-        table.insert_unique(hash, at, |at| {
-            hasher.hash_one(values.row(*at as usize).as_ref())
-        });
+        table.insert_unique(hash, at, |at| hasher.hash_one(values.row(*at as usize).as_ref()));
         (at, true)
     }
 

@@ -90,12 +90,8 @@ impl Rewrite<'_> {
 
     /// Removes every row whose key is one of `keys`; the new rows are already in files of their own.
     pub(super) fn remove(&self, keys: &Keys, mut out: Files) -> Result<Change, LakeError> {
-        let by_partition = |column: &String| {
-            self.shelf
-                .partition_by
-                .iter()
-                .any(|other| other.eq_ignore_ascii_case(column))
-        };
+        let by_partition =
+            |column: &String| self.shelf.partition_by.iter().any(|other| other.eq_ignore_ascii_case(column));
         if keys.columns.iter().all(by_partition) {
             return self.remove_partitions(keys);
         }
@@ -126,20 +122,15 @@ impl Rewrite<'_> {
         for file in self.files {
             let mut columns = Vec::with_capacity(keys.columns.len());
             for field in schema.fields() {
-                let own = file
-                    .partition
-                    .iter()
-                    .find(|(column, _)| column.eq_ignore_ascii_case(field.name()));
+                let own = file.partition.iter().find(|(column, _)| column.eq_ignore_ascii_case(field.name()));
                 let value = own.and_then(|(_, value)| value.as_deref());
-                columns.push(
-                    partition::column(field.data_type(), value, 1).ok_or_else(|| {
-                        LakeError::PartitionValue {
-                            path: file.path.clone(),
-                            column: field.name().clone(),
-                            value: value.unwrap_or_default().to_owned(),
-                        }
-                    })?,
-                );
+                columns.push(partition::column(field.data_type(), value, 1).ok_or_else(|| {
+                    LakeError::PartitionValue {
+                        path: file.path.clone(),
+                        column: field.name().clone(),
+                        value: value.unwrap_or_default().to_owned(),
+                    }
+                })?);
             }
             let row = RecordBatch::try_new(schema.clone(), columns).map_err(failed())?;
             let key = keys.encode(&row).map_err(failed())?;
@@ -147,10 +138,7 @@ impl Rewrite<'_> {
                 removed.push(file.clone());
             }
         }
-        Ok(Change {
-            written: Vec::new(),
-            removed,
-        })
+        Ok(Change { written: Vec::new(), removed })
     }
 
     fn abandon(&self, out: Files, error: LakeError) -> LakeError {
@@ -162,8 +150,7 @@ impl Rewrite<'_> {
 
     fn discard(&self, paths: Vec<String>) {
         let shelf = self.shelf;
-        self.runtime
-            .block_on(super::data::discard(&shelf.location, paths));
+        self.runtime.block_on(super::data::discard(&shelf.location, paths));
     }
 
     /// Rewrites each file of which `judge` lets not all rows stay, and returns those files.
@@ -187,9 +174,7 @@ impl Rewrite<'_> {
         for file in self.files.iter().filter(|file| pruner.may_hold(file)) {
             // One bit a row of this file.
             let mut stays = BooleanBufferBuilder::new(0);
-            let mut batches = self
-                .runtime
-                .block_on(open(self.shelf, file, key_schema.clone()))?;
+            let mut batches = self.runtime.block_on(open(self.shelf, file, key_schema.clone()))?;
             while let Some(rows) = self.runtime.block_on(batches.try_next())? {
                 let found = keys.encode(&rows).map_err(failed())?;
                 let mut verdict = BooleanBufferBuilder::new(rows.num_rows());
@@ -207,16 +192,13 @@ impl Rewrite<'_> {
             if staying == 0 {
                 continue;
             }
-            let mut batches = self
-                .runtime
-                .block_on(open(self.shelf, file, self.schema.clone()))?;
+            let mut batches = self.runtime.block_on(open(self.shelf, file, self.schema.clone()))?;
             let mut row = 0;
             while let Some(rows) = self.runtime.block_on(batches.try_next())? {
                 let verdict = BooleanArray::from(stays.slice(row, rows.num_rows()));
                 row += rows.num_rows();
                 if verdict.true_count() > 0 {
-                    let rows = arrow_select::filter::filter_record_batch(&rows, &verdict)
-                        .map_err(failed())?;
+                    let rows = arrow_select::filter::filter_record_batch(&rows, &verdict).map_err(failed())?;
                     out.write(&rows)?;
                 }
             }

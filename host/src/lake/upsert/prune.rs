@@ -25,16 +25,9 @@ enum Known {
     /// The values of a partition column.
     Partition(HashSet<Option<String>>),
     /// Integers, days or microseconds, in order.
-    Integers {
-        sorted: Vec<i64>,
-        null: bool,
-        unit: Unit,
-    },
+    Integers { sorted: Vec<i64>, null: bool, unit: Unit },
     /// The least and the greatest text.
-    Text {
-        range: Option<(String, String)>,
-        null: bool,
-    },
+    Text { range: Option<(String, String)>, null: bool },
     /// Nothing that a file could be left out for.
     Anything,
 }
@@ -52,15 +45,11 @@ impl Pruner {
         let mut from = 0;
         while from < keys.len() {
             let to = (from + CHUNK).min(keys.len());
-            let arrays = keys
-                .converter
-                .convert_rows((from..to).map(|at| keys.values().row(at)))?;
+            let arrays = keys.converter.convert_rows((from..to).map(|at| keys.values().row(at)))?;
             for (index, array) in arrays.iter().enumerate() {
                 if columns.len() == index {
                     let name = keys.columns[index].clone();
-                    let partitions = partition_by
-                        .iter()
-                        .any(|column| column.eq_ignore_ascii_case(&name));
+                    let partitions = partition_by.iter().any(|column| column.eq_ignore_ascii_case(&name));
                     columns.push((name, Known::for_type(array.data_type(), partitions)));
                 }
                 columns[index].1.learn(array)?;
@@ -78,19 +67,11 @@ impl Pruner {
 
     /// Whether `file` can hold one of the keys; true where the log does not say.
     pub(super) fn may_hold(&self, file: &DataRef) -> bool {
-        let stats: Option<Value> = file
-            .stats
-            .as_deref()
-            .and_then(|stats| serde_json::from_str(stats).ok());
+        let stats: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
         self.columns.iter().all(|(name, known)| match known {
             Known::Partition(values) => {
-                let own = file
-                    .partition
-                    .iter()
-                    .find(|(column, _)| column.eq_ignore_ascii_case(name));
-                own.is_none_or(|(_, value)| {
-                    values.contains(&value.clone().filter(|text| !text.is_empty()))
-                })
+                let own = file.partition.iter().find(|(column, _)| column.eq_ignore_ascii_case(name));
+                own.is_none_or(|(_, value)| values.contains(&value.clone().filter(|text| !text.is_empty())))
             }
             Known::Anything => true,
             Known::Integers { sorted, null, unit } => {
@@ -116,9 +97,7 @@ impl Pruner {
                     return true;
                 }
                 match (range, low.as_str(), high.as_str()) {
-                    (Some((min, max)), Some(low), Some(high)) => {
-                        min.as_str() <= high && max.as_str() >= low
-                    }
+                    (Some((min, max)), Some(low), Some(high)) => min.as_str() <= high && max.as_str() >= low,
                     // Only nulls are looked for, and the file has none.
                     (None, Some(_), Some(_)) => false,
                     _ => true,
@@ -133,10 +112,7 @@ fn bounds<'a>(stats: Option<&'a Value>, column: &str) -> Option<(&'a Value, &'a 
     let stats = stats?;
     let low = stats.get("minValues")?.get(column)?;
     let high = stats.get("maxValues")?.get(column)?;
-    let nulls = stats
-        .get("nullCount")
-        .and_then(|counts| counts.get(column))
-        .and_then(Value::as_i64);
+    let nulls = stats.get("nullCount").and_then(|counts| counts.get(column)).and_then(Value::as_i64);
     Some((low, high, nulls != Some(0)))
 }
 
@@ -152,9 +128,7 @@ impl Unit {
     fn high(self, value: &Value) -> Option<i64> {
         match self {
             // Other writers cut to milliseconds; the microseconds they cut off are still in the file.
-            Unit::Microsecond => instant(value.as_str()?)?
-                .timestamp_micros()
-                .checked_add(999),
+            Unit::Microsecond => instant(value.as_str()?)?.timestamp_micros().checked_add(999),
             _ => self.low(value),
         }
     }
@@ -162,10 +136,7 @@ impl Unit {
 
 fn day(text: &str) -> Option<i64> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    Some(
-        date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?)
-            .num_days(),
-    )
+    Some(date.signed_duration_since(NaiveDate::from_ymd_opt(1970, 1, 1)?).num_days())
 }
 
 fn instant(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
@@ -177,21 +148,12 @@ impl Known {
         if partitions {
             return Self::Partition(HashSet::new());
         }
-        let integers = |unit| Self::Integers {
-            sorted: Vec::new(),
-            null: false,
-            unit,
-        };
+        let integers = |unit| Self::Integers { sorted: Vec::new(), null: false, unit };
         match data_type {
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-                integers(Unit::Number)
-            }
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => integers(Unit::Number),
             DataType::Date32 => integers(Unit::Day),
             DataType::Timestamp(TimeUnit::Microsecond, _) => integers(Unit::Microsecond),
-            DataType::Utf8 => Self::Text {
-                range: None,
-                null: false,
-            },
+            DataType::Utf8 => Self::Text { range: None, null: false },
             _ => Self::Anything,
         }
     }
@@ -206,10 +168,9 @@ impl Known {
                 *null |= array.null_count() > 0;
                 let array = match array.data_type() {
                     // Days have their own width; the way over 32 bits keeps their number.
-                    DataType::Date32 => arrow_cast::cast(
-                        &arrow_cast::cast(array, &DataType::Int32)?,
-                        &DataType::Int64,
-                    )?,
+                    DataType::Date32 => {
+                        arrow_cast::cast(&arrow_cast::cast(array, &DataType::Int32)?, &DataType::Int64)?
+                    }
                     _ => arrow_cast::cast(array, &DataType::Int64)?,
                 };
                 sorted.extend(array.as_primitive::<Int64Type>().iter().flatten());

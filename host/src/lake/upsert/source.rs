@@ -60,14 +60,9 @@ impl Source {
                 })?;
                 // The default order puts nulls first, which is to say oldest.
                 let fields = vec![SortField::new(schema.field(index).data_type().clone())];
-                let converter =
-                    RowConverter::new(fields).map_err(LakeError::arrow("compare rows", table))?;
+                let converter = RowConverter::new(fields).map_err(LakeError::arrow("compare rows", table))?;
                 let values = converter.empty_rows(0, 0);
-                Some(Order {
-                    column: column.to_owned(),
-                    converter,
-                    values,
-                })
+                Some(Order { column: column.to_owned(), converter, values })
             }
         };
         Ok(Self {
@@ -100,9 +95,10 @@ impl Source {
             }
             let holder = self.winners[at as usize];
             // Of equals the later one wins.
-            let newer = self.order.as_ref().is_none_or(|order| {
-                order.values.row(number as usize) >= order.values.row(holder as usize)
-            });
+            let newer = self
+                .order
+                .as_ref()
+                .is_none_or(|order| order.values.row(number as usize) >= order.values.row(holder as usize));
             if newer {
                 self.current[holder as usize] = false;
                 self.winners[at as usize] = number;
@@ -112,24 +108,16 @@ impl Source {
         }
         self.held_bytes += rows.get_array_memory_size();
         self.held.push(rows);
-        if self.held_bytes > HELD_BYTES {
-            self.set_aside()
-        } else {
-            Ok(())
-        }
+        if self.held_bytes > HELD_BYTES { self.set_aside() } else { Ok(()) }
     }
 
     fn orders(&self, rows: &RecordBatch) -> Result<Option<Rows>, ArrowError> {
         let Some(order) = &self.order else {
             return Ok(None);
         };
-        let index = find(rows.schema_ref(), &order.column).ok_or_else(|| {
-            ArrowError::SchemaError(format!("no order column '{}'", order.column))
-        })?;
-        order
-            .converter
-            .convert_columns(&[rows.column(index).clone()])
-            .map(Some)
+        let index = find(rows.schema_ref(), &order.column)
+            .ok_or_else(|| ArrowError::SchemaError(format!("no order column '{}'", order.column)))?;
+        order.converter.convert_columns(&[rows.column(index).clone()]).map(Some)
     }
 
     /// From now on the rows have another schema, so those held so far cannot stay with the new ones.
@@ -145,10 +133,7 @@ impl Source {
         };
         let name = "rows set aside on the local disk";
         let failed = || LakeError::parquet("write", name);
-        let file = tempfile::tempfile().map_err(LakeError::io(
-            "create a temporary file in",
-            std::env::temp_dir(),
-        ))?;
+        let file = tempfile::tempfile().map_err(LakeError::io("create a temporary file in", std::env::temp_dir()))?;
         let copy = file.try_clone().map_err(LakeError::io("use", name))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::UNCOMPRESSED)
@@ -156,8 +141,7 @@ impl Source {
             .set_statistics_enabled(EnabledStatistics::None)
             .set_max_row_group_row_count(Some(64 << 10))
             .build();
-        let mut writer =
-            ArrowWriter::try_new(copy, first.schema(), Some(properties)).map_err(failed())?;
+        let mut writer = ArrowWriter::try_new(copy, first.schema(), Some(properties)).map_err(failed())?;
         for rows in &held {
             writer.write(rows).map_err(failed())?;
         }
@@ -222,10 +206,6 @@ impl Source {
     /// Bytes in memory.
     pub(in crate::lake) fn bytes(&self) -> usize {
         let order = self.order.as_ref().map_or(0, |order| order.values.size());
-        self.held_bytes
-            + self.keys.bytes()
-            + order
-            + self.current.len()
-            + self.winners.len() * size_of::<u32>()
+        self.held_bytes + self.keys.bytes() + order + self.current.len() + self.winners.len() * size_of::<u32>()
     }
 }

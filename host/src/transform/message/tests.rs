@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Int32Array, Int64Array,
-    LargeStringArray, ListArray, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Int32Array, Int64Array, LargeStringArray,
+    ListArray, RecordBatch, StringArray, StructArray,
     builder::{FixedSizeListBuilder, Int16Builder},
     types::Int32Type,
 };
@@ -22,31 +22,21 @@ fn batch() -> RecordBatch {
     let rows = 0..ROWS as i64;
     let some = |row: &i64| row % 5 != 3;
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone()));
-    let nullable: ArrayRef = Arc::new(Int32Array::from_iter(
-        rows.clone().map(|row| some(&row).then_some(row as i32)),
-    ));
-    let truths: ArrayRef = Arc::new(BooleanArray::from_iter(
-        rows.clone().map(|row| some(&row).then_some(row % 2 == 0)),
-    ));
-    let text: ArrayRef = Arc::new(StringArray::from_iter(
-        rows.clone()
-            .map(|row| some(&row).then(|| format!("é{row}"))),
-    ));
-    let large: ArrayRef = Arc::new(LargeStringArray::from_iter_values(
-        rows.clone().map(|row| format!("x{row}")),
-    ));
+    let nullable: ArrayRef = Arc::new(Int32Array::from_iter(rows.clone().map(|row| some(&row).then_some(row as i32))));
+    let truths: ArrayRef =
+        Arc::new(BooleanArray::from_iter(rows.clone().map(|row| some(&row).then_some(row % 2 == 0))));
+    let text: ArrayRef =
+        Arc::new(StringArray::from_iter(rows.clone().map(|row| some(&row).then(|| format!("é{row}")))));
+    let large: ArrayRef = Arc::new(LargeStringArray::from_iter_values(rows.clone().map(|row| format!("x{row}"))));
     let money: ArrayRef = Arc::new(
         Decimal128Array::from_iter_values(rows.clone().map(|row| i128::from(row) * 100))
             .with_precision_and_scale(21, 2)
             .unwrap(),
     );
-    let fixed: ArrayRef = Arc::new(
-        FixedSizeBinaryArray::try_from_iter(rows.clone().map(|row| [row as u8; 3])).unwrap(),
-    );
+    let fixed: ArrayRef =
+        Arc::new(FixedSizeBinaryArray::try_from_iter(rows.clone().map(|row| [row as u8; 3])).unwrap());
     let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(
-        rows.clone().map(|row| {
-            some(&row).then(|| (0..row % 4).map(|n| Some(n as i32)).collect::<Vec<_>>())
-        }),
+        rows.clone().map(|row| some(&row).then(|| (0..row % 4).map(|n| Some(n as i32)).collect::<Vec<_>>())),
     ));
     let mut pairs = FixedSizeListBuilder::new(Int16Builder::new(), 2);
     for row in rows {
@@ -54,15 +44,9 @@ fn batch() -> RecordBatch {
         pairs.values().append_option(some(&row).then_some(1));
         pairs.append(some(&row));
     }
-    let fields = Fields::from(vec![
-        Field::new("a", DataType::Int64, false),
-        Field::new("b", DataType::Utf8, true),
-    ]);
-    let inner: ArrayRef = Arc::new(StructArray::new(
-        fields,
-        vec![numbers.clone(), text.clone()],
-        nullable.nulls().cloned(),
-    ));
+    let fields = Fields::from(vec![Field::new("a", DataType::Int64, false), Field::new("b", DataType::Utf8, true)]);
+    let inner: ArrayRef =
+        Arc::new(StructArray::new(fields, vec![numbers.clone(), text.clone()], nullable.nulls().cloned()));
     RecordBatch::try_from_iter_with_nullable([
         ("numbers", numbers, false),
         ("nullable", nullable, true),
@@ -79,11 +63,7 @@ fn batch() -> RecordBatch {
 }
 
 fn message(batch: &RecordBatch) -> Vec<u8> {
-    Encoder::new(&batch.schema())
-        .unwrap()
-        .encode(batch)
-        .unwrap()
-        .to_vec()
+    Encoder::new(&batch.schema()).unwrap().encode(batch).unwrap().to_vec()
 }
 
 /// As `emit` holds it.
@@ -127,11 +107,7 @@ fn a_message_lies_in_place() {
     let all = bytes.as_slice().as_ptr_range();
     for column in decoded.columns() {
         for buffer in column.to_data().buffers() {
-            assert!(
-                buffer.is_empty() || all.contains(&buffer.as_ptr()),
-                "{} was copied",
-                column.data_type()
-            );
+            assert!(buffer.is_empty() || all.contains(&buffer.as_ptr()), "{} was copied", column.data_type());
         }
     }
 }
@@ -155,11 +131,7 @@ fn every_length_can_be_the_last() {
     let batch = batch();
     let whole = message(&batch);
     for length in 0..whole.len() {
-        assert!(
-            check(&whole[..length], &batch).is_err(),
-            "{length} of {} bytes",
-            whole.len()
-        );
+        assert!(check(&whole[..length], &batch).is_err(), "{length} of {} bytes", whole.len());
     }
 }
 
