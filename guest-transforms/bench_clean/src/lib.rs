@@ -31,7 +31,7 @@ impl Transform for CleanOrders {
             let order = order.get(row);
             let repeat = order.is_some() && order == last;
             last = order;
-            if !quantity.get(row).is_some_and(|quantity| quantity > 0) {
+            if quantity.get(row).is_none_or(|quantity| quantity <= 0) {
                 out.reject(row, Reject::new("quantity.not-positive", "the quantity is below 1 or unknown"));
             } else if !repeat {
                 kept.keep(row);

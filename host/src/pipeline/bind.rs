@@ -99,11 +99,7 @@ fn upstream_schema(
         Upstream::Table(table) => Ok(table_schema(bound, table)),
         Upstream::Source(name) => {
             let Some(spec) = plan.source(name) else { return Ok(None) };
-            let known = hop
-                .to
-                .first()
-                .and_then(|(_, table)| bound.existing.get(table))
-                .map(|schema| without_system_columns(schema));
+            let known = hop.to.first().and_then(|(_, table)| bound.existing.get(table)).map(without_system_columns);
             let decoded = source::schema(spec, known, runtime).map_err(|error| PipelineError::Source {
                 hop: hop.name.clone(),
                 upstream: name.clone(),

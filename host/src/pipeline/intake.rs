@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -13,127 +13,109 @@ use super::fault::PipelineError;
 use super::flow::{Finished, Flow, Intake};
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};
-use crate::lake::Table;
+use crate::lake::{Added, LakeError, Table};
 use crate::meter::Meters;
 use crate::source::Source;
 
 /// What a feeder says last.
 pub type Fed = Result<(), PipelineError>;
 
-/// Reads a source to its end, or until the run is stopped.
-pub fn read_source(
-    mut source: Box<dyn Source>,
-    hop: &str,
-    upstream: &str,
-    to: &Sender<Intake>,
-    meter: &Meters,
-    stop: &CancellationToken,
-) -> Fed {
-    while !stop.is_cancelled() {
-        let next = source.next().map_err(|error| PipelineError::Source {
-            hop: hop.to_owned(),
-            upstream: upstream.to_owned(),
-            source: Box::new(error),
-        })?;
-        let progress = source.progress();
-        meter.set_source(progress.done, progress.total);
-        let Some(next) = next else { break };
-        let intake = Intake {
-            rows: next.batch.rows,
-            rejects: next.rejects,
-            positions: next.batch.positions,
-            finished: next.finished.map(|file| Finished { lane: file.lane.to_string(), location: file.location }),
-        };
-        if to.send(intake).is_err() {
-            break; // The hop has failed and says so itself.
-        }
-    }
-    Ok(())
+/// Feeds one hop, on a thread of its own.
+pub struct Feeder<'a> {
+    /// The hop.
+    pub hop: &'a str,
+    /// Its upstream's name, the lane of a table.
+    pub upstream: &'a str,
+    /// Where the hop takes in.
+    pub to: Sender<Intake>,
+    /// For I/O.
+    pub runtime: &'a Handle,
+    /// Ends the feeding early.
+    pub stop: &'a CancellationToken,
 }
 
-/// Reads what was added to a table after `after`, up to the version that `table` was
-/// opened at, then what the hop above hands on while it runs.
-pub fn follow_table(
-    table: &Table,
-    after: Option<u64>,
-    live: Option<crossbeam_channel::Receiver<Flow>>,
-    hop: &str,
-    upstream: &str,
-    to: &Sender<Intake>,
-    runtime: &Handle,
-    stop: &CancellationToken,
-) -> Fed {
-    let lane = Lane::from(upstream);
-    let failed = || lake_error(hop, format!("reading {upstream} failed"));
-    if table.version().is_some() {
-        let added = runtime.block_on(table.added_since(after)).map_err(failed())?;
-        let mut added = std::pin::pin!(added);
-        while let Some(next) = runtime.block_on(added.try_next()).map_err(failed())? {
-            let intake = match next {
-                crate::lake::Added::Rows { rows, .. } => rows_of(rows),
-                crate::lake::Added::End { version } => barrier(&lane, version),
+impl Feeder<'_> {
+    /// Reads a source to its end, or until the run is stopped.
+    pub fn read_source(&self, mut source: Box<dyn Source>, meter: &Meters) -> Fed {
+        while !self.stop.is_cancelled() {
+            let next = source.next().map_err(|error| PipelineError::Source {
+                hop: self.hop.to_owned(),
+                upstream: self.upstream.to_owned(),
+                source: Box::new(error),
+            })?;
+            let progress = source.progress();
+            meter.set_source(progress.done, progress.total);
+            let Some(next) = next else { break };
+            let intake = Intake {
+                rows: next.batch.rows,
+                rejects: next.rejects,
+                positions: next.batch.positions,
+                finished: next.finished.map(|file| Finished { lane: file.lane.to_string(), location: file.location }),
             };
-            if stop.is_cancelled() || to.send(intake).is_err() {
+            if !self.send(intake) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what was added to a table after `after`, up to the version that `table` was
+    /// opened at, then what the hop above hands on while it runs.
+    pub fn follow_table(&self, table: &Table, after: Option<u64>, live: Option<Receiver<Flow>>) -> Fed {
+        let lane = Lane::from(self.upstream);
+        if table.version().is_some() {
+            let mut added = self.runtime.block_on(table.added_since(after)).map_err(self.failed())?;
+            while let Some(next) = self.runtime.block_on(added.try_next()).map_err(self.failed())? {
+                let intake = match next {
+                    Added::Rows { rows, .. } => rows_of(rows),
+                    Added::End { version } => barrier(Positions::of(lane.clone(), version as i64)),
+                };
+                if self.stop.is_cancelled() || !self.send(intake) {
+                    return Ok(());
+                }
+            }
+        }
+        let Some(live) = live else { return Ok(()) };
+        for next in live {
+            let intake = match next {
+                Flow::Rows(rows) => rows_of(rows),
+                Flow::Barrier(version) => barrier(Positions::of(lane.clone(), version as i64)),
+                Flow::End => return Ok(()),
+            };
+            if !self.send(intake) {
                 return Ok(());
             }
         }
+        Err(PipelineError::Abandoned { hop: self.hop.to_owned(), upstream: self.upstream.to_owned() })
     }
-    let Some(live) = live else { return Ok(()) };
-    let mut ended = false;
-    for next in live {
-        let intake = match next {
-            Flow::Rows(rows) => rows_of(rows),
-            Flow::Barrier(version) => barrier(&lane, version),
-            Flow::End => {
-                ended = true;
-                break;
+
+    /// Reads a whole table as it stands, then says what versions that was.
+    pub fn scan_table(&self, table: &Table, versions: Positions) -> Fed {
+        let mut rows = self.runtime.block_on(table.scan(None)).map_err(self.failed())?;
+        while let Some(rows) = self.runtime.block_on(rows.try_next()).map_err(self.failed())? {
+            if self.stop.is_cancelled() || !self.send(rows_of(rows)) {
+                return Ok(());
             }
-        };
-        if to.send(intake).is_err() {
-            return Ok(());
         }
+        self.send(barrier(versions));
+        Ok(())
     }
-    if ended { Ok(()) } else { Err(PipelineError::Abandoned { hop: hop.to_owned(), upstream: upstream.to_owned() }) }
+
+    /// Whether the hop still takes rows in. One that does not has failed, and says so itself.
+    fn send(&self, intake: Intake) -> bool {
+        self.to.send(intake).is_ok()
+    }
+
+    fn failed(&self) -> impl FnOnce(LakeError) -> PipelineError {
+        lake_error(self.hop, format!("reading {} failed", self.upstream))
+    }
 }
 
 fn rows_of(rows: RecordBatch) -> Intake {
     Intake { rows, rejects: Vec::new(), positions: Positions::default(), finished: None }
 }
 
-fn barrier(lane: &Lane, version: u64) -> Intake {
-    Intake {
-        rows: RecordBatch::new_empty(Arc::new(Schema::empty())),
-        rejects: Vec::new(),
-        positions: Positions::of(lane.clone(), version as i64),
-        finished: None,
-    }
-}
-
-/// Reads a whole table as it stands, then says what versions that was.
-pub fn scan_table(
-    table: &Table,
-    versions: Positions,
-    hop: &str,
-    upstream: &str,
-    to: &Sender<Intake>,
-    runtime: &Handle,
-    stop: &CancellationToken,
-) -> Fed {
-    let failed = || lake_error(hop, format!("reading {upstream} failed"));
-    let rows = runtime.block_on(table.scan(None)).map_err(failed())?;
-    let mut rows = std::pin::pin!(rows);
-    while let Some(rows) = runtime.block_on(rows.try_next()).map_err(failed())? {
-        if stop.is_cancelled() || to.send(rows_of(rows)).is_err() {
-            return Ok(());
-        }
-    }
-    let end = Intake {
-        rows: RecordBatch::new_empty(Arc::new(Schema::empty())),
-        rejects: Vec::new(),
-        positions: versions,
-        finished: None,
-    };
-    // A hop that is gone has failed and says so itself.
-    let _ = to.send(end);
-    Ok(())
+/// No rows, and a place where a commit may end.
+fn barrier(positions: Positions) -> Intake {
+    Intake { rows: RecordBatch::new_empty(Arc::new(Schema::empty())), rejects: Vec::new(), positions, finished: None }
 }

@@ -14,7 +14,7 @@ use super::fault::PipelineError;
 use super::flow::{Flow, Intake, queue};
 use super::group::{self, Group};
 use super::hop::{Hop, HopContext};
-use super::intake::{Fed, follow_table, read_source, scan_table};
+use super::intake::Feeder;
 use super::lookup::Lookups;
 use super::sink::{QuarantineSink, Sink, lake_error};
 use crate::batch::{Lane, Positions};
@@ -308,16 +308,12 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
     }
     let result = thread::scope(|scope| {
         let feeder = {
-            let (name, upstream, stop) = (&name, &upstream, stop.clone());
-            let feed = move || -> Fed {
-                match feed {
-                    Feed::Source(source) => read_source(source, name, upstream, &to, &meter, &stop),
-                    Feed::Follow { table, after, live } => {
-                        follow_table(&table, after, live, name, upstream, &to, runtime, &stop)
-                    }
-                    Feed::Scan { table, versions } => scan_table(&table, versions, name, upstream, &to, runtime, &stop),
-                    Feed::Nothing => Ok(()),
-                }
+            let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop };
+            let feed = move || match feed {
+                Feed::Source(source) => feeder.read_source(source, &meter),
+                Feed::Follow { table, after, live } => feeder.follow_table(&table, after, live),
+                Feed::Scan { table, versions } => feeder.scan_table(&table, versions),
+                Feed::Nothing => Ok(()),
             };
             thread::Builder::new().name(format!("feed-{name}")).spawn_scoped(scope, feed)
         };

@@ -113,6 +113,10 @@ fn tick(shared: &Shared, engine: &EngineWeak) {
             thread::park();
             continue;
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this thread is the engine's clock: to sleep a tick is its work"
+        )]
         thread::sleep(TICK);
         match engine.upgrade() {
             Some(engine) => engine.increment_epoch(),

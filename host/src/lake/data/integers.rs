@@ -184,7 +184,8 @@ mod tests {
         let named = columns.iter().enumerate().map(|(index, column)| (format!("c{index}"), Arc::clone(column), true));
         let batch = RecordBatch::try_from_iter_with_nullable(named).expect("columns of one length");
         let schema: Arc<Schema> = batch.schema();
-        let (properties, plans): (WriterProperties, _) = Encodings::default().properties(&schema, &[batch.clone()]);
+        let (properties, plans): (WriterProperties, _) =
+            Encodings::default().properties(&schema, std::slice::from_ref(&batch));
         let mut file = Vec::new();
         let mut groups = Groups::new(&mut file, schema, properties, plans).expect("a file");
         for from in (0..batch.num_rows()).step_by(1_000) {
