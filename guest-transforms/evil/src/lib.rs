@@ -3,6 +3,7 @@
 //! The configuration is `{"deed": "…", "at": "…"}`: what to do and in which call, `push`
 //! by default. Without a deed it is an honest module: it gives back every row on both of
 //! its ports. `host/src/transform` is tested by a test for each deed.
+#![allow(clippy::disallowed_methods, clippy::infinite_iter, reason = "a hostile module does what nobody should")]
 
 mod lies;
 mod ports;
