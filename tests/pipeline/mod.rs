@@ -1,5 +1,6 @@
 //! Whole pipelines, run as their users run them and read by somebody else.
 
 mod c2c;
+mod hostile;
 mod resume;
 mod retail;

@@ -145,7 +145,7 @@ fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, ArrowError> {
 }
 
 fn cut(text: &str) -> String {
-    let line = text.replace('\n', "⏎");
+    let line = report::visible(&text.replace('\n', "⏎"));
     match line.char_indices().nth(WIDTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -15,6 +15,9 @@ use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::report;
 
 /// What the process says to the shell. Others script against these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,7 @@ A pipeline is one TOML file. Start with:
   sluice run   pipelines/demo.toml      run it; run it again and only new rows are taken
   sluice head  gold --lake lake         look at the tables
 
+SLUICE_LOG=warn,module=info shows what modules log while they run.
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or invalid pipeline, 130 interrupted.")]
 struct Cli {
     #[command(subcommand)]
@@ -83,6 +87,7 @@ enum Command {
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    log_to_standard_error();
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
@@ -95,4 +100,18 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
     };
     exit.into()
+}
+
+/// Warnings, as they happen. `SLUICE_LOG` takes the usual filters, such as `debug` or
+/// `warn,module=info`. What modules log is off by default: the last lines of a module that
+/// fails are part of its error.
+fn log_to_standard_error() {
+    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,module=off"));
+    // Nobody has set a subscriber before: this is the first thing that the program does.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(report::colour(&std::io::stderr()))
+        .without_time()
+        .try_init();
 }

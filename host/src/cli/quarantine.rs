@@ -87,7 +87,7 @@ async fn list(lake: &Lake) -> Result<Exit, LakeError> {
         println!("Nothing is in quarantine.");
     }
     for ((hop, reason), (rows, example)) in counts {
-        println!("{:>10}  {hop}  {reason}  for example: {example}", report::count(rows));
+        println!("{:>10}  {hop}  {reason}  for example: {}", report::count(rows), report::visible(&example));
     }
     Ok(Exit::Done)
 }
@@ -121,10 +121,12 @@ async fn show(lake: &Lake, args: &ShowArgs) -> Result<Exit, LakeError> {
 fn print(rows: &RecordBatch, row: usize) {
     let line = number(rows, "line", row).map(|line| format!(", line {line}")).unwrap_or_default();
     let position = number(rows, "position", row).map(|position| format!(", position {position}")).unwrap_or_default();
-    println!("{}: {}", text(rows, "reason", row), text(rows, "message", row));
-    println!("  from   {}{line}{position}", text(rows, "lane", row));
+    // What a stranger's row says must not steer the terminal that it is shown on.
+    let shown = |name: &str| report::visible(&text(rows, name, row));
+    println!("{}: {}", shown("reason"), shown("message"));
+    println!("  from   {}{line}{position}", shown("lane"));
     for (first, part) in text(rows, "payload", row).lines().enumerate() {
-        println!("  {} {part}", if first == 0 { "row   " } else { "      " });
+        println!("  {} {}", if first == 0 { "row   " } else { "      " }, report::visible(part));
     }
 }
 

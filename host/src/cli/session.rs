@@ -100,10 +100,12 @@ impl Session {
     }
 }
 
-/// Prints an error of the pipeline with the place in its file, where there is one.
+/// Prints an error of the pipeline, drawn at the place in its file where it belongs to one.
 pub fn print(error: &PipelineError, loaded: Option<&Loaded>) {
-    let place = error.key().and_then(|key| loaded.and_then(|loaded| loaded.places.get(&key)));
-    report::error_at(error, place.as_ref());
+    match (error.key(), loaded) {
+        (Some(key), Some(loaded)) => report::problem(&loaded.places.fault(&key, error)),
+        _ => report::error(error),
+    }
 }
 
 /// Opens the lake, or prints why not.

@@ -8,6 +8,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use tokio::runtime::Handle;
 
 use super::fault::PipelineError;
+use super::group;
 use super::hop::ingested_at;
 use super::module::{HopModule, Loader};
 use super::sink::lake_error;
@@ -70,6 +71,20 @@ fn bind_hop(
         }
         return Ok(());
     };
+    // A state would have to be saved with every commit and given back after a crash; until
+    // it is, only a module that sees its whole upstream in one run may keep one.
+    if module.descriptor.stateful && !group::is_whole(plan, hop) {
+        return Err(PipelineError::Ports {
+            hop: hop.name.clone(),
+            message: format!(
+                "the module `{}` keeps state from batch to batch, and the hop commits in between",
+                module.descriptor.name
+            ),
+            hint:
+                "let the hop write tables of mode `overwrite` or `replace`, which take the whole upstream in one commit"
+                    .into(),
+        });
+    }
     let lookups: HashMap<_, _> = hop
         .lookups
         .iter()

@@ -12,6 +12,7 @@ use arrow_schema::{Schema, SchemaRef};
 use serde_json::Value;
 
 use super::fault::PipelineError;
+use crate::fault::causes;
 use crate::format;
 use crate::plan::Limits;
 use crate::transform::{Descriptor, Job, Module, Output, Role, Wanted};
@@ -198,11 +199,9 @@ fn wrong(path: &Path, message: String) -> PipelineError {
 
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
+    for cause in causes(error) {
         text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
+        text.push_str(&cause);
     }
     text
 }

@@ -4,16 +4,11 @@ use std::io::{self, Write};
 
 use super::visible;
 use crate::config::{Problem, Problems};
-use crate::fault::{Fault, Place, causes};
+use crate::fault::{Fault, causes};
 
 /// Prints an error once, to standard error: what failed, what caused it, what to try.
 pub fn error(error: &dyn Fault) {
     print(&render_error(error, super::colour(&io::stderr())));
-}
-
-/// Prints an error once, with the place in the pipeline file that it belongs to.
-pub fn error_at(error: &dyn Fault, place: Option<&Place>) {
-    print(&render(error, place, super::colour(&io::stderr())));
 }
 
 /// Prints something that is wrong and has no error of its own, such as an argument.
@@ -51,15 +46,8 @@ pub fn warnings(warnings: &[Problem]) {
 
 /// The text that [`error`] prints.
 pub fn render_error(error: &dyn Fault, colour: bool) -> String {
-    render(error, None, colour)
-}
-
-fn render(error: &dyn Fault, place: Option<&Place>, colour: bool) -> String {
     let mut out = String::new();
     push(&mut out, "", "error", RED, &error.to_string(), colour);
-    if let Some(Place { file, line, column }) = place {
-        out.push_str(&format!("  --> {file}:{line}:{column}\n"));
-    }
     for cause in causes(error) {
         push(&mut out, "  ", "caused by", RED, &cause, colour);
     }

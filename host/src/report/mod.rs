@@ -9,7 +9,7 @@ mod rate;
 mod summary;
 mod usage;
 
-pub use error::{error, error_at, message, note, problem, problems, render_error, warnings};
+pub use error::{error, message, note, problem, problems, render_error, warnings};
 pub use progress::{Hop, Progress, Show, Stderr, Ticker};
 pub use summary::{HopSummary, Status, Summary};
 pub use usage::{Usage, usage};
@@ -32,7 +32,7 @@ pub fn count(count: u64) -> String {
 
 /// Text with its control characters spelled out. Errors quote rows and modules name
 /// themselves, and neither may steer the terminal that they are shown on.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
