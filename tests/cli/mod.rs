@@ -1,1 +1,133 @@
-//! Tests of cli.
+//! The program as a shell sees it: exit codes, what is printed where, and the words of
+//! errors that every newcomer meets.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Lake, sluice, text};
+
+const PIPELINE: &str = r#"
+[pipeline]
+name = "cli"
+
+[vars.data]
+type = "path"
+description = "Where the files are."
+
+[sources.rows]
+type = "files"
+path = "${data}"
+glob = "*.csv"
+format = "csv"
+columns = { id = "int64", name = "string" }
+
+[hops.land]
+from = "rows"
+to = "bronze.rows"
+"#;
+
+/// A folder with a pipeline and a file of three rows, one of them bad.
+fn example() -> (Lake, PathBuf, String) {
+    let folder = Lake::new();
+    let data = folder.path().join("data");
+    fs::create_dir_all(&data).expect("a temporary folder is writable");
+    fs::write(data.join("rows.csv"), "id,name\n1,one\ntwo,\"\u{1b}[31mtwo\"\n3,three\n")
+        .expect("a temporary folder is writable");
+    let file = folder.path().join("cli.toml");
+    fs::write(&file, PIPELINE).expect("a temporary folder is writable");
+    let var = format!("data={}", text(&data));
+    (folder, file, var)
+}
+
+#[test]
+fn a_run_ends_with_one_object_of_the_promised_shape() {
+    let (folder, file, var) = example();
+    let lake = folder.path().join("lake");
+    let run = sluice::run(&["run", text(&file), "--lake", text(&lake), "--var", &var, "--json"]).ok();
+    let summary = run.summary();
+    let keys =
+        |value: &serde_json::Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
+    let mut found = keys(&summary);
+    found.sort();
+    assert_eq!(found, ["cpu_seconds", "hops", "peak_memory_bytes", "seconds", "status"]);
+    let mut found = keys(&summary["hops"][0]);
+    found.sort();
+    assert_eq!(found, ["commits", "digest", "hop", "module", "rows_in", "rows_out", "rows_rejected"]);
+    let hop = run.hop("land");
+    assert_eq!((&hop["rows_in"], &hop["rows_out"], &hop["rows_rejected"]), (&3.into(), &2.into(), &1.into()));
+
+    let listed = sluice::run(&["quarantine", "ls", "--lake", text(&lake)]).ok();
+    assert!(listed.stdout.contains("land"), "{}", listed.stdout);
+    let shown = sluice::run(&["quarantine", "show", "land", "--lake", text(&lake)]).ok();
+    assert!(shown.stdout.contains("rows.csv, line 3"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains('\u{1b}'), "a row cannot steer the terminal: {:?}", shown.stdout);
+    let json = sluice::run(&["quarantine", "show", "land", "--lake", text(&lake), "--json"]).ok();
+    let row: serde_json::Value = serde_json::from_str(json.stdout.trim()).expect("one object");
+    assert_eq!(row["payload"], "two,\"\u{1b}[31mtwo\"", "the original bytes are kept");
+
+    let head = sluice::run(&["head", "bronze", "--lake", text(&lake)]).ok();
+    assert!(head.stdout.contains("bronze.rows: 2 rows"), "{}", head.stdout);
+    let status = sluice::run(&["status", "--lake", text(&lake)]).ok();
+    assert!(status.stdout.contains("quarantine.land"), "{}", status.stdout);
+}
+
+#[test]
+fn wrong_usage_and_invalid_pipelines_are_2() {
+    let (folder, file, var) = example();
+    sluice::run(&["run"]).failed(2);
+    sluice::run(&["fly"]).failed(2);
+    let missing = sluice::run(&["check", text(&file)]).failed(2);
+    assert!(missing.stderr.contains("--var data="), "{}", missing.stderr);
+    sluice::run(&["check", text(&file), "--var", &var]).ok();
+    let absent = folder.path().join("absent.toml");
+    sluice::run(&["run", text(&absent)]).failed(2);
+}
+
+#[test]
+fn what_the_world_refuses_is_1_with_a_hint() {
+    let (folder, file, _) = example();
+    let lake = folder.path().join("lake");
+    let nowhere = format!("data={}", text(&folder.path().join("nowhere")));
+    let run = sluice::run(&["run", text(&file), "--lake", text(&lake), "--var", &nowhere]);
+    assert!(matches!(run.code, Some(1 | 2)), "{run}");
+    assert!(run.stderr.contains("nowhere"), "{}", run.stderr);
+    assert!(!lake.join("bronze/rows/_delta_log").exists() || !run.stderr.is_empty(), "nothing half done in silence");
+}
+
+#[test]
+fn a_lake_that_is_a_file_is_told_so() {
+    let (folder, file, var) = example();
+    let lake = folder.path().join("lake");
+    fs::write(&lake, "not a folder").expect("a temporary folder is writable");
+    let run = sluice::run(&["run", text(&file), "--lake", text(&lake), "--var", &var]).failed(1);
+    assert!(run.stderr.contains("hint"), "{}", run.stderr);
+    assert_eq!(fs::read_to_string(&lake).expect("it is still a file"), "not a folder");
+}
+
+#[test]
+fn new_writes_a_project_that_names_itself() {
+    let folder = Lake::new();
+    let made = sluice::run_in(folder.path(), &["new", "clean_things"]).ok();
+    assert!(made.stdout.contains("cargo build"), "{}", made.stdout);
+    let project = folder.path().join("clean_things");
+    let manifest = fs::read_to_string(project.join("Cargo.toml")).expect("a project has a manifest");
+    assert!(manifest.contains("name = \"clean_things\""), "{manifest}");
+    assert!(project.join("sdk/src/lib.rs").is_file(), "the SDK goes with it");
+    assert!(project.join("fixtures").is_dir(), "and a fixture");
+    for file in files(&project) {
+        let text = fs::read_to_string(&file).expect("a project is text");
+        assert!(!text.contains("{{"), "{} has a gap left to fill", file.display());
+    }
+    sluice::run_in(folder.path(), &["new", "clean_things"]).failed(2);
+    sluice::run_in(folder.path(), &["new", "Clean Things"]).failed(2);
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder that was just made").flatten();
+    // The SDK's own sources may hold braces; what was filled in is outside of them.
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| !path.ends_with("sdk"))
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
+}
