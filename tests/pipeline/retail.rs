@@ -70,3 +70,23 @@ fn two_line_addresses_stay_whole_and_no_order_line_is_twice() {
     assert_eq!(differences["different"], json!(0), "{differences}");
     assert!(differences["groups"].as_u64() > Some(1_000), "{differences}");
 }
+
+#[test]
+fn gold_follows_when_only_one_of_its_inputs_moves() {
+    let folder = Lake::new();
+    let (files, more, lake) = (folder.path().join("files"), folder.path().join("more"), folder.path().join("lake"));
+    sluice::run(&["simulate", "shop", "--out", text(&files), "--rows", "100"]).ok();
+    sluice::run(&["simulate", "orders", "--out", text(&more), "--rows", "150", "--seed", "9"]).ok();
+    let pipeline = root().join("pipelines/retail.toml");
+    let var = format!("data={}", text(&files));
+    let run = || sluice::run(&["run", text(&pipeline), "--lake", text(&lake), "--var", &var, "--json"]).ok();
+    run();
+    std::fs::copy(more.join("orders.csv"), files.join("orders2.csv")).expect("a temporary folder is writable");
+    let second = run();
+    assert_eq!(second.hop("land_orders")["rows_in"], 150);
+    let silver = second.hop("clean_orders")["rows_out"].as_u64().expect("a count");
+    assert!(second.hop("fact_sales")["rows_in"].as_u64() >= Some(silver), "gold is made anew: {}", second.summary());
+    assert_eq!(second.hop("dim_customers")["commits"], 0, "what did not move is left alone");
+    let third = run();
+    assert_eq!(third.hop("fact_sales")["commits"], 0);
+}

@@ -83,7 +83,7 @@ impl Folder {
     }
 
     pub fn open(&self, done: &Positions, known: Option<SchemaRef>) -> Result<Box<dyn source::Source>, SourceError> {
-        source::open(OpenSource { spec: &self.source(), done, known, runtime: RUNTIME.handle() })
+        source::open(OpenSource { spec: &self.source(), done, since: None, known, runtime: RUNTIME.handle() })
     }
 
     pub fn schema(&self, known: Option<SchemaRef>) -> Result<SchemaRef, SourceError> {

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::session::{PipelineArgs, Session};
+use crate::report;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -17,14 +18,14 @@ pub fn run(args: &Args) -> Exit {
     match Session::start(&args.pipeline) {
         Ok(session) => {
             let plan = &session.loaded.plan;
-            println!(
+            report::line(format_args!(
                 "{}: {} sources, {} hops, {} modules, {} tables: no problem found",
                 args.pipeline.file.display(),
                 plan.sources.len(),
                 plan.hops.len(),
                 session.bound.modules.len(),
                 plan.tables.len()
-            );
+            ));
             Exit::Done
         }
         // Whatever is found here is found before anything ran.

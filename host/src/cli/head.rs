@@ -18,7 +18,7 @@ use crate::report;
 const WIDTH: usize = 40;
 
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   sluice head gold --lake lake
   sluice head silver.customers --lake lake --rows 20")]
 pub struct Args {
@@ -84,8 +84,8 @@ async fn print(lake: &Lake, name: TableName, rows: usize) -> Result<(), LakeErro
     let table = open(lake, &name).await?;
     let info = table.info().await?;
     let rows_in_all = info.rows.map_or_else(String::new, |rows| format!("{} rows, ", report::count(rows)));
-    println!("{name}: {rows_in_all}version {}", info.version);
-    println!("{}\n", first_rows(&table, rows).await?);
+    report::line(format_args!("{name}: {rows_in_all}version {}", info.version));
+    report::line(format_args!("{}\n", first_rows(&table, rows).await?));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ static TEMPLATE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../guest-transforms
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../guest-transforms/sdk");
 
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   sluice new clean_orders
   cd clean_orders
   cargo test                                              native unit tests
@@ -49,11 +49,11 @@ pub fn run(args: &Args) -> Exit {
     let result = write(&TEMPLATE, &args.path, &name).and_then(|()| write(&SDK, &args.path.join("sdk"), &name));
     match result {
         Ok(()) => {
-            println!("Made {}. Next:", args.path.display());
-            println!("  cd {}", args.path.display());
-            println!("  cargo test");
-            println!("  cargo build --release --target wasm32-wasip2");
-            println!("  sluice test target/wasm32-wasip2/release/{}.wasm", name.replace('-', "_"));
+            report::line(format_args!("Made {}. Next:", args.path.display()));
+            report::line(format_args!("  cd {}", args.path.display()));
+            report::line(format_args!("  cargo test"));
+            report::line(format_args!("  cargo build --release --target wasm32-wasip2"));
+            report::line(format_args!("  sluice test target/wasm32-wasip2/release/{}.wasm", name.replace('-', "_")));
             Exit::Done
         }
         Err(error) => {

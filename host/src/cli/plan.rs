@@ -6,6 +6,7 @@ use super::Exit;
 use super::session::{PipelineArgs, Session};
 use crate::pipeline::module::HopModule;
 use crate::plan::{HopSpec, Upstream, WriteMode};
+use crate::report;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -22,9 +23,9 @@ pub fn run(args: &Args) -> Exit {
         Ok(session) => session,
         Err(exit) => return exit,
     };
-    println!("pipeline {} into {}", session.loaded.plan.name, session.location);
+    report::line(format_args!("pipeline {} into {}", session.loaded.plan.name, session.location));
     for hop in &session.loaded.plan.hops {
-        println!("{}", describe(&session, hop));
+        report::line(format_args!("{}", describe(&session, hop)));
     }
     Exit::Done
 }

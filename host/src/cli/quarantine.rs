@@ -29,7 +29,8 @@ pub struct LsArgs {
 }
 
 #[derive(clap::Args)]
-#[command(after_help = "  sluice quarantine show land_orders --lake lake --reason csv.column-count --json")]
+#[command(after_help = "Example:
+  sluice quarantine show land_orders --lake lake --reason csv.column-count --json")]
 pub struct ShowArgs {
     /// The hop.
     hop: String,
@@ -84,10 +85,14 @@ async fn list(lake: &Lake) -> Result<Exit, LakeError> {
         }
     }
     if counts.is_empty() {
-        println!("Nothing is in quarantine.");
+        report::line(format_args!("Nothing is in quarantine."));
     }
     for ((hop, reason), (rows, example)) in counts {
-        println!("{:>10}  {hop}  {reason}  for example: {}", report::count(rows), report::visible(&example));
+        report::line(format_args!(
+            "{:>10}  {hop}  {reason}  for example: {}",
+            report::count(rows),
+            report::visible(&example)
+        ));
     }
     Ok(Exit::Done)
 }
@@ -123,10 +128,10 @@ fn print(rows: &RecordBatch, row: usize) {
     let position = number(rows, "position", row).map(|position| format!(", position {position}")).unwrap_or_default();
     // What a stranger's row says must not steer the terminal that it is shown on.
     let shown = |name: &str| report::visible(&text(rows, name, row));
-    println!("{}: {}", shown("reason"), shown("message"));
-    println!("  from   {}{line}{position}", shown("lane"));
+    report::line(format_args!("{}: {}", shown("reason"), shown("message")));
+    report::line(format_args!("  from   {}{line}{position}", shown("lane")));
     for (first, part) in text(rows, "payload", row).lines().enumerate() {
-        println!("  {} {}", if first == 0 { "row   " } else { "      " }, report::visible(part));
+        report::line(format_args!("  {} {}", if first == 0 { "row   " } else { "      " }, report::visible(part)));
     }
 }
 
@@ -139,7 +144,7 @@ fn print_json(rows: &RecordBatch, row: usize) {
     {
         object["payload"] = payload.into();
     }
-    println!("{object}");
+    report::line(format_args!("{object}"));
 }
 
 fn text(rows: &RecordBatch, name: &str, row: usize) -> String {

@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> Exit {
         hops: hops.collect(),
     };
     if args.json {
-        println!("{}", summary.to_json());
+        report::line(format_args!("{}", summary.to_json()));
     } else {
         eprintln!("{}", summary.to_table());
         eprintln!("Tables: {}", session.location);

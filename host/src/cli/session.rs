@@ -92,6 +92,7 @@ impl Session {
                         | PipelineError::Describe { .. }
                         | PipelineError::Bind { .. }
                         | PipelineError::Ports { .. }
+                        | PipelineError::Table { .. }
                 )
             });
             if usage { Exit::Usage } else { Exit::Failed }

@@ -12,7 +12,7 @@ use crate::report;
 use crate::simulate;
 
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   sluice simulate shop --out drops                   customers.csv, products.csv, orders.csv
   sluice simulate orders --rows 5000000 --out drops")]
 pub struct Args {
@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Exit {
         if let Err(error) = simulate::write_csv(&spec, std::io::BufWriter::new(file)) {
             return fail(&error);
         }
-        println!("{}: {} rows", path.display(), spec.rows);
+        report::line(format_args!("{}: {} rows", path.display(), spec.rows));
     }
     Exit::Done
 }

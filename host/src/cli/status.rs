@@ -42,12 +42,12 @@ pub fn run(args: &Args) -> Exit {
         }
         Ok(tables) if args.json => {
             for (name, info) in tables {
-                println!("{}", json(&name, &info));
+                report::line(format_args!("{}", json(&name, &info)));
             }
             Exit::Done
         }
         Ok(tables) => {
-            println!("{}", table(&tables));
+            report::line(format_args!("{}", table(&tables)));
             Exit::Done
         }
         Err(error) => fail(&error),

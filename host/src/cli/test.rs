@@ -71,12 +71,12 @@ pub fn run(args: &Args) -> Exit {
                 for case in cases {
                     if case.differences.is_empty() {
                         passed += 1;
-                        println!("  ok     {name}/{}", case.name);
+                        report::line(format_args!("  ok     {name}/{}", case.name));
                     } else {
                         failed += 1;
-                        println!("  FAILED {name}/{}", case.name);
+                        report::line(format_args!("  FAILED {name}/{}", case.name));
                         for difference in case.differences {
-                            println!("    {difference}");
+                            report::line(format_args!("    {difference}"));
                         }
                     }
                 }
@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Exit {
             }
         }
     }
-    println!("{passed} passed, {failed} failed");
+    report::line(format_args!("{passed} passed, {failed} failed"));
     if failed == 0 { Exit::Done } else { Exit::Failed }
 }
 

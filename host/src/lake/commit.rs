@@ -42,6 +42,10 @@ pub struct Commit {
     pub positions: Positions,
     /// Who made the rows out of what.
     pub provenance: Provenance,
+    /// The rows were made of everything up to the positions, not of what lies between them
+    /// and the recorded ones. Then a lane may stand where it stood, because another moved
+    /// or because the rows are made by other code.
+    pub whole: bool,
 }
 
 /// What a commit did.
@@ -138,8 +142,13 @@ impl Table {
         Err(LakeError::Conflict { table: name, attempts: ATTEMPTS })
     }
 
-    /// Whether all lanes of the commit are at or past their positions.
+    /// Whether all lanes of the commit are at or past their positions; of a commit of the
+    /// whole, whether any is past, so that the table was made of newer rows already.
     fn is_recorded(&self, commit: &Commit) -> Result<bool, LakeError> {
+        if commit.whole {
+            let recorded = |lane| self.transactions.get(&app_id(&commit.app, lane));
+            return Ok(commit.positions.iter().any(|(lane, position)| recorded(lane) > Some(&position)));
+        }
         let (mut recorded, mut missing) = (None, None);
         for (lane, position) in commit.positions.iter() {
             match self.transactions.get(&app_id(&commit.app, lane)) {

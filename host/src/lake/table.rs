@@ -78,6 +78,12 @@ impl Table {
         Ok(table)
     }
 
+    /// The same table, of which every commit is the whole.
+    pub fn rewritten(mut self) -> Self {
+        self.manner.mode = WriteMode::Overwrite;
+        self
+    }
+
     /// Its name, such as `silver.users`.
     pub fn name(&self) -> &str {
         &self.manner.name

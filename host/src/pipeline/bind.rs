@@ -14,7 +14,7 @@ use super::module::{HopModule, Loader};
 use super::sink::lake_error;
 use crate::batch::column;
 use crate::lake::Lake;
-use crate::plan::{HopSpec, Plan, TableName, Upstream};
+use crate::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
 use crate::source;
 use crate::transform::Sandbox;
 
@@ -50,7 +50,37 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
             problems.push(problem);
         }
     }
+    problems.extend(plan.hops.iter().flat_map(|hop| missing_columns(plan, hop, &bound)));
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
+}
+
+/// Columns that the rules of a hop's tables name and their rows will not have.
+fn missing_columns(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineError> {
+    let mut problems = Vec::new();
+    for (_, name) in &hop.to {
+        let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
+        let named = match &spec.mode {
+            WriteMode::Append | WriteMode::Overwrite => Vec::new(),
+            WriteMode::Upsert { key, order_by } => key
+                .iter()
+                .map(|column| ("key", column))
+                .chain(order_by.iter().map(|column| ("order_by", column)))
+                .collect(),
+            WriteMode::Replace { by } => by.iter().map(|column| ("by", column)).collect(),
+        };
+        let named = named.into_iter().chain(spec.partition_by.iter().map(|column| ("partition_by", column)));
+        for (rule, column) in
+            named.filter(|(_, column)| !schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(column)))
+        {
+            let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            problems.push(PipelineError::Table {
+                table: name.to_string(),
+                message: format!("`{rule}` of {name} names `{column}`, which its rows do not have"),
+                hint: format!("its columns: {}", columns.join(", ")),
+            });
+        }
+    }
+    problems
 }
 
 fn bind_hop(

@@ -57,6 +57,16 @@ pub enum PipelineError {
         /// What to write instead.
         hint: String,
     },
+    /// The rules of a table do not fit its rows.
+    #[error("{message}")]
+    Table {
+        /// The table.
+        table: String,
+        /// What does not fit.
+        message: String,
+        /// What would.
+        hint: String,
+    },
     /// The source failed.
     #[error("hop `{hop}`: reading source `{upstream}` failed")]
     Source {
@@ -141,6 +151,7 @@ impl PipelineError {
         match self {
             Self::Admission { hop, .. } | Self::Describe { hop, .. } => Some(format!("hops.{hop}.module")),
             Self::Bind { hop, .. } | Self::Ports { hop, .. } => Some(format!("hops.{hop}")),
+            Self::Table { table, .. } => Some(format!("tables.{table}")),
             Self::Source { upstream, .. } => Some(format!("sources.{upstream}")),
             Self::Job { hop, .. } => Some(format!("hops.{hop}.module")),
             _ => None,
@@ -157,6 +168,7 @@ impl PipelineError {
             Self::Job { source, .. } => Some(source.as_ref()),
             Self::Lake { source, .. } | Self::OpenLake(source) => Some(source.as_ref()),
             Self::Ports { .. }
+            | Self::Table { .. }
             | Self::Positions { .. }
             | Self::Abandoned { .. }
             | Self::Thread { .. }
@@ -173,7 +185,7 @@ impl Fault for PipelineError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Ports { hint, .. } => Some(hint.clone()),
+            Self::Ports { hint, .. } | Self::Table { hint, .. } => Some(hint.clone()),
             Self::Positions { .. } => {
                 Some("each output of a hop must only ever be written by that hop; if a table was restored or deleted by hand, delete the hop's other outputs too".into())
             }

@@ -18,7 +18,7 @@ use crate::batch::{Lane, Positions, Reject, column};
 use crate::format;
 use crate::lake::{Lake, Provenance};
 use crate::meter::Meters;
-use crate::plan::{HopSpec, Plan, Upstream};
+use crate::plan::{HopSpec, Plan, SourceKind, Upstream};
 use crate::transform::{self, Job};
 
 /// Rows that cross the sandbox in one call. More fall out of the processor's cache
@@ -44,6 +44,8 @@ pub struct HopContext {
     pub runtime: Handle,
     /// Whether the hop takes its whole upstream as one commit.
     pub whole: bool,
+    /// Whether files that were read to their end are kept beside the table.
+    pub keep_files: bool,
 }
 
 impl HopContext {
@@ -57,6 +59,12 @@ impl HopContext {
             meter,
             runtime,
             whole: super::group::is_whole(plan, spec),
+            keep_files: match &spec.from {
+                Upstream::Source(name) => plan
+                    .source(name)
+                    .is_some_and(|source| matches!(&source.kind, SourceKind::Files(files) if files.keep_files)),
+                Upstream::Table(_) => false,
+            },
         }
     }
 
@@ -260,7 +268,7 @@ impl Hop {
             };
             self.transform(&rows, &writing, quarantining)?;
         }
-        if let Some(file) = intake.finished {
+        if let Some(file) = intake.finished.filter(|_| self.context.keep_files) {
             self.keep(&file)?;
         }
 
@@ -506,7 +514,7 @@ impl Hop {
             let rows = sink.pending();
             let name = sink.name.to_string();
             let committed = sink
-                .commit(&self.context.app, &taken.positions, provenance.clone(), &self.context.runtime)
+                .commit(&self.context.app, &taken.positions, provenance.clone(), self.whole, &self.context.runtime)
                 .map_err(lake_error(&hop, format!("committing to {name} failed")))?;
             tracing::debug!(hop, table = name, version = committed.version, rows, "committed");
             Meters::add(&self.context.meter.commits, 1);

@@ -195,7 +195,7 @@ impl Run {
             }
             sinks.push(sink);
         }
-        let quarantine = QuarantineSink::open(&self.lake, &hop.name, &context.app, context.provenance(module.as_ref()))
+        let quarantine = QuarantineSink::open(&self.lake, &context, context.provenance(module.as_ref()))
             .await
             .map_err(lake_error(&hop.name, format!("opening the quarantine of `{}` failed", hop.name)))?;
         let lookup_names: Vec<_> = hop.lookups.iter().map(|(_, table)| table.clone()).collect();
@@ -228,7 +228,7 @@ impl Run {
         let context = hop.context();
         let name = &context.spec.name;
         let Some(table) = upstream else {
-            return self.open_source(hop);
+            return self.open_source(hop).await;
         };
         let lane = Lane::from(context.upstream());
         let version = table.version();
@@ -274,13 +274,20 @@ impl Run {
         if current { Ok(Feed::Nothing) } else { Ok(Feed::Scan { table: Box::new(table), versions }) }
     }
 
-    fn open_source(&self, hop: &Hop) -> Result<Feed, PipelineError> {
+    async fn open_source(&self, hop: &Hop) -> Result<Feed, PipelineError> {
         let context = hop.context();
         let upstream = context.upstream();
         let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
         let known =
             hop.sinks().first().and_then(|sink| sink.table.schema()).map(|schema| without_system_columns(&schema));
-        let request = OpenSource { spec, done: hop.cursor(), known, runtime: &self.runtime };
+        let since = match hop.sinks().first().filter(|sink| sink.table.version().is_some()) {
+            Some(sink) => {
+                let failed = lake_error(&context.spec.name, format!("reading the history of {} failed", sink.name));
+                sink.table.info().await.map_err(failed)?.last_commit
+            }
+            None => None,
+        };
+        let request = OpenSource { spec, done: hop.cursor(), since, known, runtime: &self.runtime };
         let opened = thread::scope(|scope| {
             // Sources may block on I/O, which a thread of the runtime must not.
             scope.spawn(|| source::open(request)).join()

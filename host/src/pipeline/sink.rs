@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use super::fault::PipelineError;
 use super::flow::Flow;
+use super::hop::HopContext;
 use crate::batch::{Positions, Reject};
 use crate::lake::{self, Commit, Lake, Provenance, Table, Writer};
 use crate::plan::{TableName, TableSpec};
@@ -68,13 +69,14 @@ impl Sink {
         app: &str,
         positions: &Positions,
         provenance: Provenance,
+        whole: bool,
         runtime: &Handle,
     ) -> Result<lake::Committed, lake::LakeError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => runtime.block_on(self.table.begin())?,
         };
-        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance };
+        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance, whole };
         let committed = runtime.block_on(self.table.commit(writer, commit))?;
         self.rows = 0;
         self.followers.retain(|follower| follower.send(Flow::Barrier(committed.version)).is_ok());
@@ -111,14 +113,29 @@ pub struct QuarantineSink {
     /// Of the kept rows, those without a position of their own yet.
     unplaced: usize,
     rows: u64,
+    /// The hop takes its whole upstream every time, so its rejected rows are those of the
+    /// last time.
+    whole: bool,
 }
 
 impl QuarantineSink {
     /// Opens the hop's quarantine, if there is one yet.
-    pub async fn open(lake: &Lake, hop: &str, app: &str, maker: Provenance) -> Result<Self, lake::LakeError> {
+    pub async fn open(lake: &Lake, context: &HopContext, maker: Provenance) -> Result<Self, lake::LakeError> {
+        let (hop, app, whole) = (&context.spec.name, &context.app, context.whole);
         let table = lake.quarantine(hop).await?;
+        let table = if whole { table.rewritten() } else { table };
         let recorded = table.positions(&format!("{app}/")).await?;
-        Ok(Self { hop: hop.to_owned(), maker, table, recorded, writer: None, kept: Vec::new(), unplaced: 0, rows: 0 })
+        Ok(Self {
+            hop: hop.to_owned(),
+            maker,
+            table,
+            recorded,
+            writer: None,
+            kept: Vec::new(),
+            unplaced: 0,
+            rows: 0,
+            whole,
+        })
     }
 
     /// The positions of this hop that the quarantine had when the hop started.
@@ -176,8 +193,13 @@ impl QuarantineSink {
             self.write(runtime)?;
         }
         self.rows = 0;
-        let Some(writer) = self.writer.take() else { return Ok(()) };
-        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance };
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            // What was rejected the last time is not rejected any more.
+            None if self.whole && self.table.version().is_some() => runtime.block_on(self.table.begin())?,
+            None => return Ok(()),
+        };
+        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance, whole: self.whole };
         runtime.block_on(self.table.commit(writer, commit)).map(|_| ())
     }
 

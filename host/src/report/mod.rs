@@ -14,7 +14,7 @@ pub use progress::{Hop, Progress, Show, Stderr, Ticker};
 pub use summary::{HopSummary, Status, Summary};
 pub use usage::{Usage, usage};
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use indicatif::HumanCount;
 
@@ -23,6 +23,12 @@ pub fn colour(stream: &impl IsTerminal) -> bool {
     let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     stream.is_terminal() && !asked_not_to && !dumb
+}
+
+/// Prints a result to standard output. Whoever reads it may stop early, as `head` does;
+/// that is no reason to fail.
+pub fn line(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// A count with its thousands set apart.

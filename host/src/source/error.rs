@@ -90,6 +90,16 @@ pub enum SourceError {
         /// Bytes now.
         after: u64,
     },
+    /// A file was written to after a part of it was read.
+    #[error("source `{name}`: {file} was written to after its first {records} records were read")]
+    ChangedWithin {
+        /// The source.
+        name: String,
+        /// The file.
+        file: String,
+        /// Records that are in the table.
+        records: u64,
+    },
     /// A file cannot be read.
     #[error("source `{name}`: cannot read {file}")]
     File {
@@ -120,6 +130,9 @@ impl Fault for SourceError {
             SourceError::NotAFolder { .. } => "name the folder in `path` and the file in `glob`",
             SourceError::Changed { .. } => {
                 "what changed would be lost: give new content a new file name, or set `changed_files = \"ignore\"`"
+            }
+            SourceError::ChangedWithin { .. } => {
+                "if those records are still the same, as in a file that was cut off and is whole now, run once with `changed_files = \"ignore\"`; else give the new content a new file name"
             }
             SourceError::NothingToInfer { .. } => "declare the columns, or check `glob`",
             SourceError::File { source, .. } => return source.hint(),

@@ -9,6 +9,7 @@ mod files;
 mod simulated;
 
 use arrow_schema::SchemaRef;
+use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
 pub use error::SourceError;
@@ -82,6 +83,8 @@ pub struct OpenSource<'a> {
     pub spec: &'a SourceSpec,
     /// What is done already.
     pub done: &'a Positions,
+    /// When that was recorded: a file written to since may not be what was read.
+    pub since: Option<DateTime<Utc>>,
     /// The columns of the table that the rows land in, if it exists: what is not declared is
     /// then read as before, whatever the next file looks like.
     pub known: Option<SchemaRef>,

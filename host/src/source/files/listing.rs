@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use object_store::ObjectStore;
@@ -22,6 +23,8 @@ pub(super) struct Listed {
     pub(super) name: String,
     /// Its size in bytes.
     pub(super) bytes: u64,
+    /// When it was last written.
+    pub(super) modified: DateTime<Utc>,
     /// Where it lies: an absolute path, or a URL.
     pub(super) location: String,
     /// How it is read.
@@ -131,6 +134,8 @@ fn list_folder(name: &str, root: &Path, recursive: bool) -> Result<Vec<Listed>, 
                 files.push(Listed {
                     name: format!("{prefix}{part}"),
                     bytes: metadata.len(),
+                    // A system that does not say when leaves its files as old as can be.
+                    modified: metadata.modified().map_or(DateTime::UNIX_EPOCH, DateTime::from),
                     location: entry.path().display().to_string(),
                     input: Input::Local(entry.path()),
                 });
@@ -166,6 +171,7 @@ fn list_store(
             location: format!("{}/{name}", url.as_str().trim_end_matches('/')),
             name,
             bytes: object.size,
+            modified: object.last_modified,
             input: Input::Remote { store: store.clone(), path: object.location, runtime: runtime.clone() },
         })
     });

@@ -51,6 +51,15 @@ impl FileSource {
         let mut waiting = VecDeque::new();
         for file in listing::list(name, spec, request.runtime)? {
             match Position::read(request.done.get(&file.name)) {
+                // What is skipped on resuming must be what was read. A size says nothing in the
+                // middle of a file, but a file that nobody wrote to since is the same.
+                Position::Records(done)
+                    if done > 0
+                        && spec.changed_files == ChangedFiles::Stop
+                        && request.since.is_some_and(|since| file.modified > since) =>
+                {
+                    return Err(SourceError::ChangedWithin { name: name.clone(), file: file.location, records: done });
+                }
                 Position::Records(done) => waiting.push_back((file, done)),
                 Position::Sealed(before) if before == file.bytes => {}
                 Position::Sealed(before) => match spec.changed_files {
