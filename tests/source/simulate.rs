@@ -141,7 +141,8 @@ fn a_source_of_generated_rows_resumes() {
     let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec(Dataset::Orders, 20_000)) };
     let read = |done: &Positions| {
         let mut open =
-            source::open(OpenSource { spec: &source, done, known: None, runtime: runtime.handle() }).unwrap();
+            source::open(OpenSource { spec: &source, done, since: None, known: None, runtime: runtime.handle() })
+                .unwrap();
         let mut read = super::harness::Read::default();
         while let Some(next) = open.next().unwrap() {
             read.positions.merge(&next.batch.positions);
