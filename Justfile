@@ -14,7 +14,7 @@ _list:
 
 # The first thing to run: build everything, run the demo pipeline, show its gold tables.
 demo LAKE="target/demo-lake": modules
-    cargo build {{locked}} --release -p sluicebox --bin sluice
+    cargo build {{locked}} --release --workspace --bin sluice
     "{{sluice}}" run pipelines/demo.toml --lake "{{LAKE}}"
     "{{sluice}}" head gold --lake "{{LAKE}}"
     @echo "The tables are in {{LAKE}}. Run it again and nothing is done twice; \`just clean-demo\` removes them."
@@ -45,7 +45,7 @@ lint:
 
 # Fail where the contract in wit/ changed and its version did not.
 wit-check:
-    cargo test {{locked}} --release -p sluicebox --test sluicebox -- wit_check
+    cargo test {{locked}} --release --workspace --test sluicebox -- wit_check
 
 # Run a bench, `files` or `boundary`, with its arguments.
 bench NAME *ARGS: modules

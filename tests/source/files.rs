@@ -5,7 +5,7 @@ use std::io::Write;
 use sluicebox::batch::Positions;
 use sluicebox::fault::Fault;
 use sluicebox::plan::ChangedFiles;
-use sluicebox::source::Position;
+use sluicebox::source::{Position, SourceError};
 
 use super::harness::{Folder, schema};
 
@@ -78,6 +78,20 @@ fn a_resume_at_any_record_goes_on_with_the_next() {
     }
     let error = folder.try_read(&Positions::of("a.csv".into(), 7)).err().unwrap();
     assert!(error.hint().unwrap().contains("changed"), "{error:?}");
+}
+
+#[test]
+fn a_file_that_was_written_to_after_a_part_of_it_was_read_stops_the_source() {
+    let mut folder = Folder::csv().columns(&[("id", "int64")]).with("a.csv", "id\n1\n2\n3\n");
+    let done = Positions::of("a.csv".into(), 2);
+    let written = std::fs::metadata(folder.path().join("a.csv")).unwrap().modified().unwrap();
+    let earlier = written - std::time::Duration::from_secs(60);
+    let error = folder.open_since(&done, earlier.into()).err().expect("it may not be what was read");
+    assert!(matches!(error, SourceError::ChangedWithin { records: 2, .. }), "{error}");
+    let later = written + std::time::Duration::from_secs(60);
+    assert!(folder.open_since(&done, later.into()).is_ok(), "nobody wrote to it since");
+    folder.spec.changed_files = ChangedFiles::Ignore;
+    assert!(folder.open_since(&done, earlier.into()).is_ok());
 }
 
 #[test]

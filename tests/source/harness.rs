@@ -8,6 +8,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, RecordBatch};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono::{DateTime, Utc};
 use sluicebox::batch::{Positions, Reject, column};
 use sluicebox::plan::{ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec};
 use sluicebox::source::{self, FinishedFile, OpenSource, Position, SourceError};
@@ -84,6 +85,16 @@ impl Folder {
 
     pub fn open(&self, done: &Positions, known: Option<SchemaRef>) -> Result<Box<dyn source::Source>, SourceError> {
         source::open(OpenSource { spec: &self.source(), done, since: None, known, runtime: RUNTIME.handle() })
+    }
+
+    /// Opens with positions that were recorded at `since`.
+    pub fn open_since(&self, done: &Positions, since: DateTime<Utc>) -> Result<Box<dyn source::Source>, SourceError> {
+        let (spec, since) = (self.source(), Some(since));
+        source::open(OpenSource { spec: &spec, done, since, known: None, runtime: RUNTIME.handle() })
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub fn schema(&self, known: Option<SchemaRef>) -> Result<SchemaRef, SourceError> {
