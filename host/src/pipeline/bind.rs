@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 
 use super::fault::PipelineError;
 use super::group;
-use super::hop::ingested_at;
 use super::module::{HopModule, Loader};
+use super::rows::ingested_at;
 use super::sink::lake_error;
 use crate::batch::column;
 use crate::lake::Lake;

@@ -1,0 +1,51 @@
+//! Rows on their way through a hop: cut for the sandbox, and with or without the columns
+//! that say where they came from.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use chrono::{DateTime, Utc};
+
+use crate::batch::column;
+
+/// Rows that cross the sandbox in one call. More fall out of the processor's cache
+/// and are slower per row, fewer pay more for the call.
+const ROWS_PER_PUSH: usize = 8_192;
+
+/// Bytes that cross the sandbox in one call, for rows that are large.
+const BYTES_PER_PUSH: usize = 4 << 20;
+
+/// Rows in pieces that may cross the sandbox in one call.
+pub fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let total = rows.num_rows();
+    let per_row = rows.get_array_memory_size() / total.max(1);
+    let step = (BYTES_PER_PUSH / per_row.max(1)).clamp(1, ROWS_PER_PUSH);
+    (0..total).step_by(step).map(move |from| rows.slice(from, step.min(total - from)))
+}
+
+/// Rows without the columns that say where they came from: quarantine has its own for that.
+pub fn without_origin(rows: &RecordBatch) -> RecordBatch {
+    let origin = [column::LANE, column::POSITION, column::INGESTED_AT];
+    let schema = rows.schema();
+    let kept: Vec<usize> =
+        (0..rows.num_columns()).filter(|at| !origin.contains(&schema.field(*at).name().as_str())).collect();
+    rows.project(&kept).expect("every index is of a column of these rows")
+}
+
+/// Rows with the time at which they were landed.
+pub fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {
+    let column: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from_value(now.timestamp_micros(), rows.num_rows()).with_timezone("UTC"));
+    let mut fields = rows.schema().fields().to_vec();
+    fields.push(Arc::new(ingested_at()));
+    let mut columns = rows.columns().to_vec();
+    columns.push(column);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .expect("the new column has the type of its field and a value for every row")
+}
+
+/// The column that says when a row was landed.
+pub fn ingested_at() -> Field {
+    Field::new(column::INGESTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+}
