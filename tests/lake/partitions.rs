@@ -138,7 +138,7 @@ async fn a_row_may_move_to_another_partition() {
     put(&mut table, &[rows(&[1], &["b"])], at("f", 2)).await.expect("commit");
     assert_eq!(sorted(&table).await, ["1|b", "2|b"]);
     // A key that names its partition looks nowhere else.
-    let mode = WriteMode::Upsert { key: vec!["id".into(), "word".into()], order_by: None };
+    let mode = WriteMode::Upsert { key: vec!["id".into(), "word".into()], order_by: None, delete_when: None };
     let mut narrow = sandbox.lake.table(&partitioned(mode, "word")).await.expect("table");
     let done = put(&mut narrow, &[rows(&[1], &["c"])], at("g", 1)).await.expect("commit");
     assert_eq!(done.files_removed, 0);

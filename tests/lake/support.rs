@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::TryStreamExt;
 use sluicebox::batch::Positions;
 use sluicebox::lake::{Added, Commit, Committed, Lake, LakeError, Provenance, Refused, Table};
-use sluicebox::plan::{Contract, Layer, TableName, TableSpec, WriteMode};
+use sluicebox::plan::{Layer, TableName, TableSpec, WriteMode};
 use tempfile::TempDir;
 
 /// A lake that goes away with this value.
@@ -29,17 +29,11 @@ impl Sandbox {
 }
 
 pub fn spec(name: &str, mode: WriteMode) -> TableSpec {
-    TableSpec {
-        name: TableName { layer: Layer::Silver, name: name.to_owned() },
-        mode,
-        partition_by: Vec::new(),
-        contract: Contract::default(),
-        description: None,
-    }
+    TableSpec::new(TableName { layer: Layer::Silver, name: name.to_owned() }, mode)
 }
 
 pub fn upsert(key: &str, order_by: Option<&str>) -> WriteMode {
-    WriteMode::Upsert { key: vec![key.to_owned()], order_by: order_by.map(str::to_owned) }
+    WriteMode::Upsert { key: vec![key.to_owned()], order_by: order_by.map(str::to_owned), delete_when: None }
 }
 
 /// Rows of a number and a word.

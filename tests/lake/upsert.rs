@@ -114,7 +114,8 @@ async fn more_rows_than_are_held_in_memory() {
 #[tokio::test]
 async fn null_order_is_oldest_and_text_keys_work() {
     let sandbox = Sandbox::new();
-    let spec = spec("words", WriteMode::Upsert { key: vec!["word".into()], order_by: Some("id".into()) });
+    let spec =
+        spec("words", WriteMode::Upsert { key: vec!["word".into()], order_by: Some("id".into()), delete_when: None });
     let mut table = sandbox.lake.table(&spec).await.expect("table");
     put(&mut table, &[rows(&[5, 3], &["ä", "b"])], at("f", 1)).await.expect("commit");
     put(&mut table, &[rows(&[4, 4], &["ä", "b"])], at("f", 2)).await.expect("commit");

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use super::Exit;
 use super::session::{fail, open_lake, runtime};
 use crate::lake::{Lake, LakeError, Table};
-use crate::plan::{Contract, Layer, TableName, TableSpec, WriteMode};
+use crate::plan::{Layer, TableName, TableSpec, WriteMode};
 use crate::report;
 
 /// Longer values are cut, so that a row stays a row on a screen.
@@ -99,14 +99,7 @@ pub async fn open_any(lake: &Lake, layer: &str, name: &str) -> Result<Table, Lak
 
 /// Opens a table of any mode to read it.
 pub async fn open(lake: &Lake, name: &TableName) -> Result<Table, LakeError> {
-    let spec = TableSpec {
-        name: name.clone(),
-        mode: WriteMode::Append,
-        partition_by: Vec::new(),
-        contract: Contract::default(),
-        description: None,
-    };
-    lake.table(&spec).await
+    lake.table(&TableSpec::new(name.clone(), WriteMode::Append)).await
 }
 
 /// The first rows of a table, drawn for a screen.

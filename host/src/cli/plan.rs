@@ -85,9 +85,12 @@ fn promises(module: &HopModule) -> String {
 fn mode(mode: &WriteMode) -> String {
     match mode {
         WriteMode::Append => "append".into(),
-        WriteMode::Upsert { key, order_by: None } => format!("upsert by {}", key.join(", ")),
-        WriteMode::Upsert { key, order_by: Some(order_by) } => {
-            format!("upsert by {}, newest {order_by} wins", key.join(", "))
+        WriteMode::Upsert { key, order_by, .. } => {
+            let newest = order_by.as_ref().map(|column| format!(", newest {column} wins")).unwrap_or_default();
+            format!("upsert by {}{newest}", key.join(", "))
+        }
+        WriteMode::Accumulate { key, sum, count } => {
+            format!("accumulate by {}: sums {}, count {count}", key.join(", "), sum.join(", "))
         }
         WriteMode::Overwrite => "overwrite".into(),
         WriteMode::Replace { by } => format!("replace by {}", by.join(", ")),

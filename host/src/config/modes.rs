@@ -125,7 +125,7 @@ impl Modes<'_> {
         match self.parts.tables.iter().find(|draft| draft.name.value == *table) {
             Some(draft) => draft.spec.as_ref().map(|spec| match spec.mode {
                 WriteMode::Append => ModeName::Append,
-                WriteMode::Upsert { .. } => ModeName::Upsert,
+                WriteMode::Upsert { .. } | WriteMode::Accumulate { .. } => ModeName::Upsert,
                 WriteMode::Overwrite => ModeName::Overwrite,
                 WriteMode::Replace { .. } => ModeName::Replace,
             }),

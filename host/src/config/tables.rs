@@ -66,13 +66,7 @@ pub(super) fn parse_name(cx: &Context, text: &str, span: &Span) -> Option<TableN
 
 /// A table that is used and not declared.
 pub(super) fn plain(name: &TableName) -> TableSpec {
-    TableSpec {
-        name: name.clone(),
-        mode: WriteMode::Append,
-        partition_by: Vec::new(),
-        contract: Contract::default(),
-        description: None,
-    }
+    TableSpec::new(name.clone(), WriteMode::Append)
 }
 
 fn spec(cx: &Context, name: &TableName, entry: &Entry) -> Option<TableSpec> {
@@ -88,6 +82,7 @@ fn spec(cx: &Context, name: &TableName, entry: &Entry) -> Option<TableSpec> {
         partition_by: partition_by?,
         contract: contract?,
         description: description?,
+        ..TableSpec::new(name.clone(), WriteMode::Append)
     })
 }
 
@@ -131,7 +126,7 @@ fn mode(section: &Section<'_>, name: &TableName) -> Option<WriteMode> {
                 Some(column) => Some(column?.value),
                 None => None,
             };
-            Some(WriteMode::Upsert { key: key?, order_by })
+            Some(WriteMode::Upsert { key: key?, order_by, delete_when: None })
         }
         ModeName::Replace => {
             let Some(by) = by else {

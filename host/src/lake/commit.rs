@@ -203,10 +203,12 @@ impl Table {
             WriteMode::Overwrite => {
                 return Ok(Change { written: Vec::new(), removed: self.files()? });
             }
-            WriteMode::Upsert { .. } | WriteMode::Replace { .. } if attempt.rows == 0 => {
+            WriteMode::Upsert { .. } | WriteMode::Accumulate { .. } | WriteMode::Replace { .. }
+                if attempt.rows == 0 =>
+            {
                 return Ok(nothing);
             }
-            WriteMode::Upsert { .. } | WriteMode::Replace { .. } => {}
+            WriteMode::Upsert { .. } | WriteMode::Accumulate { .. } | WriteMode::Replace { .. } => {}
         }
         let Some(rest) = attempt.rest.take() else {
             return Ok(nothing);
@@ -334,7 +336,7 @@ impl Attempt {
         match &self.mode {
             WriteMode::Append => write(SaveMode::Append),
             WriteMode::Overwrite | WriteMode::Replace { .. } => write(SaveMode::Overwrite),
-            WriteMode::Upsert { key, .. } => {
+            WriteMode::Upsert { key, .. } | WriteMode::Accumulate { key, .. } => {
                 let equal: Vec<String> = key.iter().map(|key| format!("target.{key} <=> source.{key}")).collect();
                 DeltaOperation::Merge {
                     predicate: None,

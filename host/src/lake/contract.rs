@@ -50,11 +50,7 @@ impl Rules {
         mode: &WriteMode,
         partition_by: &[String],
     ) -> Self {
-        let mut required = match mode {
-            WriteMode::Upsert { key, .. } => key.clone(),
-            WriteMode::Replace { by } => by.clone(),
-            WriteMode::Append | WriteMode::Overwrite => Vec::new(),
-        };
+        let mut required = mode.key().to_vec();
         required.extend(partition_by.iter().cloned());
         Self {
             table: table.to_owned(),

@@ -196,7 +196,7 @@ impl Table {
     /// The columns that the table's rules name must be there and of a usable type.
     fn check_columns(&self, schema: &SchemaRef) -> Result<(), LakeError> {
         let table = || self.manner.name.clone();
-        let missing = |column: &String, role| LakeError::NoSuchColumn { table: table(), column: column.clone(), role };
+        let missing = |column: &str, role| LakeError::NoSuchColumn { table: table(), column: column.to_owned(), role };
         for column in &self.manner.partition_by {
             let field = schema.field(find(schema, column).ok_or_else(|| missing(column, "partition_by"))?);
             if !partition::can_partition(field.data_type()) {
@@ -207,20 +207,8 @@ impl Table {
         if schema.fields().len() <= self.manner.partition_by.len() {
             return Err(LakeError::NoColumns { table: table() });
         }
-        let (columns, role): (Vec<&String>, _) = match &self.manner.mode {
-            WriteMode::Append | WriteMode::Overwrite => (Vec::new(), ""),
-            WriteMode::Upsert { key, order_by } => {
-                if let Some(column) = order_by
-                    && find(schema, column).is_none()
-                {
-                    return Err(missing(column, "order_by"));
-                }
-                (key.iter().collect(), "key")
-            }
-            WriteMode::Replace { by } => (by.iter().collect(), "by"),
-        };
-        match columns.into_iter().find(|column| find(schema, column).is_none()) {
-            Some(column) => Err(missing(column, role)),
+        match self.manner.mode.columns().into_iter().find(|(_, column)| find(schema, column).is_none()) {
+            Some((role, column)) => Err(missing(column, role)),
             None => Ok(()),
         }
     }

@@ -52,8 +52,11 @@ impl Writer {
             WriteMode::Replace { by } => {
                 Body::Files { files: None, groups: Some(Box::new(Keys::new(&table, &schema, by, "by")?)) }
             }
-            WriteMode::Upsert { key, order_by } => {
+            WriteMode::Upsert { key, order_by, .. } => {
                 Body::Upsert(Box::new(Source::new(&table, &schema, key, order_by.as_deref())?))
+            }
+            WriteMode::Accumulate { .. } => {
+                return Err(LakeError::Feature { table, feature: "mode accumulate".to_owned() });
             }
         };
         Ok(Self { rules, mode, began_with: schema.clone(), schema, target, body, rows: 0, shape: None })

@@ -14,7 +14,7 @@ use super::rows::ingested_at;
 use super::sink::lake_error;
 use crate::batch::column;
 use crate::lake::Lake;
-use crate::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
+use crate::plan::{HopSpec, Plan, TableName, Upstream};
 use crate::source;
 use crate::transform::Sandbox;
 
@@ -59,16 +59,8 @@ fn missing_columns(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineErr
     let mut problems = Vec::new();
     for (_, name) in &hop.to {
         let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
-        let named = match &spec.mode {
-            WriteMode::Append | WriteMode::Overwrite => Vec::new(),
-            WriteMode::Upsert { key, order_by } => key
-                .iter()
-                .map(|column| ("key", column))
-                .chain(order_by.iter().map(|column| ("order_by", column)))
-                .collect(),
-            WriteMode::Replace { by } => by.iter().map(|column| ("by", column)).collect(),
-        };
-        let named = named.into_iter().chain(spec.partition_by.iter().map(|column| ("partition_by", column)));
+        let named = spec.mode.columns().into_iter();
+        let named = named.chain(spec.partition_by.iter().map(|column| ("partition_by", column.as_str())));
         for (rule, column) in
             named.filter(|(_, column)| !schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(column)))
         {

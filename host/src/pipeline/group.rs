@@ -72,7 +72,7 @@ fn reads(hop: &HopSpec) -> impl Iterator<Item = &TableName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Contract, Flush, Layer, TableSpec};
+    use crate::plan::{Flush, Layer, TableSpec};
 
     fn table(text: &str) -> TableName {
         let (layer, name) = text.split_once('.').expect("tests write layer.table");
@@ -85,13 +85,7 @@ mod tests {
         let mode = |name: &str| {
             modes.iter().find(|(each, _)| *each == name).map_or(WriteMode::Append, |(_, mode)| mode.clone())
         };
-        let spec = |name: &str| TableSpec {
-            name: table(name),
-            mode: mode(name),
-            partition_by: Vec::new(),
-            contract: Contract::default(),
-            description: None,
-        };
+        let spec = |name: &str| TableSpec::new(table(name), mode(name));
         Plan {
             name: "p".into(),
             config_hash: String::new(),
@@ -116,7 +110,7 @@ mod tests {
     }
 
     fn upsert() -> WriteMode {
-        WriteMode::Upsert { key: vec!["id".into()], order_by: None }
+        WriteMode::Upsert { key: vec!["id".into()], order_by: None, delete_when: None }
     }
 
     #[test]
