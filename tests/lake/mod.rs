@@ -3,6 +3,9 @@
 mod acceptance;
 mod commits;
 mod contract;
+mod derive;
+mod drift;
+mod expect;
 mod follow;
 mod kept;
 mod partitions;

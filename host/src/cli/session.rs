@@ -93,6 +93,7 @@ impl Session {
                         | PipelineError::Bind { .. }
                         | PipelineError::Ports { .. }
                         | PipelineError::Table { .. }
+                        | PipelineError::Expect { .. }
                 )
             });
             if usage { Exit::Usage } else { Exit::Failed }

@@ -67,11 +67,16 @@ fn value(kind: Kind) -> Json {
             { "type": "string", "minLength": 1 },
             { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
         ] }),
+        Kind::Bound => bound(),
+        Kind::Bounds => json!({ "type": "array", "items": bound(), "minItems": 1 }),
         Kind::Columns => json!({
             "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1, "uniqueItems": true,
         }),
         Kind::ColumnTypes => json!({
             "type": "object", "additionalProperties": column_type(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
+        }),
+        Kind::Derivations => json!({
+            "type": "object", "additionalProperties": derivation(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
         }),
         Kind::Upstream => json!({ "type": "string", "minLength": 1 }),
         Kind::Outputs => json!({ "anyOf": [
@@ -81,6 +86,7 @@ fn value(kind: Kind) -> Json {
         Kind::Lookups => json!({ "type": "object", "additionalProperties": table_name() }),
         Kind::Free => json!({ "type": "object" }),
         Kind::Section(inner) => section(inner, None),
+        Kind::List(inner) => json!({ "type": "array", "items": section(inner, None) }),
         Kind::Named(inner) => named(section(inner, None), NAME),
         Kind::Layered(inner) => {
             let layers = words::names::<Layer>();
@@ -106,6 +112,14 @@ fn text(pattern: &str) -> Json {
 fn table_name() -> Json {
     let layers = words::names::<Layer>().join("|");
     text(&format!(r"^({layers})\.[a-z0-9][a-z0-9_]*$"))
+}
+
+fn bound() -> Json {
+    json!({ "type": ["string", "number"] })
+}
+
+fn derivation() -> Json {
+    text(r"^\s*((year|month|date|hour)\s*\([^,()]+\)|bucket\s*\([^()]+,\s*[0-9_]+\s*\))\s*$")
 }
 
 fn column_type() -> Json {

@@ -14,17 +14,20 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::contract::Rules;
-use super::data::{Encodings, Target};
+use super::data::{Encodings, Target, stats_columns};
+use super::derive::derived_schema;
 use super::error::LakeError;
+use super::expect::Checks;
 use super::location::Location;
 use super::log;
 use super::partition;
 use super::provenance::Provenance;
 use super::read::{DataRef, Shelf};
 use super::schema::{find, from_delta, table_schema};
+use super::sort::Order;
 use super::writer::Writer;
 use crate::batch::{Lane, Positions};
-use crate::plan::{Contract, WriteMode};
+use crate::plan::{Contract, Derived, Expectation, Layout, WriteMode};
 
 /// Commits between two checkpoints of the log.
 pub(super) const CHECKPOINT_INTERVAL: u64 = 20;
@@ -36,10 +39,24 @@ pub(super) struct Manner {
     pub(super) name: String,
     pub(super) mode: WriteMode,
     pub(super) partition_by: Vec<String>,
+    pub(super) derive: Vec<Derived>,
+    pub(super) layout: Arc<Layout>,
     pub(super) contract: Contract,
+    pub(super) expect: Vec<Expectation>,
     pub(super) description: Option<String>,
     /// Values without a place go to `_rescued`.
     pub(super) rescues: bool,
+}
+
+impl Manner {
+    /// The columns that readers look rows up by: their bounds are kept however many columns come
+    /// before them.
+    pub(super) fn telling_columns(&self) -> Vec<String> {
+        let mut columns = self.mode.key().to_vec();
+        columns.extend(self.layout.sort_by.iter().cloned());
+        columns.extend(self.derive.iter().flat_map(|derived| [derived.column.clone(), derived.from.clone()]));
+        columns
+    }
 }
 
 /// A Delta table and the one writer of it in this process.
@@ -150,7 +167,7 @@ impl Table {
     }
 
     /// Makes the table for rows of `schema`, unless it exists. Its columns are nullable and of
-    /// Delta's types; columns of the rows' null type are left out.
+    /// Delta's types; columns of the rows' null type are left out, and derived columns are added.
     pub async fn create(&mut self, schema: &SchemaRef, provenance: Provenance) -> Result<(), LakeError> {
         if self.version().is_none() {
             self.refresh().await?;
@@ -159,10 +176,14 @@ impl Table {
             return Ok(());
         }
         let name = self.manner.name.clone();
-        let schema = table_schema(&name, schema)?;
+        let schema = derived_schema(&name, &self.manner.derive, schema)?;
+        let schema = table_schema(&name, &schema)?;
         self.check_columns(&schema)?;
         let delta_schema = super::schema::to_delta(&name, &schema)?;
-        let configuration = [("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
+        let mut configuration = vec![("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
+        if let Some(columns) = stats_columns(&schema, &self.manner.telling_columns()) {
+            configuration.push(("delta.dataSkippingStatsColumns", columns));
+        }
         let failed = || LakeError::delta("describe", &name);
         let kernel = |error: deltalake::kernel::Error| LakeError::delta("describe", &name)(error.into());
         let mut metadata =
@@ -207,10 +228,17 @@ impl Table {
         if schema.fields().len() <= self.manner.partition_by.len() {
             return Err(LakeError::NoColumns { table: table() });
         }
-        match self.manner.mode.columns().into_iter().find(|(_, column)| find(schema, column).is_none()) {
-            Some((role, column)) => Err(missing(column, role)),
-            None => Ok(()),
+        for (role, column) in self.manner.mode.columns() {
+            find(schema, column).ok_or_else(|| missing(column, role))?;
         }
+        for column in &self.manner.layout.sort_by {
+            let field = schema.field(find(schema, column).ok_or_else(|| missing(column, "sort_by"))?);
+            if field.data_type().is_nested() {
+                let data_type = field.data_type().clone();
+                return Err(LakeError::SortType { table: table(), column: column.clone(), data_type });
+            }
+        }
+        Ok(())
     }
 
     /// The recorded position of every lane of one hop; `prefix` is `<pipeline>/<hop>/`.
@@ -243,8 +271,9 @@ impl Table {
         let schema = self.known_schema()?.clone();
         self.check_columns(&schema)?;
         let manner = &self.manner;
-        let rules = Rules::new(&name, manner.rescues, manner.contract, &manner.mode, &found);
-        Writer::new(rules, manner.mode.clone(), schema, self.target(found.into()))
+        let rules = Rules::new(manner, &found);
+        let checks = Checks::new(&name, &manner.expect, &schema)?;
+        Writer::new(rules, checks, manner.mode.clone(), schema, self.target(found.into()))
     }
 
     pub(super) fn target(&self, partition_by: Arc<[String]>) -> Target {
@@ -253,7 +282,21 @@ impl Table {
             runtime: Handle::current(),
             encodings: self.encodings.clone(),
             partition_by,
+            layout: Arc::clone(&self.manner.layout),
+            order: Arc::new(Order::by(&self.manner.layout.sort_by)),
+            telling: self.telling_columns().into(),
         }
+    }
+
+    /// The columns whose bounds are kept: those that the plan names, and those that the table says.
+    fn telling_columns(&self) -> Vec<String> {
+        let mut columns = self.manner.telling_columns();
+        let configuration = self.delta.state.as_ref().map(|state| state.metadata().configuration());
+        if let Some(said) = configuration.and_then(|configuration| configuration.get("delta.dataSkippingStatsColumns"))
+        {
+            columns.extend(said.split(',').map(|column| column.trim().trim_matches('`').to_owned()));
+        }
+        columns
     }
 
     pub(super) fn shelf(&self) -> Result<Shelf, LakeError> {

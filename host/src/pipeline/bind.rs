@@ -13,8 +13,9 @@ use super::module::{HopModule, Loader};
 use super::rows::ingested_at;
 use super::sink::lake_error;
 use crate::batch::column;
-use crate::lake::Lake;
-use crate::plan::{HopSpec, Plan, TableName, Upstream};
+use crate::fault::Fault;
+use crate::lake::{self, Lake};
+use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream};
 use crate::source;
 use crate::transform::Sandbox;
 
@@ -51,6 +52,7 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
         }
     }
     problems.extend(plan.hops.iter().flat_map(|hop| missing_columns(plan, hop, &bound)));
+    problems.extend(plan.hops.iter().flat_map(|hop| unfit_expectations(plan, hop, &bound)));
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
 }
 
@@ -61,6 +63,8 @@ fn missing_columns(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineErr
         let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
         let named = spec.mode.columns().into_iter();
         let named = named.chain(spec.partition_by.iter().map(|column| ("partition_by", column.as_str())));
+        let named = named.chain(spec.upkeep.z_order.iter().map(|column| ("z_order", column.as_str())));
+        let named = named.chain(spec.layout.sort_by.iter().map(|column| ("sort_by", column.as_str())));
         for (rule, column) in
             named.filter(|(_, column)| !schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(column)))
         {
@@ -71,6 +75,22 @@ fn missing_columns(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineErr
                 hint: format!("its columns: {}", columns.join(", ")),
             });
         }
+    }
+    problems
+}
+
+/// Expectations that name other columns than the rows have, or that do not fit their types.
+fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineError> {
+    let mut problems = Vec::new();
+    for (_, name) in &hop.to {
+        let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
+        // The table holds other types than rows may have, and it is what rows are checked as.
+        let Ok(schema) = lake::stored_schema(&name.to_string(), &schema) else { continue };
+        problems.extend(lake::unfit_expectations(spec, &schema).into_iter().map(|unfit| PipelineError::Expect {
+            table: name.to_string(),
+            key: format!("expect.{}.{}", unfit.entry, unfit.key),
+            source: Box::new(unfit.error),
+        }));
     }
     problems
 }
@@ -89,7 +109,7 @@ fn bind_hop(
     };
     let Some(module) = module else {
         for (_, table) in &hop.to {
-            bound.schemas.insert(table.clone(), rows.clone());
+            bound.schemas.insert(table.clone(), written(plan, table, &rows)?);
         }
         return Ok(());
     };
@@ -118,11 +138,30 @@ fn bind_hop(
     let binding = module.bind(&hop.name, &rows, &lookups)?;
     for (port, sink) in module.sinks.iter().enumerate() {
         if let Some(schema) = binding.output_schema(port) {
-            bound.schemas.insert(hop.to[*sink].1.clone(), schema.clone());
+            let table = hop.to[*sink].1.clone();
+            let schema = written(plan, &table, schema)?;
+            bound.schemas.insert(table, schema);
         }
     }
     bound.modules.insert(hop.name.clone(), module);
     Ok(())
+}
+
+/// The columns that a table has for rows of `rows`: its derived columns come to theirs.
+fn written(plan: &Plan, table: &TableName, rows: &SchemaRef) -> Result<SchemaRef, PipelineError> {
+    let Some(spec) = plan.table(table) else { return Ok(rows.clone()) };
+    let problem = |message: String, hint: String| PipelineError::Table { table: table.to_string(), message, hint };
+    for derived in &spec.derive {
+        if rows.fields().iter().any(|field| field.name().eq_ignore_ascii_case(&derived.column)) {
+            return Err(problem(
+                format!("`derive` of {table} makes `{}`, which its rows have already", derived.column),
+                "give the derived column another name, or leave it out of `derive`".into(),
+            ));
+        }
+    }
+    lake::derived_schema(&table.to_string(), &spec.derive, rows).map_err(|error| {
+        problem(error.to_string(), error.hint().unwrap_or_else(|| format!("check `derive` of {table}")))
+    })
 }
 
 /// The columns of the rows that a hop takes in.
@@ -136,7 +175,10 @@ fn upstream_schema(
         Upstream::Table(table) => Ok(table_schema(bound, table)),
         Upstream::Source(name) => {
             let Some(spec) = plan.source(name) else { return Ok(None) };
-            let known = hop.to.first().and_then(|(_, table)| bound.existing.get(table)).map(without_system_columns);
+            let known = hop
+                .to
+                .first()
+                .and_then(|(_, table)| Some(decoded_columns(bound.existing.get(table)?, plan.table(table))));
             let decoded = source::schema(spec, known, runtime).map_err(|error| PipelineError::Source {
                 hop: hop.name.clone(),
                 upstream: name.clone(),
@@ -170,12 +212,14 @@ fn landed(decoded: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The columns of a bronze table that a source decodes.
-pub fn without_system_columns(schema: &SchemaRef) -> SchemaRef {
+/// The columns of a bronze table that a source decodes: all but those that the host adds.
+pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaRef {
     let system = [column::LANE, column::POSITION, column::INGESTED_AT, column::RESCUED, column::RAW];
-    Arc::new(Schema::new(
-        schema.fields().iter().filter(|field| !system.contains(&field.name().as_str())).cloned().collect::<Vec<_>>(),
-    ))
+    let derived = table.map_or(&[][..], |table| &table.derive);
+    let decoded = |name: &str| {
+        !system.contains(&name) && !derived.iter().any(|derived| derived.column.eq_ignore_ascii_case(name))
+    };
+    Arc::new(Schema::new(schema.fields().iter().filter(|field| decoded(field.name())).cloned().collect::<Vec<_>>()))
 }
 
 fn hop_of(plan: &Plan, table: &TableName) -> String {

@@ -513,6 +513,8 @@ impl Hop {
             tracing::debug!(hop, table = name, version = committed.version, rows, "committed");
             Meters::add(&self.context.meter.commits, 1);
             Meters::add(&self.context.meter.rows_out, rows);
+            sink.count_unmet(&self.context.meter);
+            sink.keep(&committed, &self.lake, &self.context.runtime);
         }
         Ok(())
     }

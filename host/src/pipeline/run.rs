@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::bind::{Bound, without_system_columns};
+use super::bind::{Bound, decoded_columns};
 use super::fault::PipelineError;
 use super::flow::{Flow, Intake, queue};
 use super::group::{self, Group};
@@ -184,9 +184,10 @@ impl Run {
         for (_, name) in &hop.to {
             let failed = || lake_error(&hop.name, format!("opening {name} failed"));
             let Some(spec) = self.plan.table(name) else { continue };
-            let mut sink = Sink::open(&self.lake, spec, &context.app, followers.remove(name).unwrap_or_default())
-                .await
-                .map_err(failed())?;
+            let mut sink =
+                Sink::open(&self.lake, &self.plan, spec, &context.app, followers.remove(name).unwrap_or_default())
+                    .await
+                    .map_err(failed())?;
             if let (None, Some(schema)) = (sink.table.schema(), self.bound.schemas.get(name)) {
                 sink.table
                     .create(schema, context.provenance(module.as_ref()))
@@ -278,8 +279,10 @@ impl Run {
         let context = hop.context();
         let upstream = context.upstream();
         let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
-        let known =
-            hop.sinks().first().and_then(|sink| sink.table.schema()).map(|schema| without_system_columns(&schema));
+        let known = hop
+            .sinks()
+            .first()
+            .and_then(|sink| Some(decoded_columns(&sink.table.schema()?, self.plan.table(&sink.name))));
         let since = match hop.sinks().first().filter(|sink| sink.table.version().is_some()) {
             Some(sink) => {
                 let failed = lake_error(&context.spec.name, format!("reading the history of {} failed", sink.name));

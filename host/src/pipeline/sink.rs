@@ -8,9 +8,11 @@ use tokio::runtime::Handle;
 use super::fault::PipelineError;
 use super::flow::Flow;
 use super::hop::HopContext;
+use super::keeper::Keeper;
 use crate::batch::{Positions, Reject};
 use crate::lake::{self, Commit, Lake, Provenance, Table, Writer};
-use crate::plan::{TableName, TableSpec};
+use crate::meter::{Expected, Meters};
+use crate::plan::{Plan, TableName, TableSpec};
 
 /// A table that a hop writes.
 pub struct Sink {
@@ -24,23 +26,36 @@ pub struct Sink {
     pub followers: Vec<Sender<Flow>>,
     writer: Option<Writer>,
     rows: u64,
+    unmet: Vec<lake::Unmet>,
+    keeper: Keeper,
 }
 
 impl Sink {
     /// Opens the table and reads how far this hop came in it.
     pub async fn open(
         lake: &Lake,
+        plan: &Plan,
         spec: &TableSpec,
         app: &str,
         followers: Vec<Sender<Flow>>,
     ) -> Result<Self, crate::lake::LakeError> {
+        let keeper = Keeper::new(plan, spec);
         let table = lake.table(spec).await?;
         let recorded = table.positions(&format!("{app}/")).await?;
-        Ok(Self { name: spec.name.clone(), table, recorded, followers, writer: None, rows: 0 })
+        Ok(Self {
+            name: spec.name.clone(),
+            table,
+            recorded,
+            followers,
+            writer: None,
+            rows: 0,
+            unmet: Vec::new(),
+            keeper,
+        })
     }
 
     /// Writes rows that the next commit will make visible, and passes them down.
-    /// Gives back the rows that the table's contract refuses.
+    /// Gives back the rows that the table's contract or its expectations refuse.
     pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<lake::Refused>, lake::LakeError> {
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
@@ -51,6 +66,7 @@ impl Sink {
         };
         let written = writer.write(rows)?;
         self.rows += written.rows.num_rows() as u64;
+        self.unmet.extend(written.unmet);
         if written.rows.num_rows() > 0 {
             // A follower that is gone has failed and says so itself; this table goes on.
             self.followers.retain(|follower| follower.send(Flow::Rows(written.rows.clone())).is_ok());
@@ -83,6 +99,18 @@ impl Sink {
         Ok(committed)
     }
 
+    /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.
+    pub fn keep(&mut self, committed: &lake::Committed, lake: &Lake, runtime: &Handle) {
+        self.keeper.after_commit(&mut self.table, committed, lake, runtime);
+    }
+
+    /// Counts the rows since the last call that did not fulfil an expectation.
+    pub fn count_unmet(&mut self, meter: &Meters) {
+        for lake::Unmet { column, rule, otherwise, rows } in self.unmet.drain(..) {
+            meter.add_unmet(Expected { table: self.name.to_string(), column, rule, otherwise }, rows);
+        }
+    }
+
     /// Tells the followers that the hop ended well.
     pub fn end(&mut self) {
         for follower in self.followers.drain(..) {
@@ -93,6 +121,7 @@ impl Sink {
 
     /// Throws away what was written since the last commit.
     pub fn abandon(&mut self, runtime: &Handle) {
+        self.unmet.clear();
         if let Some(writer) = self.writer.take() {
             runtime.block_on(writer.abandon());
         }

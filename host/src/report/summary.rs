@@ -5,6 +5,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::Value as Json;
 
 use super::visible;
+use crate::meter::Expected;
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +50,8 @@ pub struct HopSummary {
     pub rows_rejected: u64,
     /// Commits made.
     pub commits: u64,
+    /// Rows that did not fulfil an expectation, where there were any.
+    pub expectations: Vec<(Expected, u64)>,
 }
 
 impl Status {
@@ -90,8 +93,9 @@ impl Summary {
             column.set_cell_alignment(CellAlignment::Right);
         }
         let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
+        let unmet: String = self.hops.iter().flat_map(HopSummary::expectations_lines).collect();
         format!(
-            "{body}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
+            "{body}{unmet}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
             self.status.as_str(),
             self.seconds,
             self.cpu_seconds,
@@ -103,7 +107,7 @@ impl Summary {
 impl HopSummary {
     fn to_json(&self) -> String {
         format!(
-            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}}}",
+            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}{}}}",
             Json::from(self.hop.as_str()),
             Json::from(self.module.as_deref()),
             Json::from(self.digest.as_deref()),
@@ -111,7 +115,33 @@ impl HopSummary {
             self.rows_out,
             self.rows_rejected,
             self.commits,
+            self.expectations_json(),
         )
+    }
+
+    /// A further field, only where there is something to say.
+    fn expectations_json(&self) -> String {
+        let of = |(expected, rows): &(Expected, u64)| {
+            format!(
+                "{{\"table\":{},\"column\":{},\"rule\":{},\"otherwise\":{},\"rows\":{rows}}}",
+                Json::from(expected.table.as_str()),
+                Json::from(expected.column.as_str()),
+                Json::from(expected.rule),
+                Json::from(expected.otherwise.as_str()),
+            )
+        };
+        match self.expectations.as_slice() {
+            [] => String::new(),
+            unmet => format!(",\"expectations\":[{}]", unmet.iter().map(of).collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    fn expectations_lines(&self) -> impl Iterator<Item = String> {
+        self.expectations.iter().map(|(expected, rows)| {
+            let (table, column) = (&expected.table, visible(&expected.column));
+            let (rule, otherwise) = (expected.rule, expected.otherwise.as_str());
+            format!("{table}: {} rows unlike what is expected of {column} ({rule}: {otherwise})\n", HumanCount(*rows))
+        })
     }
 
     fn to_row(&self, seconds: f64) -> Row {
@@ -143,6 +173,7 @@ fn milliseconds(seconds: f64) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Otherwise;
 
     fn summary() -> Summary {
         Summary {
@@ -159,6 +190,7 @@ mod tests {
                     rows_out: 1_234_500,
                     rows_rejected: 67,
                     commits: 3,
+                    expectations: Vec::new(),
                 },
                 HopSummary {
                     hop: "clean_users".into(),
@@ -168,6 +200,15 @@ mod tests {
                     rows_out: 0,
                     rows_rejected: 0,
                     commits: 1_000,
+                    expectations: vec![(
+                        Expected {
+                            table: "silver.users".into(),
+                            column: "age".into(),
+                            rule: "range",
+                            otherwise: Otherwise::Warn,
+                        },
+                        1_200,
+                    )],
                 },
             ],
         }
@@ -180,7 +221,8 @@ mod tests {
             concat!(
                 r#"{{"status":"done","seconds":12.346,"cpu_seconds":20.0,"peak_memory_bytes":327155712,"hops":["#,
                 r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3}},"#,
-                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000}}]}}"#,
+                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000,"#,
+                r#""expectations":[{{"table":"silver.users","column":"age","rule":"range","otherwise":"warn","rows":1200}}]}}]}}"#,
             ),
             digest
         );
@@ -195,6 +237,7 @@ hop           module                             rows in    rows out   rejected 
 ────────────────────────────────────────────────────────────────────────────────────────────────────
 land_users    –                                1,234,567   1,234,500         67         3   99,999
 clean_users   c2c \"clean\" users@0123456789ab   1,234,500           0          0     1,000   99,994
+silver.users: 1,200 rows unlike what is expected of age (range: warn)
 done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
 ";
         assert_eq!(summary().to_table(), expected);

@@ -16,6 +16,8 @@ use super::stats;
 use crate::lake::error::LakeError;
 use crate::lake::location::Location;
 use crate::lake::partition;
+use crate::lake::sort::Order;
+use crate::plan::Layout;
 
 /// Where data files of one table go and how they are made.
 #[derive(Clone, Debug)]
@@ -24,6 +26,11 @@ pub(in crate::lake) struct Target {
     pub(in crate::lake) runtime: Handle,
     pub(in crate::lake) encodings: Encodings,
     pub(in crate::lake) partition_by: Arc<[String]>,
+    pub(in crate::lake) layout: Arc<Layout>,
+    /// In which order rows are written.
+    pub(in crate::lake) order: Arc<Order>,
+    /// The columns whose bounds are kept before those of others.
+    pub(in crate::lake) telling: Arc<[String]>,
 }
 
 /// A complete data file that no commit names yet.
@@ -38,6 +45,7 @@ pub(in crate::lake) struct DataFile {
     partition: Vec<Option<String>>,
     schema: SchemaRef,
     with_nan: Vec<bool>,
+    indexed: Vec<bool>,
     target: Target,
     /// Taken when the file is finished; what is left is removed.
     writer: Option<Groups<Sink>>,
@@ -56,11 +64,12 @@ impl DataFile {
         let name = format!("part-{:032x}.parquet", rand::random::<u128>());
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         let sink = Sink::create(&target.location, &path, &target.runtime)?;
-        let (properties, choices) = target.encodings.properties(&schema, sample);
-        let writer =
-            Groups::new(sink, Arc::clone(&schema), properties, choices).map_err(LakeError::parquet("begin", &path))?;
+        let indexed = stats::indexed(&schema, &target.telling);
+        let (properties, choices) = target.encodings.properties(&schema, &indexed, sample);
+        let writer = Groups::new(sink, Arc::clone(&schema), properties, choices, indexed.clone())
+            .map_err(LakeError::parquet("begin", &path))?;
         let with_nan = vec![false; schema.fields().len()];
-        Ok(Self { path, partition, schema, with_nan, target: target.clone(), writer: Some(writer) })
+        Ok(Self { path, partition, schema, with_nan, indexed, target: target.clone(), writer: Some(writer) })
     }
 
     pub(in crate::lake) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
@@ -121,7 +130,7 @@ impl DataFile {
             size: i64::try_from(size).unwrap_or(i64::MAX),
             modification_time: Utc::now().timestamp_millis(),
             data_change: true,
-            stats: Some(stats::of_file(&self.schema, &footer, &self.with_nan)),
+            stats: Some(stats::of_file(&self.schema, &footer, &self.with_nan, &self.indexed)),
             ..Add::default()
         };
         Ok(Written { add })
