@@ -32,13 +32,12 @@ pub struct Config {
 }
 
 /// The columns of an order.
-pub fn columns() -> [Field; 8] {
+pub fn columns() -> [Field; 7] {
     [
         int64("id"),
         int64("customer"),
         utf8("product"),
         utf8("category"),
-        utf8("state"),
         int32("quantity"),
         float64("price"),
         timestamp("ordered_at"),
