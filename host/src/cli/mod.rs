@@ -2,6 +2,7 @@
 
 mod check;
 mod head;
+mod history;
 mod new;
 mod plan;
 mod quarantine;
@@ -77,6 +78,8 @@ enum Command {
     Status(status::Args),
     /// Show the first rows of a table, or of every table of a layer.
     Head(head::Args),
+    /// Show what became of a table, commit by commit.
+    History(history::Args),
     /// Look at rows that could not go on.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Head(args) => head::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Simulate(args) => simulate::run(&args),
     };
