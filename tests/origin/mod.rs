@@ -2,3 +2,4 @@
 //! make a table again.
 
 mod history;
+mod kept;

@@ -22,6 +22,7 @@ mod keep;
 mod location;
 mod log;
 mod object;
+mod origin;
 mod partition;
 mod provenance;
 mod quarantine;

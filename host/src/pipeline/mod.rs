@@ -14,6 +14,7 @@ mod hop;
 mod intake;
 mod lookup;
 pub mod module;
+mod origin;
 mod rows;
 pub mod run;
 mod sink;
