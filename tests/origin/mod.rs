@@ -3,3 +3,4 @@
 
 mod history;
 mod kept;
+mod replay;

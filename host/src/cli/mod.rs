@@ -6,6 +6,7 @@ mod history;
 mod new;
 mod plan;
 mod quarantine;
+mod replay;
 mod run;
 mod session;
 mod simulate;
@@ -80,6 +81,8 @@ enum Command {
     Head(head::Args),
     /// Show what became of a table, commit by commit.
     History(history::Args),
+    /// Make a hop's tables again out of bronze, and see whether they are the same.
+    Replay(replay::Args),
     /// Look at rows that could not go on.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Head(args) => head::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Simulate(args) => simulate::run(&args),
     };

@@ -15,6 +15,7 @@ mod intake;
 mod lookup;
 pub mod module;
 mod origin;
+pub mod replay;
 mod rows;
 pub mod run;
 mod sink;
