@@ -1,6 +1,8 @@
 //! Tests of lake: what a table promises to whoever writes, follows and reads it.
 
 mod acceptance;
+mod accumulate;
+mod changes;
 mod commits;
 mod contract;
 mod derive;
@@ -8,9 +10,10 @@ mod drift;
 mod expect;
 mod follow;
 mod kept;
+mod maintain;
 mod partitions;
 mod replace;
 mod statistics;
-mod support;
+pub mod support;
 mod trouble;
 mod upsert;

@@ -4,7 +4,7 @@ mod rule;
 
 use std::collections::BTreeMap;
 
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::{Array, BooleanArray, Int64Array, RecordBatch};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 
@@ -166,9 +166,13 @@ impl Checks {
         for index in plain.into_iter().chain(unique) {
             let check = &mut self.checks[index];
             let bad = match &mut check.judge {
-                Judge::Unique(seen) => repeated(seen, &rows, check.at, &rejected).map_err(failed())?,
+                Judge::Unique(seen) => {
+                    repeated(seen, &rows, check.at, |row| origin.is_judged(row) && !rejected.contains_key(&row))
+                        .map_err(failed())?
+                }
                 judge => judge.violations(rows.column(check.at)).map_err(failed())?,
             };
+            let bad = bad.map(|bad| origin.judged(bad));
             let count = bad.as_ref().map_or(0, BooleanBuffer::count_set_bits);
             let Some(bad) = bad.filter(|_| count > 0) else {
                 continue;
@@ -226,12 +230,12 @@ fn repeated(
     seen: &mut Keys,
     rows: &RecordBatch,
     at: usize,
-    rejected: &BTreeMap<usize, Refused>,
+    counts: impl Fn(usize) -> bool,
 ) -> Result<Option<BooleanBuffer>, arrow_schema::ArrowError> {
     let values = rows.column(at);
     let keys = seen.encode(rows)?;
     let bad = BooleanBuffer::collect_bool(rows.num_rows(), |row| {
-        values.is_valid(row) && !rejected.contains_key(&row) && !seen.insert(keys.row(row)).1
+        values.is_valid(row) && counts(row) && !seen.insert(keys.row(row)).1
     });
     Ok(Some(bad))
 }
@@ -239,6 +243,8 @@ fn repeated(
 /// Rows as they came, and which of them are being judged.
 pub(super) struct Origin<'a> {
     pub(super) rows: &'a RecordBatch,
+    /// Negative for rows that only take others away.
+    pub(super) weights: Option<&'a Int64Array>,
     /// By row that is judged: its number among those that came; `None` where all are.
     pub(super) numbers: Option<&'a [usize]>,
 }
@@ -247,6 +253,19 @@ impl Origin<'_> {
     /// The number of a judged row among those that came.
     pub(super) fn number(&self, row: usize) -> usize {
         self.numbers.and_then(|numbers| numbers.get(row).copied()).unwrap_or(row)
+    }
+
+    /// Of rows that break a rule, those that it is for.
+    fn judged(&self, bad: BooleanBuffer) -> BooleanBuffer {
+        match self.weights {
+            None => bad,
+            Some(_) => BooleanBuffer::collect_bool(bad.len(), |row| bad.value(row) && self.is_judged(row)),
+        }
+    }
+
+    /// Whether a row is to be stored.
+    fn is_judged(&self, row: usize) -> bool {
+        self.weights.is_none_or(|weights| weights.value(self.number(row)) >= 0)
     }
 
     /// Where a row came from, as far as its columns say.

@@ -7,6 +7,7 @@
 //! deltalake keeps the state of tables; Parquet is written here, because that is where the
 //! time goes, and so are commits, because that is where rows are counted once.
 
+mod changes;
 mod commit;
 mod contract;
 mod convert;
@@ -15,16 +16,21 @@ mod derive;
 mod entry;
 mod error;
 mod expect;
+mod feed;
 mod files;
 mod follow;
+mod history;
 mod info;
 mod json;
 mod keep;
 mod location;
 mod log;
 mod maintain;
+mod marks;
 mod object;
+mod origin;
 mod partition;
+mod protocol;
 mod provenance;
 mod quarantine;
 mod read;
@@ -34,18 +40,21 @@ mod table;
 mod upsert;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
+pub use changes::Changes;
 pub use commit::{Commit, Committed};
 pub use contract::Refused;
 pub use derive::derived_schema;
 pub use error::LakeError;
 pub use expect::{Unfit, Unmet, unfit_expectations};
 pub use follow::Added;
+pub use history::{CommitRecord, Step};
 pub use info::TableInfo;
 pub use maintain::{Compaction, Followers, Maintained, Maintenance, Unused};
 pub use provenance::Provenance;
@@ -65,6 +74,8 @@ const QUARANTINE: &str = "quarantine";
 #[derive(Clone, Debug)]
 pub struct Lake {
     location: Location,
+    /// Tables that are read from elsewhere, each at one version.
+    pins: HashMap<TableName, (Location, u64)>,
 }
 
 impl Lake {
@@ -76,13 +87,20 @@ impl Lake {
         {
             return Err(LakeError::NotAFolder { path: file.display().to_string() });
         }
-        Ok(Self { location })
+        Ok(Self { location, pins: HashMap::new() })
     }
 
     /// A lake in a store of the caller's, whose root is the root of `url`: for tests that make a
     /// store fail, and for stores that need a wrapper.
     pub fn with_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
-        Ok(Self { location: Location::with_store(store, url)? })
+        Ok(Self { location: Location::with_store(store, url)?, pins: HashMap::new() })
+    }
+
+    /// This lake, where one table is that of another lake as it stood at `version`. It can be
+    /// read and followed up to there, and not be written.
+    pub fn pinned(mut self, table: &TableName, from: &Lake, version: u64) -> Result<Self, LakeError> {
+        self.pins.insert(table.clone(), (from.folder(table)?, version));
+        Ok(self)
     }
 
     /// Where it lies, as people see it.
@@ -100,10 +118,14 @@ impl Lake {
             layout: Arc::new(spec.layout.clone()),
             contract: spec.contract,
             expect: spec.expect.clone(),
+            changes: spec.changes,
             description: spec.description.clone(),
             rescues: spec.name.layer == Layer::Bronze,
         };
-        Table::open(self.folder(&spec.name)?, manner).await
+        match self.pins.get(&spec.name) {
+            Some((folder, version)) => Table::open_at(folder.clone(), manner, *version).await,
+            None => Table::open(self.folder(&spec.name)?, manner).await,
+        }
     }
 
     /// The quarantine table of a hop, which may not exist yet. Its columns are [`quarantine_schema`].
@@ -120,6 +142,7 @@ impl Lake {
                 type_change: Drift::Freeze,
             },
             expect: Vec::new(),
+            changes: false,
             description: Some(format!("Rows that hop '{hop}' could not pass on, and why.")),
             rescues: false,
         };

@@ -5,22 +5,21 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use deltalake::DeltaTable;
-use deltalake::kernel::transaction::{PROTOCOL, TransactionError};
-use deltalake::kernel::{Action, MetadataExt, Protocol, StructType, new_metadata};
+use deltalake::kernel::{Action, MetadataExt, Protocol, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use object_store::ObjectStore;
-use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::contract::Rules;
-use super::data::{Encodings, Target, stats_columns};
+use super::data::{Encodings, Keeping, Target, stats_columns};
 use super::derive::derived_schema;
 use super::error::LakeError;
 use super::expect::Checks;
 use super::location::Location;
 use super::log;
 use super::partition;
+use super::protocol;
 use super::provenance::Provenance;
 use super::read::{DataRef, Shelf};
 use super::schema::{find, from_delta, table_schema};
@@ -43,6 +42,8 @@ pub(super) struct Manner {
     pub(super) layout: Arc<Layout>,
     pub(super) contract: Contract,
     pub(super) expect: Vec<Expectation>,
+    /// Each commit records which rows it changed.
+    pub(super) changes: bool,
     pub(super) description: Option<String>,
     /// Values without a place go to `_rescued`.
     pub(super) rescues: bool,
@@ -56,6 +57,19 @@ impl Manner {
         columns.extend(self.layout.sort_by.iter().cloned());
         columns.extend(self.derive.iter().flat_map(|derived| [derived.column.clone(), derived.from.clone()]));
         columns
+    }
+
+    /// The columns of a new table for rows of `schema`.
+    fn stored(&self, table: &str, schema: &SchemaRef) -> Result<SchemaRef, LakeError> {
+        let schema = &derived_schema(table, &self.derive, schema)?;
+        match &self.mode {
+            WriteMode::Accumulate { key, sum, count } => {
+                table_schema(table, super::upsert::accumulated(table, schema, key, sum, count)?.as_ref())
+            }
+            mode if mode.key().is_empty() => table_schema(table, schema.as_ref()),
+            // Words about a row's change are not part of the row.
+            _ => table_schema(table, &super::marks::without(schema)),
+        }
     }
 }
 
@@ -71,10 +85,21 @@ pub struct Table {
     pub(super) encodings: Encodings,
     /// The state is behind what this process itself committed.
     pub(super) stale: bool,
+    /// The table is looked at as it stood at this version.
+    pinned: Option<u64>,
 }
 
 impl Table {
     pub(super) async fn open(location: Location, manner: Manner) -> Result<Self, LakeError> {
+        Self::open_pinned(location, manner, None).await
+    }
+
+    /// The table as it stood at `version`, whatever was committed since.
+    pub(super) async fn open_at(location: Location, manner: Manner, version: u64) -> Result<Self, LakeError> {
+        Self::open_pinned(location, manner, Some(version)).await
+    }
+
+    async fn open_pinned(location: Location, manner: Manner, pinned: Option<u64>) -> Result<Self, LakeError> {
         if let Some(folder) = &location.folder
             && let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir())
         {
@@ -90,6 +115,7 @@ impl Table {
             transactions: HashMap::new(),
             encodings: Encodings::default(),
             stale: false,
+            pinned,
         };
         table.refresh().await?;
         Ok(table)
@@ -120,23 +146,25 @@ impl Table {
     pub async fn refresh(&mut self) -> Result<(), LakeError> {
         let name = self.manner.name.clone();
         let before = self.delta.version();
+        if self.pinned.is_some() && before.is_some() {
+            return Ok(());
+        }
         if before.is_none() {
             let log = self.delta.log_store();
             if !log.is_delta_table_location().await.map_err(LakeError::delta("look for", &name))? {
                 return Ok(());
             }
-            self.delta.load().await.map_err(LakeError::delta("read", &name))?;
+            let loaded = match self.pinned {
+                Some(version) => self.delta.load_version(version).await,
+                None => self.delta.load().await,
+            };
+            loaded.map_err(LakeError::delta("read", &name))?;
         } else {
             self.delta.update_state().await.map_err(LakeError::delta("read", &name))?;
         }
         let state = self.state()?;
         let version = state.version();
-        PROTOCOL.can_read_from(state).map_err(|error| unsupported(&name, error))?;
-        // Not every writer lists column mapping among the features that a reader must know.
-        let mapping = state.metadata().configuration().get("delta.columnMapping.mode");
-        if let Some(mode) = mapping.filter(|mode| *mode != "none") {
-            return Err(LakeError::Feature { table: name, feature: format!("columnMapping by {mode}") });
-        }
+        protocol::can_read(&name, state)?;
         let schema = from_delta(&name, &state.schema())?;
         if self.schema.as_ref() != Some(&schema) {
             self.schema = Some(schema);
@@ -176,14 +204,14 @@ impl Table {
             return Ok(());
         }
         let name = self.manner.name.clone();
-        let schema = derived_schema(&name, &self.manner.derive, schema)?;
-        let schema = table_schema(&name, &schema)?;
+        let schema = self.manner.stored(&name, schema)?;
         self.check_columns(&schema)?;
         let delta_schema = super::schema::to_delta(&name, &schema)?;
         let mut configuration = vec![("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
         if let Some(columns) = stats_columns(&schema, &self.manner.telling_columns()) {
             configuration.push(("delta.dataSkippingStatsColumns", columns));
         }
+        configuration.extend(self.wanted_settings().map(|setting| (setting, "true".to_owned())));
         let failed = || LakeError::delta("describe", &name);
         let kernel = |error: deltalake::kernel::Error| LakeError::delta("describe", &name)(error.into());
         let mut metadata =
@@ -191,9 +219,8 @@ impl Table {
         if let Some(description) = &self.manner.description {
             metadata = metadata.with_description(description.clone()).map_err(kernel)?;
         }
-        // The oldest protocol that has what we write: everybody can read it.
-        let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
-            .map_err(|error| failed()(error.into()))?;
+        let protocol = protocol::protocol(self.manner.changes, self.manner.layout.deletion_vectors);
+        let protocol: Protocol = serde_json::from_value(protocol).map_err(|error| failed()(error.into()))?;
         let operation = DeltaOperation::Create {
             mode: SaveMode::ErrorIfExists,
             location: self.location.url.clone(),
@@ -212,6 +239,18 @@ impl Table {
                 if self.version().is_some() { Ok(()) } else { Err(error) }
             }
         }
+    }
+
+    /// The settings that the plan asks the table to have.
+    pub(super) fn wanted_settings(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let changes = self.manner.changes.then_some(protocol::CHANGES);
+        let vectors = self.manner.layout.deletion_vectors.then_some(protocol::VECTORS);
+        changes.into_iter().chain(vectors)
+    }
+
+    /// Whether the next commit has to record which rows it changes.
+    pub(super) fn feeds(&self) -> bool {
+        self.manner.changes || self.delta.state.as_ref().is_some_and(|state| protocol::is_on(state, protocol::CHANGES))
     }
 
     /// The columns that the table's rules name must be there and of a usable type.
@@ -257,10 +296,7 @@ impl Table {
         }
         let name = self.manner.name.clone();
         let state = self.state()?;
-        PROTOCOL.can_write_to(state).map_err(|error| unsupported(&name, error))?;
-        if let Some(column) = constrained(&state.schema()) {
-            return Err(LakeError::Feature { table: name, feature: format!("an invariant on column '{column}'") });
-        }
+        protocol::can_write(&name, state)?;
         let found = state.metadata().partition_columns().to_vec();
         let same = found.len() == self.manner.partition_by.len()
             && found.iter().zip(&self.manner.partition_by).all(|(a, b)| a.eq_ignore_ascii_case(b));
@@ -273,7 +309,11 @@ impl Table {
         let manner = &self.manner;
         let rules = Rules::new(manner, &found);
         let checks = Checks::new(&name, &manner.expect, &schema)?;
-        Writer::new(rules, checks, manner.mode.clone(), schema, self.target(found.into()))
+        let mut target = self.target(found.into());
+        if self.feeds() {
+            target.keeping = Some(Keeping::default());
+        }
+        Writer::new(rules, checks, manner.mode.clone(), schema, target, manner.layout.memory)
     }
 
     pub(super) fn target(&self, partition_by: Arc<[String]>) -> Target {
@@ -285,6 +325,8 @@ impl Table {
             layout: Arc::clone(&self.manner.layout),
             order: Arc::new(Order::by(&self.manner.layout.sort_by)),
             telling: self.telling_columns().into(),
+            below: None,
+            keeping: None,
         }
     }
 
@@ -329,21 +371,4 @@ impl Table {
         files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
         Ok(files)
     }
-}
-
-fn unsupported(table: &str, error: TransactionError) -> LakeError {
-    match error {
-        TransactionError::UnsupportedTableFeatures(features) => {
-            let names: Vec<String> = features.iter().map(ToString::to_string).collect();
-            LakeError::Feature { table: table.to_owned(), feature: names.join(", ") }
-        }
-        other => LakeError::delta("use", table)(other.into()),
-    }
-}
-
-/// A column with a condition that a writer would have to check.
-fn constrained(schema: &StructType) -> Option<String> {
-    let rules = ["delta.invariants", "delta.generationExpression", "delta.identity.start"];
-    let field = schema.fields().find(|field| rules.iter().any(|rule| field.metadata().contains_key(*rule)))?;
-    Some(field.name().clone())
 }

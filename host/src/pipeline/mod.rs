@@ -15,6 +15,8 @@ mod intake;
 pub mod keeper;
 mod lookup;
 pub mod module;
+mod origin;
+pub mod replay;
 mod rows;
 pub mod run;
 mod sink;
