@@ -166,6 +166,16 @@ pub enum LakeError {
         /// The type of that column.
         data_type: DataType,
     },
+    /// A value of a file is not of its column's type, and the contract's answer is not to let it be.
+    #[error("table '{table}' keeps the types of its columns, and {place} has another: {message}")]
+    Frozen {
+        /// The table.
+        table: String,
+        /// The file and line.
+        place: String,
+        /// What is wrong there.
+        message: String,
+    },
     /// An expectation does not fit the type of its column.
     #[error("column '{column}' of table '{table}' cannot be checked so: {reason}")]
     Expect {
@@ -402,6 +412,14 @@ impl LakeError {
         move |source| Self::Delta { action, table, source: Box::new(source) }
     }
 
+    /// Whether rows do not have the table's columns, so that whoever mends it wants to know which rows.
+    pub fn is_drift(&self) -> bool {
+        matches!(
+            self,
+            Self::NewColumn { .. } | Self::MissingColumn { .. } | Self::TypeChange { .. } | Self::DerivedColumn { .. }
+        )
+    }
+
     /// What other libraries said, outermost first.
     fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
         // A boxed source would show as its box, which no downcast sees through.
@@ -476,7 +494,7 @@ impl Fault for LakeError {
             Self::PartitionsDiffer { .. } => "set partition_by as the table has it, or write to a new table",
             Self::NewColumn { .. } => "allow it with contract = { new_column = \"evolve\" }, or leave the column out",
             Self::MissingColumn { .. } => "allow it with contract = { missing_column = \"null_value\" }",
-            Self::TypeChange { .. } => {
+            Self::TypeChange { .. } | Self::Frozen { .. } => {
                 "a table's column keeps its type: use contract = { type_change = \"reject_row\" } or \"null_value\", or write to a new table"
             }
             Self::NotCreated { .. } => "run the pipeline that writes it first",

@@ -13,6 +13,7 @@ mod contract;
 mod convert;
 mod data;
 mod derive;
+mod disk;
 mod entry;
 mod error;
 mod expect;

@@ -253,6 +253,10 @@ impl Hop {
             self.sinks.iter().map(|sink| self.whole || !is_ahead(&sink.recorded, &self.cursor, &lanes)).collect();
         let quarantining = self.whole || !is_ahead(self.quarantine.recorded(), &self.cursor, &lanes);
         for reject in intake.rejects {
+            for sink in &self.sinks {
+                let doing = format!("writing {} failed", sink.name);
+                sink.check_type(&reject).map_err(lake_error(&self.context.spec.name, doing))?;
+            }
             self.reject(reject, quarantining)?;
         }
         if intake.rows.num_rows() > 0 {
@@ -385,9 +389,10 @@ impl Hop {
             false => Vec::new(),
             true => {
                 let name = self.sinks[sink].name.to_string();
-                self.sinks[sink]
-                    .write(rows, &self.context.runtime)
-                    .map_err(lake_error(&self.context.spec.name, format!("writing {name} failed")))?
+                self.sinks[sink].write(rows, &self.context.runtime).map_err(|error| {
+                    let place = origin_of(rows).filter(|_| error.is_drift()).unwrap_or_default();
+                    lake_error(&self.context.spec.name, format!("writing {name} failed{place}"))(error)
+                })?
             }
         };
         self.taken.rows_out += (rows.num_rows() - refused.len()) as u64;
@@ -518,6 +523,14 @@ impl Hop {
         }
         Ok(())
     }
+}
+
+/// Where rows came from, for errors that are about all of them.
+fn origin_of(rows: &RecordBatch) -> Option<String> {
+    let lanes = arrow_cast::cast(rows.column_by_name(column::LANE)?, &DataType::Utf8).ok()?;
+    let positions = rows.column_by_name(column::POSITION)?.as_primitive_opt::<Int64Type>()?;
+    let lane = lanes.as_string_opt::<i32>().filter(|lanes| !lanes.is_empty() && lanes.is_valid(0))?.value(0);
+    Some(format!(" at record {} of `{lane}`", positions.value(0)))
 }
 
 /// Whether these positions were reached before: the commit that moves there is done.

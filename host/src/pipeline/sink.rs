@@ -12,7 +12,7 @@ use super::keeper::Keeper;
 use crate::batch::{Positions, Reject};
 use crate::lake::{self, Commit, Lake, Provenance, Table, Writer};
 use crate::meter::{Expected, Meters};
-use crate::plan::{Plan, TableName, TableSpec};
+use crate::plan::{Contract, Drift, Plan, TableName, TableSpec};
 
 /// A table that a hop writes.
 pub struct Sink {
@@ -28,6 +28,7 @@ pub struct Sink {
     rows: u64,
     unmet: Vec<lake::Unmet>,
     keeper: Keeper,
+    contract: Contract,
 }
 
 impl Sink {
@@ -51,6 +52,7 @@ impl Sink {
             rows: 0,
             unmet: Vec::new(),
             keeper,
+            contract: spec.contract,
         })
     }
 
@@ -97,6 +99,20 @@ impl Sink {
         self.rows = 0;
         self.followers.retain(|follower| follower.send(Flow::Barrier(committed.version)).is_ok());
         Ok(committed)
+    }
+
+    /// What the table's contract says to a row that a source could not decode: a value of another type
+    /// is refused with its row, unless types are not to change at all.
+    pub fn check_type(&self, reject: &Reject) -> Result<(), lake::LakeError> {
+        let frozen = matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve);
+        if !frozen || !matches!(reject.reason.as_str(), "csv.type" | "json.type") {
+            return Ok(());
+        }
+        let place = match reject.line {
+            Some(line) => format!("{}:{line}", reject.lane),
+            None => format!("record {} of {}", reject.position, reject.lane),
+        };
+        Err(lake::LakeError::Frozen { table: self.name.to_string(), place, message: reject.message.clone() })
     }
 
     /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.
