@@ -6,6 +6,8 @@
 //! behind them is there ([`flow`]).
 
 pub mod bind;
+mod commit;
+mod context;
 pub mod fault;
 pub mod fixture;
 mod flow;
@@ -14,6 +16,7 @@ mod hop;
 mod intake;
 mod lookup;
 pub mod module;
+mod passage;
 mod rows;
 pub mod run;
 mod sink;
