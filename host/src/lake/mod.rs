@@ -29,7 +29,9 @@ mod protocol;
 mod provenance;
 mod quarantine;
 mod read;
+mod scan;
 mod schema;
+mod state;
 mod table;
 mod upsert;
 mod writer;
@@ -48,6 +50,8 @@ pub use follow::Added;
 pub use info::TableInfo;
 pub use provenance::Provenance;
 pub use quarantine::{quarantine_batch, quarantine_schema};
+pub use scan::Groups;
+pub use state::States;
 pub use table::Table;
 pub use writer::{Accepted, Writer};
 

@@ -6,9 +6,11 @@
 //! behind them is there ([`flow`]).
 
 pub mod bind;
+mod columns;
 mod commit;
 mod context;
 pub mod fault;
+mod feed;
 pub mod fixture;
 mod flow;
 pub mod group;
@@ -20,5 +22,6 @@ mod passage;
 mod rows;
 pub mod run;
 mod sink;
+mod state;
 
 pub use fault::PipelineError;

@@ -13,6 +13,7 @@ use super::hop::Hop;
 use super::module::HopModule;
 use super::rows::{slices, without_origin};
 use super::sink::{UNKNOWN_POSITION, lake_error};
+use super::state::Memory;
 use crate::batch::{Lane, Reject, column};
 use crate::format;
 use crate::meter::Meters;
@@ -59,11 +60,16 @@ impl Hop {
         let hop = self.context.spec.name.clone();
         if let Some(mut open) = self.job.take() {
             let output = open.job.flush(None).map_err(job_error(&hop))?;
+            if let Some(memory) = &mut self.memory {
+                memory.remember(open.job.snapshot().map_err(job_error(&hop))?);
+            }
             self.write_output(module, output, None, writing, quarantining)?;
         }
         let Some(spec) = self.context.spec.module.clone() else { return Ok(()) };
         let binding = module.bind(&hop, schema, &self.lookups.schemas())?;
-        let mut job = Job::open(&module.module, &spec.config, binding, &spec.limits, None).map_err(job_error(&hop))?;
+        let restored = self.memory.as_ref().and_then(Memory::saved);
+        let opened = Job::open(&module.module, &spec.config, binding, &spec.limits, restored);
+        let mut job = opened.map_err(job_error(&hop))?;
         for (port, table) in &module.lookups {
             let lookup: Vec<RecordBatch> = self.lookups.rows(table).cloned().collect();
             for rows in &lookup {

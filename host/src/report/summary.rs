@@ -107,7 +107,8 @@ impl Summary {
         for column in table.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let conflicts: String = self.hops.iter().filter(|hop| hop.conflicts > 0).map(HopSummary::to_conflicts).collect();
+        let conflicts: String =
+            self.hops.iter().filter(|hop| hop.conflicts > 0).map(HopSummary::to_conflicts).collect();
         let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
         format!(
             "{body}{conflicts}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
