@@ -4,3 +4,4 @@ mod c2c;
 mod hostile;
 mod resume;
 mod retail;
+mod storefront;
