@@ -2,6 +2,7 @@
 
 mod c2c;
 mod hostile;
+mod readers;
 mod resume;
 mod retail;
 mod storefront;
