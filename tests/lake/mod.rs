@@ -10,6 +10,6 @@ mod kept;
 mod partitions;
 mod replace;
 mod statistics;
-mod support;
+pub mod support;
 mod trouble;
 mod upsert;

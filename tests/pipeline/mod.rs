@@ -4,5 +4,7 @@ mod c2c;
 mod changes;
 mod groups;
 mod hostile;
+mod readers;
 mod resume;
 mod retail;
+mod storefront;

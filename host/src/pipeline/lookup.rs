@@ -162,6 +162,7 @@ mod tests {
         let plan = Plan {
             name: "p".into(),
             config_hash: String::new(),
+            text: String::new(),
             sources: Vec::new(),
             tables: vec![spec],
             hops: Vec::new(),
