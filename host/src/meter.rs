@@ -19,6 +19,8 @@ pub struct Meters {
     pub bytes_in: AtomicU64,
     /// Commits made.
     pub commits: AtomicU64,
+    /// How often another writer committed first, so that a commit was made again.
+    pub conflicts: AtomicU64,
     /// How much of its source was read, in the source's own unit: bytes of files, or rows.
     pub source_done: AtomicU64,
     /// How much there is to read in all, in the same unit; 0 where that is not known.
@@ -55,6 +57,8 @@ pub struct Reading {
     pub bytes_in: u64,
     /// Commits made.
     pub commits: u64,
+    /// How often another writer committed first, so that a commit was made again.
+    pub conflicts: u64,
     /// How much of its source was read, and how much there is, where that is known.
     pub source: Option<(u64, u64)>,
 }
@@ -101,6 +105,7 @@ impl Meters {
             rows_rejected: get(&self.rows_rejected),
             bytes_in: get(&self.bytes_in),
             commits: get(&self.commits),
+            conflicts: get(&self.conflicts),
             source: Some((get(&self.source_done), get(&self.source_total))).filter(|(_, total)| *total > 0),
         }
     }

@@ -111,7 +111,11 @@ async fn every_partition_by_itself_and_a_large_file_stays() {
     let mut table = sandbox.lake.table(&spec).await.expect("table");
     fill(&mut table, 0..5).await;
     // Numbers without an order do not shrink.
-    let ids: Vec<i64> = (0..30_000_i64).map(|id| id.wrapping_mul(0x5851_F42D_4C95_7F2D)).collect();
+    let ids: Vec<i64> = (1..30_001_u64)
+        .map(|id| id ^ id << 13)
+        .map(|id| id ^ id >> 7)
+        .map(|id| (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ id << 17) as i64 >> 8)
+        .collect();
     put(&mut table, &[rows(&ids, &ids.iter().map(|_| "a").collect::<Vec<_>>())], at("f", 6)).await.expect("commit");
     fill(&mut table, 6..9).await;
     let before = sorted(&table).await;
@@ -189,7 +193,7 @@ async fn what_no_version_needs_goes_and_nothing_else() {
     let mut table = sandbox.lake.table(&spec).await.expect("table");
     let ids: Vec<i64> = (0..odd.len() as i64).collect();
     put(&mut table, &[rows(&ids, &odd)], at("f", 1)).await.expect("commit");
-    put(&mut table, &[rows(&[0, 7], &["a b", "100%"])], at("f", 2)).await.expect("commit");
+    put(&mut table, &[rows(&[0, 7], &["100%", "100%"])], at("f", 2)).await.expect("commit");
     let folder = sandbox.path("t");
     for (path, text) in
         [("part-lost.parquet", "orphan"), ("notes.txt", "mine"), ("word=a%20b/part-lost.parquet", "orphan")]
@@ -220,7 +224,7 @@ async fn what_no_version_needs_goes_and_nothing_else() {
     assert_eq!(done.unused.len(), 3, "{:?}", done.unused);
     assert!(files(&folder).contains("_files/landed.parquet") && files(&folder).contains("notes.txt"));
     let again = sandbox.lake.table(&spec).await.expect("table");
-    assert_eq!(sorted(&again).await, ["0|a b", "1|100%", "2|ü€", "3|x=y", "4|a/b", "7|100%"]);
+    assert_eq!(sorted(&again).await, ["0|100%", "1|100%", "2|ü€", "3|x=y", "4|a/b", "7|100%"]);
     let lake = sandbox.folder.path().join("lake");
     if let Some(row) = duckdb::row(&lake, "select count(*) as n from delta_scan('{lake}/silver/t')") {
         assert_eq!(row["n"], 6);
@@ -304,7 +308,7 @@ async fn readers_are_found_wherever_they_write() {
 #[tokio::test]
 async fn rows_along_a_curve_can_be_skipped_by_every_column() {
     let sandbox = Sandbox::new();
-    let layout = Layout { file_bytes: 64 << 10, ..Layout::default() };
+    let layout = Layout { file_bytes: 8 << 10, ..Layout::default() };
     let spec = TableSpec { layout, ..spec("t", WriteMode::Append) };
     let mut table = sandbox.lake.table(&spec).await.expect("table");
     // 512 by 512 cells: sorted by either column alone, each file would span all of the other.

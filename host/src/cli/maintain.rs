@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::Exit;
@@ -157,14 +156,14 @@ fn told(table: &str, dry_run: bool, done: &Maintained) -> Vec<String> {
     for each in &done.compacted {
         let place =
             if each.partition.is_empty() { String::new() } else { format!(" in {}", report::visible(&each.partition)) };
-        let bytes = HumanBytes(each.bytes);
+        let bytes = report::bytes(each.bytes);
         lines.push(match dry_run {
             true => format!("{table}: {} files{place} ({bytes}) would be put together", each.files),
             false => format!(
                 "{table}: {} files{place} ({bytes}) put together in {} ({})",
                 each.files,
                 each.into_files,
-                HumanBytes(each.into_bytes)
+                report::bytes(each.into_bytes)
             ),
         });
     }
@@ -178,7 +177,7 @@ fn told(table: &str, dry_run: bool, done: &Maintained) -> Vec<String> {
         if unused.is_empty() {
             continue;
         }
-        let bytes = HumanBytes(unused.iter().map(|unused| unused.bytes).sum());
+        let bytes = report::bytes(unused.iter().map(|unused| unused.bytes).sum());
         lines.push(format!("{table}: {} {what} ({bytes}) {would}removed", unused.len()));
         if dry_run {
             lines.extend(unused.iter().map(|unused| format!("  {}", report::visible(&unused.path))));

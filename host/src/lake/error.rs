@@ -22,6 +22,20 @@ pub enum LakeError {
         /// Why not.
         reason: String,
     },
+    /// A state is not what was put there.
+    #[error("the state '{path}' is damaged")]
+    State {
+        /// From the lake's root.
+        path: String,
+    },
+    /// Rows of a group that was not to be made.
+    #[error("a row for table '{table}' is of the group {group}, and none of the rows that it could be made from are")]
+    Stranger {
+        /// The table.
+        table: String,
+        /// The group, as columns with their values.
+        group: String,
+    },
     /// Something else lies where a folder is needed.
     #[error("'{path}' is not a folder")]
     NotAFolder {
@@ -471,6 +485,10 @@ impl Fault for LakeError {
         use io::ErrorKind as Kind;
         let hint = match self {
             Self::Location { .. } => "give a folder such as 'lake' or '/data/lake', or a file:// URL",
+            Self::Stranger { .. } => {
+                "the groups of the table are not those of its upstream: say with `by` what upstream columns they are made from, or use mode overwrite"
+            }
+            Self::State { .. } => "restore the file from a backup, or delete the hop's tables to make them anew",
             Self::NotAFolder { .. } => "move the file away or choose another place for the lake",
             Self::UnsupportedType { .. } => {
                 "convert the column in a module or declare another type for it, for instance a string"

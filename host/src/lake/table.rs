@@ -142,6 +142,11 @@ impl Table {
         self.schema.clone()
     }
 
+    /// The columns that the table gets when it is made for rows of `schema`.
+    pub fn stored(&self, schema: &SchemaRef) -> Result<SchemaRef, LakeError> {
+        self.manner.stored(&self.manner.name, schema)
+    }
+
     /// Takes up what other processes have committed.
     pub async fn refresh(&mut self) -> Result<(), LakeError> {
         let name = self.manner.name.clone();

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use tokio::runtime::Handle;
 
+use super::columns;
 use super::fault::PipelineError;
-use super::group;
+use super::group::{self, Taking};
 use super::module::{HopModule, Loader};
-use super::rows::ingested_at;
+use super::rows::{ingested_at, with_marks};
 use super::sink::lake_error;
 use crate::batch::column;
-use crate::fault::Fault;
 use crate::lake::{self, Lake};
 use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream};
 use crate::source;
@@ -33,12 +33,14 @@ pub struct Bound {
 pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) -> Result<Bound, Vec<PipelineError>> {
     let mut problems = Vec::new();
     let mut bound = Bound { modules: HashMap::new(), schemas: HashMap::new(), existing: HashMap::new() };
+    let mut tables = HashMap::new();
     for spec in &plan.tables {
         match runtime.block_on(lake.table(spec)) {
             Ok(table) => {
                 if let Some(schema) = table.schema() {
                     bound.existing.insert(spec.name.clone(), schema);
                 }
+                tables.insert(spec.name.clone(), table);
             }
             Err(error) => {
                 problems.push(lake_error(&hop_of(plan, &spec.name), format!("opening {} failed", spec.name))(error))
@@ -47,36 +49,31 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
     }
     let mut loader = Loader::new(sandbox);
     for hop in &plan.hops {
-        if let Err(problem) = bind_hop(plan, hop, &mut loader, &mut bound, runtime) {
+        let rows = bind_hop(plan, hop, &mut loader, &mut bound, runtime);
+        for (table, rows) in rows.unwrap_or_else(|problem| {
             problems.push(problem);
+            Vec::new()
+        }) {
+            let Some((spec, written)) = plan.table(&table).zip(tables.get(&table)) else { continue };
+            let found = columns::missing(spec, &rows, bound.existing.get(&table));
+            if found.is_empty() {
+                match written.stored(&rows) {
+                    Ok(stored) => {
+                        bound.schemas.insert(table, stored);
+                    }
+                    Err(error) => {
+                        problems.push(lake_error(&hop.name, format!("{table} cannot hold these rows"))(error))
+                    }
+                }
+            }
+            problems.extend(found);
         }
     }
-    problems.extend(plan.hops.iter().flat_map(|hop| missing_columns(plan, hop, &bound)));
     problems.extend(plan.hops.iter().flat_map(|hop| unfit_expectations(plan, hop, &bound)));
+    problems.extend(
+        plan.hops.iter().flat_map(|hop| columns::missing_groups(plan, hop, |table| table_schema(&bound, table))),
+    );
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
-}
-
-/// Columns that the rules of a hop's tables name and their rows will not have.
-fn missing_columns(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineError> {
-    let mut problems = Vec::new();
-    for (_, name) in &hop.to {
-        let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
-        let named = spec.mode.columns().into_iter();
-        let named = named.chain(spec.partition_by.iter().map(|column| ("partition_by", column.as_str())));
-        let named = named.chain(spec.upkeep.z_order.iter().map(|column| ("z_order", column.as_str())));
-        let named = named.chain(spec.layout.sort_by.iter().map(|column| ("sort_by", column.as_str())));
-        for (rule, column) in
-            named.filter(|(_, column)| !schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(column)))
-        {
-            let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            problems.push(PipelineError::Table {
-                table: name.to_string(),
-                message: format!("`{rule}` of {name} names `{column}`, which its rows do not have"),
-                hint: format!("its columns: {}", columns.join(", ")),
-            });
-        }
-    }
-    problems
 }
 
 /// Expectations that name other columns than the rows have, or that do not fit their types.
@@ -95,73 +92,41 @@ fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<Pipeline
     problems
 }
 
+/// Binds a hop. Gives the columns of the rows that each of its tables will get; nothing where
+/// that cannot be known because of a problem further up, which is reported there.
 fn bind_hop(
     plan: &Plan,
     hop: &HopSpec,
     loader: &mut Loader,
     bound: &mut Bound,
     runtime: &Handle,
-) -> Result<(), PipelineError> {
+) -> Result<Vec<(TableName, SchemaRef)>, PipelineError> {
     let module = loader.load(hop)?;
-    // A hop above that could not be bound has been reported; nothing more is known here.
     let Some(rows) = upstream_schema(plan, hop, bound, runtime)? else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let Some(module) = module else {
-        for (_, table) in &hop.to {
-            bound.schemas.insert(table.clone(), written(plan, table, &rows)?);
-        }
-        return Ok(());
+        return Ok(hop.to.iter().map(|(_, table)| (table.clone(), rows.clone())).collect());
     };
-    // A state would have to be saved with every commit and given back after a crash; until
-    // it is, only a module that sees its whole upstream in one run may keep one.
-    if module.descriptor.stateful && !group::is_whole(plan, hop) {
-        return Err(PipelineError::Ports {
-            hop: hop.name.clone(),
-            message: format!(
-                "the module `{}` keeps state from batch to batch, and the hop commits in between",
-                module.descriptor.name
-            ),
-            hint:
-                "let the hop write tables of mode `overwrite` or `replace`, which take the whole upstream in one commit"
-                    .into(),
-        });
-    }
     let lookups: HashMap<_, _> = hop
         .lookups
         .iter()
         .filter_map(|(_, table)| table_schema(bound, table).map(|schema| (table.clone(), schema)))
         .collect();
     if lookups.len() < hop.lookups.iter().map(|(_, table)| table).collect::<std::collections::HashSet<_>>().len() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let binding = module.bind(&hop.name, &rows, &lookups)?;
-    for (port, sink) in module.sinks.iter().enumerate() {
-        if let Some(schema) = binding.output_schema(port) {
-            let table = hop.to[*sink].1.clone();
-            let schema = written(plan, &table, schema)?;
-            bound.schemas.insert(table, schema);
-        }
+    let outputs =
+        module.sinks.iter().enumerate().filter_map(|(port, sink)| {
+            binding.output_schema(port).map(|schema| (hop.to[*sink].1.clone(), schema.clone()))
+        });
+    let outputs: Vec<_> = outputs.collect();
+    if group::taking(plan, hop) == Taking::Changes {
+        columns::check_weights(plan, hop, &module, &outputs)?;
     }
     bound.modules.insert(hop.name.clone(), module);
-    Ok(())
-}
-
-/// The columns that a table has for rows of `rows`: its derived columns come to theirs.
-fn written(plan: &Plan, table: &TableName, rows: &SchemaRef) -> Result<SchemaRef, PipelineError> {
-    let Some(spec) = plan.table(table) else { return Ok(rows.clone()) };
-    let problem = |message: String, hint: String| PipelineError::Table { table: table.to_string(), message, hint };
-    for derived in &spec.derive {
-        if rows.fields().iter().any(|field| field.name().eq_ignore_ascii_case(&derived.column)) {
-            return Err(problem(
-                format!("`derive` of {table} makes `{}`, which its rows have already", derived.column),
-                "give the derived column another name, or leave it out of `derive`".into(),
-            ));
-        }
-    }
-    lake::derived_schema(&table.to_string(), &spec.derive, rows).map_err(|error| {
-        problem(error.to_string(), error.hint().unwrap_or_else(|| format!("check `derive` of {table}")))
-    })
+    Ok(outputs)
 }
 
 /// The columns of the rows that a hop takes in.
@@ -172,7 +137,10 @@ fn upstream_schema(
     runtime: &Handle,
 ) -> Result<Option<SchemaRef>, PipelineError> {
     match &hop.from {
-        Upstream::Table(table) => Ok(table_schema(bound, table)),
+        Upstream::Table(table) => Ok(table_schema(bound, table).map(|schema| match group::taking(plan, hop) {
+            Taking::Changes => with_marks(&schema),
+            _ => schema,
+        })),
         Upstream::Source(name) => {
             let Some(spec) = plan.source(name) else { return Ok(None) };
             let known = hop

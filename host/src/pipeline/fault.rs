@@ -129,6 +129,24 @@ pub enum PipelineError {
         /// The upstream table.
         upstream: String,
     },
+    /// What a module remembers is not there or cannot be used.
+    #[error("hop `{hop}`: {message}")]
+    State {
+        /// The hop.
+        hop: String,
+        /// What was found.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Another run of the same pipeline has committed the rows that this one was writing.
+    #[error("hop `{hop}`: another run wrote the same rows to {table}")]
+    Overtaken {
+        /// The hop.
+        hop: String,
+        /// The table.
+        table: String,
+    },
     /// The operating system refused a thread.
     #[error("hop `{hop}`: no thread could be started")]
     Thread {
@@ -183,6 +201,8 @@ impl PipelineError {
             | Self::Table { .. }
             | Self::Positions { .. }
             | Self::Abandoned { .. }
+            | Self::State { .. }
+            | Self::Overtaken { .. }
             | Self::Thread { .. }
             | Self::Panic { .. }
             | Self::Fixture { .. } => None,
@@ -197,9 +217,12 @@ impl Fault for PipelineError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Ports { hint, .. } | Self::Table { hint, .. } => Some(hint.clone()),
+            Self::Ports { hint, .. } | Self::Table { hint, .. } | Self::State { hint, .. } => Some(hint.clone()),
             Self::Positions { .. } => {
                 Some("each output of a hop must only ever be written by that hop; if a table was restored or deleted by hand, delete the hop's other outputs too".into())
+            }
+            Self::Overtaken { .. } => {
+                Some("let one run of a pipeline write a lake at a time; nothing was lost, and the next run continues".into())
             }
             Self::Panic { .. } => Some("this is a bug: nothing uncommitted was kept, and another run continues from the last commit".into()),
             other => other.inner().and_then(Fault::hint),

@@ -6,7 +6,11 @@
 //! behind them is there ([`flow`]).
 
 pub mod bind;
+mod columns;
+mod commit;
+mod context;
 pub mod fault;
+mod feed;
 pub mod fixture;
 mod flow;
 pub mod group;
@@ -16,9 +20,11 @@ pub mod keeper;
 mod lookup;
 pub mod module;
 mod origin;
+mod passage;
 pub mod replay;
 mod rows;
 pub mod run;
 mod sink;
+mod state;
 
 pub use fault::PipelineError;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 
 use crate::batch::column;
@@ -48,4 +48,12 @@ pub fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {
 /// The column that says when a row was landed.
 pub fn ingested_at() -> Field {
     Field::new(column::INGESTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+}
+
+/// The columns of a table's changes: its own, and those that say what becomes of each row.
+pub fn with_marks(table: &SchemaRef) -> SchemaRef {
+    let mut fields = table.fields().to_vec();
+    fields.push(Arc::new(Field::new(column::CHANGE_TYPE, DataType::Utf8, true)));
+    fields.push(Arc::new(Field::new(column::WEIGHT, DataType::Int64, true)));
+    Arc::new(Schema::new(fields))
 }

@@ -75,14 +75,15 @@ impl Table {
             if !young && !wanted {
                 break;
             }
-            for remove in entry.removes {
+            // A reader that follows is not concerned by files that were only put together.
+            for remove in entry.removes.into_iter().filter(|remove| young || remove.data_change) {
                 needed.insert(remove.path);
                 if let Some(vector) = remove.deletion_vector {
                     needed.extend(vector_path(&vector.path_or_inline_dv, vector.storage_type.as_ref()));
                 }
             }
             needed.extend(entry.changes.into_iter().map(|change| change.path));
-            for add in entry.adds {
+            for add in entry.adds.into_iter().filter(|add| young || add.data_change) {
                 needed.insert(add.path);
                 if let Some(vector) = add.deletion_vector {
                     needed.extend(vector_path(&vector.path_or_inline_dv, vector.storage_type.as_ref()));

@@ -68,7 +68,7 @@ impl Keys {
     }
 
     /// The position of a key.
-    pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
+    pub(in crate::lake) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
         self.table.find(hash, |at| self.values.row(*at as usize).as_ref() == key).copied()
     }
@@ -97,7 +97,7 @@ impl Keys {
     }
 
     /// Some of the keys as columns.
-    pub(super) fn arrays(&self, which: std::ops::Range<usize>) -> Result<Vec<ArrayRef>, ArrowError> {
+    pub(in crate::lake) fn arrays(&self, which: std::ops::Range<usize>) -> Result<Vec<ArrayRef>, ArrowError> {
         if which.is_empty() {
             return self.converter.convert_rows(std::iter::empty::<arrow_row::Row<'_>>());
         }
