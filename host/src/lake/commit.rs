@@ -99,6 +99,9 @@ impl Table {
                 return Ok(already(self.state()?.version()));
             }
             let version = self.state()?.version() + 1;
+            if self.held.is_some_and(|held| held + 1 != version) {
+                return Err(LakeError::Conflict { table: name, attempts: 1 });
+            }
             let schema = self.schema_after(attempt)?;
             let change = self.change(attempt, &schema).await?;
             let extra: Vec<String> = change.written.iter().map(|written| written.add.path.clone()).collect();

@@ -46,7 +46,7 @@ pub use follow::Added;
 pub use history::{CommitRecord, Step};
 pub use info::TableInfo;
 pub use provenance::Provenance;
-pub use quarantine::{quarantine_batch, quarantine_schema};
+pub use quarantine::{quarantine_batch, quarantine_schema, quarantined};
 pub use table::Table;
 pub use writer::{Accepted, Writer};
 
@@ -113,7 +113,16 @@ impl Lake {
 
     /// The quarantine table of a hop, which may not exist yet. Its columns are [`quarantine_schema`].
     pub async fn quarantine(&self, hop: &str) -> Result<Table, LakeError> {
-        let manner = Manner {
+        Table::open(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop)).await
+    }
+
+    /// The quarantine table of a hop as it stood at `version`.
+    pub async fn quarantine_at(&self, hop: &str, version: u64) -> Result<Table, LakeError> {
+        Table::open_at(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop), version).await
+    }
+
+    fn of_quarantine(hop: &str) -> Manner {
+        Manner {
             name: format!("{QUARANTINE}.{hop}"),
             mode: WriteMode::Append,
             partition_by: Vec::new(),
@@ -124,8 +133,7 @@ impl Lake {
             },
             description: Some(format!("Rows that hop '{hop}' could not pass on, and why.")),
             rescues: false,
-        };
-        Table::open(self.location.below(QUARANTINE)?.below(hop)?, manner).await
+        }
     }
 
     /// Every table that exists, as layer (or `quarantine`) and name, in order.

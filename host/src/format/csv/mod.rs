@@ -27,6 +27,14 @@ use arrow_schema::{Schema, SchemaRef};
 pub(super) use infer::infer;
 pub use write::CsvWriter;
 
+/// The names of a file's columns, in its order: from its header, or counted.
+///
+/// # Errors
+/// The file cannot be opened, or its header is none.
+pub fn names(input: &Input, format: &CsvFormat, compression: Compression) -> Result<Vec<String>, FormatError> {
+    infer::names(text::open(input, compression, format.encoding, &Meter::default())?, format)
+}
+
 use self::column::{BadValue, Block, Why};
 use self::header::Column;
 use self::scan::Marks;
