@@ -209,6 +209,9 @@ pub struct TableSpec {
     pub name: TableName,
     /// How rows change it.
     pub mode: WriteMode,
+    /// With mode `replace`, the upstream column that each column of `by` is made from: whoever
+    /// knows which upstream rows changed then knows which groups did.
+    pub groups_from: Vec<String>,
     /// Columns whose values name its folders.
     pub partition_by: Vec<String>,
     /// Columns that the host makes out of others as rows are written.
@@ -232,6 +235,10 @@ impl TableSpec {
     pub fn new(name: TableName, mode: WriteMode) -> Self {
         Self {
             name,
+            groups_from: match &mode {
+                WriteMode::Replace { by } => by.clone(),
+                _ => Vec::new(),
+            },
             mode,
             partition_by: Vec::new(),
             derive: Vec::new(),

@@ -80,6 +80,8 @@ pub enum Kind {
     Globs,
     /// A list of distinct column names, at least one.
     Columns,
+    /// A list of distinct column names, or a table of such a column to a column of the upstream.
+    Groups,
     /// Column names with their types.
     ColumnTypes,
     /// The name of a source, or `layer.table`.
@@ -268,14 +270,49 @@ pub static TABLE: Section = Section {
     keys: &[
         Key::new("mode", Kind::Word(words::names::<words::ModeName>), "\"upsert\"", "How rows change the table.")
             .default("\"append\""),
-        Key::new("key", Kind::Columns, "[\"order_id\"]", "The columns that name a row; only with `mode = \"upsert\"`."),
+        Key::new(
+            "key",
+            Kind::Columns,
+            "[\"order_id\"]",
+            "The columns that name a row, or a group of rows; with `mode = \"upsert\"` or `\"accumulate\"`.",
+        ),
         Key::new(
             "order_by",
             Kind::Text,
             "\"updated_at\"",
             "The column that says which of two rows is newer; only with `mode = \"upsert\"`.",
         ),
-        Key::new("by", Kind::Columns, "[\"date\"]", "The columns that name a group; only with `mode = \"replace\"`."),
+        Key::new(
+            "delete_when",
+            Kind::Section(&DELETE_WHEN),
+            "{ column = \"op\", is = [\"d\"] }",
+            "Which rows remove the row with their key; only with `mode = \"upsert\"`.",
+        ),
+        Key::new(
+            "sum",
+            Kind::Columns,
+            "[\"amount\"]",
+            "The columns that are summed up by key; only with `mode = \"accumulate\"`.",
+        ),
+        Key::new(
+            "count",
+            Kind::Text,
+            "\"orders\"",
+            "The column that counts the rows of a group; only with `mode = \"accumulate\"`.",
+        )
+        .default("\"rows\""),
+        Key::new(
+            "by",
+            Kind::Groups,
+            "[\"date\"]",
+            "The columns that name a group, or a table of each to the upstream's column that it is made from; only with `mode = \"replace\"`.",
+        ),
+        Key::new(
+            "change_feed",
+            Kind::Flag,
+            "true",
+            "Whether each commit records which rows it changed; without it, where a hop of this file follows them.",
+        ),
         Key::new("partition_by", Kind::Columns, "[\"date\"]", "Columns whose values name the table's folders."),
         Key::new(
             "description",
@@ -289,6 +326,15 @@ pub static TABLE: Section = Section {
             "{ new_column = \"freeze\" }",
             "What happens when rows do not have the table's columns.",
         ),
+    ],
+};
+
+/// `delete_when` of a table.
+pub static DELETE_WHEN: Section = Section {
+    about: "Which rows of an upsert are deletions.",
+    keys: &[
+        Key::new("column", Kind::Text, "\"op\"", "The column that says so.").required(),
+        Key::new("is", Kind::Texts, "[\"d\"]", "Its values, as text, that mean deletion.").required(),
     ],
 };
 

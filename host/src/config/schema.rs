@@ -67,9 +67,11 @@ fn value(kind: Kind) -> Json {
             { "type": "string", "minLength": 1 },
             { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
         ] }),
-        Kind::Columns => json!({
-            "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1, "uniqueItems": true,
-        }),
+        Kind::Columns => columns(),
+        Kind::Groups => json!({ "anyOf": [
+            columns(),
+            { "type": "object", "additionalProperties": { "type": "string", "minLength": 1 }, "minProperties": 1 },
+        ] }),
         Kind::ColumnTypes => json!({
             "type": "object", "additionalProperties": column_type(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
         }),
@@ -101,6 +103,10 @@ fn named(inner: Json, pattern: &str) -> Json {
 
 fn text(pattern: &str) -> Json {
     json!({ "type": "string", "pattern": format!("{pattern}|{VARIABLE}") })
+}
+
+fn columns() -> Json {
+    json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1, "uniqueItems": true })
 }
 
 fn table_name() -> Json {

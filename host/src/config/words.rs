@@ -37,6 +37,7 @@ pub(super) enum FormatName {
 pub(super) enum ModeName {
     Append,
     Upsert,
+    Accumulate,
     Overwrite,
     Replace,
 }
@@ -50,6 +51,7 @@ impl Word for ModeName {
     const ALL: &'static [(&'static str, Self)] = &[
         ("append", Self::Append),
         ("upsert", Self::Upsert),
+        ("accumulate", Self::Accumulate),
         ("overwrite", Self::Overwrite),
         ("replace", Self::Replace),
     ];

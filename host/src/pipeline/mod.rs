@@ -6,6 +6,8 @@
 //! behind them is there ([`flow`]).
 
 pub mod bind;
+mod commit;
+mod context;
 pub mod fault;
 pub mod fixture;
 mod flow;
@@ -15,7 +17,9 @@ mod intake;
 mod lookup;
 pub mod module;
 mod origin;
+mod passage;
 pub mod replay;
+pub mod retry;
 mod rows;
 pub mod run;
 mod sink;

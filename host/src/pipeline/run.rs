@@ -10,10 +10,11 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::bind::{Bound, without_system_columns};
+use super::context::HopContext;
 use super::fault::PipelineError;
 use super::flow::{Flow, Intake, queue};
 use super::group::{self, Group};
-use super::hop::{Hop, HopContext};
+use super::hop::Hop;
 use super::intake::Feeder;
 use super::lookup::Lookups;
 use super::sink::{QuarantineSink, Sink, lake_error};

@@ -5,9 +5,9 @@ use chrono::Utc;
 use crossbeam_channel::Sender;
 use tokio::runtime::Handle;
 
+use super::context::HopContext;
 use super::fault::PipelineError;
 use super::flow::Flow;
-use super::hop::HopContext;
 use crate::batch::{Positions, Reject};
 use crate::lake::{self, Commit, Lake, Provenance, Table, Writer};
 use crate::plan::{TableName, TableSpec};

@@ -1,0 +1,93 @@
+//! How what a hop took in becomes part of its tables: at the end of its input and at every
+//! commit before.
+
+use super::fault::PipelineError;
+use super::hop::Hop;
+use super::passage::job_error;
+use super::sink::lake_error;
+use crate::batch::Positions;
+use crate::lake::Provenance;
+use crate::meter::Meters;
+
+impl Hop {
+    /// Ends the input: the module gives what it kept, and everything pending is
+    /// committed, unless the input stopped where a commit cannot end.
+    pub fn finish(mut self, complete: bool) -> Result<(), PipelineError> {
+        if self.taken.open || (self.whole && !self.has_pending()) {
+            self.abandon();
+            return Ok(());
+        }
+        if let (true, Some(module)) = (complete, self.module.clone()) {
+            // A module that aggregates has something to say about an empty table too.
+            if let (None, Some(schema)) = (&self.job, self.lookups.rows_schema()) {
+                let writing = vec![true; self.sinks.len()];
+                self.open_job(&module, &schema, &writing, true)?;
+            }
+            if let Some(open) = &mut self.job {
+                let output = open.job.end_of_input(module.rows_port).map_err(job_error(&self.context.spec.name))?;
+                let writing = vec![true; self.sinks.len()];
+                self.write_output(&module, output, None, &writing, true)?;
+            }
+        }
+        if self.has_pending() {
+            self.commit()?;
+        }
+        for sink in &mut self.sinks {
+            sink.end();
+        }
+        Ok(())
+    }
+
+    /// Throws away what no commit holds.
+    pub fn abandon(mut self) {
+        self.quarantine.abandon(&self.context.runtime);
+        for sink in &mut self.sinks {
+            sink.abandon(&self.context.runtime);
+        }
+    }
+
+    /// Commits everything taken so far: first the quarantine, then each table.
+    pub(super) fn commit(&mut self) -> Result<(), PipelineError> {
+        if let (Some(module), Some(open)) = (self.module.clone(), &mut self.job) {
+            let output = open.job.flush(None).map_err(job_error(&self.context.spec.name))?;
+            let whole = self.whole;
+            let writing: Vec<bool> =
+                self.sinks.iter().map(|sink| whole || !is_behind(&sink.recorded, &self.taken.positions)).collect();
+            self.write_output(&module, output, None, &writing, true)?;
+        }
+        let taken = std::mem::take(&mut self.taken);
+        self.quarantine.place(&taken.positions);
+        let hop = self.context.spec.name.clone();
+        let provenance = Provenance {
+            rows_in: taken.rows,
+            rows_out: taken.rows_out,
+            rows_rejected: self.quarantine.pending(),
+            ..self.context.provenance(self.module.as_ref())
+        };
+        if !self.whole && is_behind(self.quarantine.recorded(), &taken.positions) {
+            self.quarantine.abandon(&self.context.runtime);
+        }
+        self.quarantine
+            .commit(&self.context.app, &taken.positions, provenance.clone(), &self.context.runtime)
+            .map_err(lake_error(&hop, format!("committing to the quarantine of `{hop}` failed")))?;
+        for sink in &mut self.sinks {
+            if !self.whole && is_behind(&sink.recorded, &taken.positions) {
+                continue;
+            }
+            let rows = sink.pending();
+            let name = sink.name.to_string();
+            let committed = sink
+                .commit(&self.context.app, &taken.positions, provenance.clone(), self.whole, &self.context.runtime)
+                .map_err(lake_error(&hop, format!("committing to {name} failed")))?;
+            tracing::debug!(hop, table = name, version = committed.version, rows, "committed");
+            Meters::add(&self.context.meter.commits, 1);
+            Meters::add(&self.context.meter.rows_out, rows);
+        }
+        Ok(())
+    }
+}
+
+/// Whether these positions were reached before: the commit that moves there is done.
+fn is_behind(recorded: &Positions, positions: &Positions) -> bool {
+    !positions.is_empty() && positions.iter().all(|(lane, position)| recorded.get(lane) >= Some(position))
+}
