@@ -49,7 +49,9 @@ async fn rejects_are_rows() {
     put(&mut table, &[batch], at("f.csv", 8)).await.expect("commit");
     assert_eq!(
         sorted(&table).await,
-        ["2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff|source"]
+        [
+            "2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff|source"
+        ]
     );
     assert_eq!(sandbox.lake.tables().await.expect("tables"), [("quarantine".to_owned(), "clean_orders".to_owned())]);
 }

@@ -73,7 +73,8 @@ pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reje
 pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Reject>> {
     let texts = |name: &str| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     let numbers = |name: &str| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let text = |name: &str, row: usize| texts(name).filter(|column| column.is_valid(row)).map(|column| column.value(row));
+    let text =
+        |name: &str, row: usize| texts(name).filter(|column| column.is_valid(row)).map(|column| column.value(row));
     let number =
         |name: &str, row: usize| numbers(name).filter(|column| column.is_valid(row)).map(|column| column.value(row));
     let payloads = rows.column_by_name("payload").and_then(|column| column.as_binary_opt::<i32>());

@@ -125,7 +125,12 @@ impl Hop {
             let stage = Stage::Table(self.sinks[sink].name.to_string().into());
             for (reject, refused) in self.describe_rows(rows, &indexes).into_iter().zip(refused) {
                 self.reject(
-                    Reject { reason: refused.code.to_owned(), message: refused.message, stage: stage.clone(), ..reject },
+                    Reject {
+                        reason: refused.code.to_owned(),
+                        message: refused.message,
+                        stage: stage.clone(),
+                        ..reject
+                    },
                     quarantining,
                 )?;
             }

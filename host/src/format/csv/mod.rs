@@ -43,7 +43,7 @@ use super::plain::type_name;
 use super::text::{Original, Text};
 use super::window::Window;
 use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows};
-use crate::plan::CsvFormat;
+use crate::plan::{Compression, CsvFormat};
 
 /// The rows of one file of delimited text.
 pub(super) struct CsvRows {

@@ -75,7 +75,8 @@ pub(in crate::source) fn again(
             apart.extend(one);
         } else {
             let message = format!("the record is {counted} records by now");
-            apart.push(Again { rows: super::stamp::no_rows(), bad: vec![(index, "retry.records".to_owned(), message)] });
+            apart
+                .push(Again { rows: super::stamp::no_rows(), bad: vec![(index, "retry.records".to_owned(), message)] });
         }
     }
     Ok(Ok(apart))
@@ -107,12 +108,7 @@ fn header_line(names: &[String], csv: &CsvFormat) -> Vec<u8> {
     line
 }
 
-fn decode(
-    how: &How,
-    lane: &Lane,
-    records: &[Record<'_>],
-    chosen: &[usize],
-) -> Result<Vec<Again>, FormatError> {
+fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> Result<Vec<Again>, FormatError> {
     let mut file = tempfile::NamedTempFile::new().map_err(FormatError::Open)?;
     file.write_all(&how.header).map_err(FormatError::Write)?;
     for index in chosen {
