@@ -25,6 +25,11 @@ pub mod column {
     pub const RAW: &str = "_raw";
     /// `UInt32`: in an emitted pass-through batch, the input row that an output row continues.
     pub const ROW: &str = "_row";
+    /// What a row of a table's changes does, in Delta's words: `insert`, `update_preimage`,
+    /// `update_postimage`, `delete`.
+    pub const CHANGE_TYPE: &str = "_change_type";
+    /// 1 for a row that a change put in place, -1 for one that it took away.
+    pub const WEIGHT: &str = "_weight";
 }
 
 /// How far a reader has come, by lane: the position *after* the last row it took.

@@ -1,6 +1,8 @@
 //! Tests of lake: what a table promises to whoever writes, follows and reads it.
 
 mod acceptance;
+mod accumulate;
+mod changes;
 mod commits;
 mod contract;
 mod follow;

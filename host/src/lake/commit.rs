@@ -9,29 +9,30 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use chrono::Utc;
 use deltalake::checkpoints;
-use deltalake::kernel::transaction::PROTOCOL;
-use deltalake::kernel::{Action, MetadataExt, Remove, StructType, Transaction};
+use deltalake::kernel::{Action, AddCDCFile, MetadataExt, Remove, StructType, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use super::changes::{Changes, kept_changes};
 use super::data::discard;
 use super::data::{Target, Written};
 use super::entry::{EntryError, new_id, write_entry};
 use super::error::LakeError;
-use super::files::Files;
 use super::log;
+use super::marks;
+use super::protocol;
 use super::provenance::Provenance;
 use super::read::DataRef;
 use super::schema::{find, from_delta, to_delta};
 use super::table::{CHECKPOINT_INTERVAL, Table};
-use super::upsert::{Change, Rewrite};
+use super::upsert::{Change, Counts, Rewrite};
 use super::writer::{Match, Writer};
 use crate::batch::Positions;
 use crate::plan::WriteMode;
 
 /// How often a commit is tried before it is left to the caller to wait.
-const ATTEMPTS: usize = 20;
+const ATTEMPTS: u32 = 20;
 
 /// What is recorded with the rows of a commit.
 #[derive(Clone, Debug, Default)]
@@ -49,18 +50,30 @@ pub struct Commit {
 }
 
 /// What a commit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Committed {
     /// The table's version after it.
     pub version: u64,
     /// Rows written by it, without those that were only moved.
     pub rows: u64,
+    /// Rows that the table did not have; of a mode that has no keys, all that were written.
+    pub inserted: u64,
+    /// Rows that took the place of others.
+    pub updated: u64,
+    /// Rows that are gone, as far as the log says how many there were.
+    pub deleted: u64,
+    /// Rows of the table that new ones did not change: they were the same, or newer.
+    pub unchanged: u64,
     /// Data files added.
     pub files_added: usize,
     /// Data files removed.
     pub files_removed: usize,
     /// Bytes of the data files added.
     pub bytes_added: u64,
+    /// How often another writer was ahead, so that the work was done again.
+    pub conflicts: u32,
+    /// The rows that it changed, where the table records them.
+    pub changes: Changes,
     /// The positions had been recorded before, so nothing was written.
     pub already: bool,
 }
@@ -94,9 +107,9 @@ impl Table {
     async fn attempt(&mut self, attempt: &mut Attempt) -> Result<Committed, LakeError> {
         let name = self.manner.name.clone();
         let id = new_id();
-        for _ in 0..ATTEMPTS {
+        for conflicts in 0..ATTEMPTS {
             if self.is_recorded(&attempt.commit)? {
-                return Ok(already(self.state()?.version()));
+                return Ok(already(self.state()?.version(), self.feeds()));
             }
             let version = self.state()?.version() + 1;
             if self.held.is_some_and(|held| held + 1 != version) {
@@ -104,13 +117,21 @@ impl Table {
             }
             let schema = self.schema_after(attempt)?;
             let change = self.change(attempt, &schema).await?;
-            let extra: Vec<String> = change.written.iter().map(|written| written.add.path.clone()).collect();
+            let extra: Vec<String> =
+                change.written.iter().chain(&change.feed).map(|written| written.add.path.clone()).collect();
+            let counts = change.counts;
             let committed = Committed {
                 version,
                 rows: attempt.rows,
+                inserted: counts.inserted,
+                updated: counts.updated,
+                deleted: counts.deleted,
+                unchanged: counts.unchanged,
                 files_added: attempt.own.len() + change.written.len(),
                 files_removed: change.removed.len(),
                 bytes_added: attempt.own.iter().chain(&change.written).map(|w| w.add.size.unsigned_abs()).sum(),
+                conflicts,
+                changes: self.changes_of(attempt, &change, &schema)?,
                 already: false,
             };
             let failure = match self.put(attempt, &change, &schema, version, &id).await {
@@ -136,7 +157,7 @@ impl Table {
             }
             if let EntryError::Failed(error) = failure {
                 return if self.is_recorded(&attempt.commit)? {
-                    Ok(already(self.state()?.version()))
+                    Ok(already(self.state()?.version(), self.feeds()))
                 } else {
                     Err(error)
                 };
@@ -200,38 +221,60 @@ impl Table {
 
     /// What happens to the table's present files.
     async fn change(&self, attempt: &mut Attempt, schema: &SchemaRef) -> Result<Change, LakeError> {
-        let nothing = Change { written: Vec::new(), removed: Vec::new() };
+        let written: u64 = attempt.own.iter().filter_map(|written| DataRef::of(&written.add).rows()).sum();
+        let own = Counts { inserted: written, ..Counts::default() };
         match &attempt.mode {
-            WriteMode::Append => return Ok(nothing),
+            WriteMode::Append => return Ok(Change { counts: own, ..Change::default() }),
             WriteMode::Overwrite => {
-                return Ok(Change { written: Vec::new(), removed: self.files()? });
-            }
-            WriteMode::Upsert { .. } | WriteMode::Accumulate { .. } | WriteMode::Replace { .. }
-                if attempt.rows == 0 =>
-            {
-                return Ok(nothing);
+                let removed = self.files()?;
+                let deleted = removed.iter().filter_map(DataRef::rows).sum();
+                return Ok(Change { removed, counts: Counts { deleted, ..own }, ..Change::default() });
             }
             WriteMode::Upsert { .. } | WriteMode::Accumulate { .. } | WriteMode::Replace { .. } => {}
         }
-        let Some(rest) = attempt.rest.take() else {
-            return Ok(nothing);
+        let nothing = match &attempt.rest {
+            Some(Match::Groups(groups)) => groups.len() == 0,
+            Some(Match::Rows(_)) => attempt.rows == 0,
+            Some(Match::Nothing) | None => true,
+        };
+        let Some(rest) = attempt.rest.take_if(|_| !nothing) else {
+            return Ok(Change::default());
         };
         let (shelf, files, schema, target) = (self.shelf()?, self.files()?, schema.clone(), attempt.target.clone());
+        let (feeds, files_of_rows) = (self.feeds(), attempt.own.clone());
         let task = |source| LakeError::Task { action: "rewrite data files", table: self.manner.name.clone(), source };
         let (change, rest) = tokio::task::spawn_blocking(move || {
             let runtime = Handle::current();
-            let rewrite = Rewrite { shelf: &shelf, files: &files, schema: &schema, runtime: &runtime };
-            let change = Files::new(target, &schema).and_then(|out| match &rest {
-                Match::Rows(source) => rewrite.upsert(source, out),
-                Match::Groups(groups) => rewrite.remove(groups, out),
-                Match::Nothing => Ok(Change { written: Vec::new(), removed: Vec::new() }),
-            });
+            let rewrite = Rewrite { shelf: &shelf, files, schema: &schema, runtime: &runtime, target: &target, feeds };
+            let change = match &rest {
+                Match::Rows(source) => rewrite.merge(source),
+                Match::Groups(groups) => rewrite.remove(groups, &files_of_rows),
+                Match::Nothing => Ok(Change::default()),
+            };
             (change, rest)
         })
         .await
         .map_err(task)?;
         attempt.rest = Some(rest);
-        change
+        let mut change = change?;
+        change.counts.inserted += own.inserted;
+        Ok(change)
+    }
+
+    /// The rows that a commit changes, as those who follow the table will read them.
+    fn changes_of(&self, attempt: &Attempt, change: &Change, schema: &SchemaRef) -> Result<Changes, LakeError> {
+        if !self.feeds() {
+            return Ok(Changes::None);
+        }
+        let (files, word): (Vec<&Written>, _) = if !change.feed.is_empty() {
+            (change.feed.iter().collect(), None)
+        } else if change.removed.is_empty() {
+            (attempt.own.iter().chain(&change.written).collect(), Some(marks::INSERT))
+        } else {
+            return Ok(Changes::Stored);
+        };
+        let kept = kept_changes(&files, &attempt.target.partition_by, schema, word, &self.manner.name)?;
+        Ok(kept.map_or(Changes::Stored, Changes::InMemory))
     }
 
     async fn put(
@@ -244,20 +287,25 @@ impl Table {
     ) -> Result<(), EntryError> {
         let state = self.state()?;
         let mut actions = Vec::new();
-        if self.known_schema()? != schema {
-            let delta_schema = self.evolved(schema)?;
-            let metadata = state.metadata().clone().with_schema(&delta_schema);
-            let failed = LakeError::delta("describe", &self.manner.name);
-            actions.push(Action::Metadata(metadata.map_err(|error| failed(error.into()))?));
-        }
+        actions.extend(self.described(schema)?);
         let now = Utc::now().timestamp_millis();
         actions.extend(change.removed.iter().map(|file| Action::Remove(removal(file, now))));
         let written: Vec<&Written> = attempt.own.iter().chain(&change.written).collect();
         actions.extend(written.iter().map(|written| Action::Add(written.add.clone())));
+        actions.extend(change.feed.iter().map(|written| {
+            Action::Cdc(AddCDCFile {
+                path: written.add.path.clone(),
+                size: written.add.size,
+                partition_values: written.add.partition_values.clone(),
+                data_change: false,
+                tags: None,
+            })
+        }));
+        if !change.removed.is_empty() && protocol::is_append_only(state) {
+            let feature = "appendOnly, so its rows cannot be replaced".to_owned();
+            return Err(LakeError::Feature { table: self.manner.name.clone(), feature }.into());
+        }
         let operation = attempt.operation();
-        PROTOCOL
-            .can_commit(state, &actions, &operation)
-            .map_err(|error| LakeError::delta("commit to", &self.manner.name)(error.into()))?;
         let transactions = attempt
             .commit
             .positions
@@ -270,6 +318,31 @@ impl Table {
         info.insert("readVersion".to_owned(), json!(version - 1));
         info.insert("isBlindAppend".to_owned(), json!(attempt.mode == WriteMode::Append));
         write_entry(&self.location, version, actions, operation, info, transactions).await
+    }
+
+    /// What the table has to be called from now on: columns that rows added to it, and abilities
+    /// that the plan asks for.
+    fn described(&self, schema: &SchemaRef) -> Result<Vec<Action>, LakeError> {
+        let (state, name) = (self.state()?, &self.manner.name);
+        let failed = || LakeError::delta("describe", name);
+        let mut actions = Vec::new();
+        let missing: Vec<&str> = self.wanted_settings().filter(|setting| !protocol::is_on(state, setting)).collect();
+        let changes = missing.contains(&protocol::CHANGES);
+        let vectors = missing.contains(&protocol::VECTORS);
+        if let Some(raised) = protocol::raised(state.protocol(), changes, vectors).map_err(|e| failed()(e.into()))? {
+            let raised = serde_json::from_value(raised).map_err(|error| failed()(error.into()))?;
+            actions.push(Action::Protocol(raised));
+        }
+        let evolves = self.known_schema()? != schema;
+        if evolves || !missing.is_empty() {
+            let mut metadata = protocol::with_settings(name, state.metadata().clone(), &missing)?;
+            if evolves {
+                let delta_schema = self.evolved(schema)?;
+                metadata = metadata.with_schema(&delta_schema).map_err(|error| failed()(error.into()))?;
+            }
+            actions.push(Action::Metadata(metadata));
+        }
+        Ok(actions)
     }
 
     /// The Delta schema for `schema`, with what the table's own says besides types.
@@ -353,8 +426,21 @@ impl Attempt {
     }
 }
 
-fn already(version: u64) -> Committed {
-    Committed { version, rows: 0, files_added: 0, files_removed: 0, bytes_added: 0, already: true }
+fn already(version: u64, feeds: bool) -> Committed {
+    Committed {
+        version,
+        rows: 0,
+        inserted: 0,
+        updated: 0,
+        deleted: 0,
+        unchanged: 0,
+        files_added: 0,
+        files_removed: 0,
+        bytes_added: 0,
+        conflicts: 0,
+        changes: if feeds { Changes::Stored } else { Changes::None },
+        already: true,
+    }
 }
 
 fn app_id(app: &str, lane: &str) -> String {

@@ -216,7 +216,7 @@ pub enum LakeError {
         /// The table.
         table: String,
         /// How often it was tried.
-        attempts: usize,
+        attempts: u32,
     },
     /// Another writer changed the schema between the rows and their commit.
     #[error("the schema of table '{table}' was changed by another writer while rows were written for it")]
@@ -274,6 +274,40 @@ pub enum LakeError {
         column: String,
         /// The value as the log has it.
         value: String,
+    },
+    /// A column cannot be summed up, or holds no sum.
+    #[error("column '{column}' of table '{table}' is {data_type}, in which no sum is kept")]
+    SumType {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        data_type: DataType,
+    },
+    /// A sum has more digits than its column.
+    #[error("the sum in column '{column}' of table '{table}' is too large for it")]
+    Overflow {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// More rows were taken from a group than were added to it.
+    #[error("table '{table}' would count {count} rows for {group}")]
+    NegativeCount {
+        /// The table.
+        table: String,
+        /// The group's key.
+        group: String,
+        /// The count.
+        count: i64,
+    },
+    /// Groups were named to be emptied in a table that has none.
+    #[error("table '{table}' is not replaced by groups, so none can be emptied")]
+    NoGroups {
+        /// The table.
+        table: String,
     },
     /// A background task ended without a result.
     #[error("the task that was to {action} in table '{table}' did not finish")]
@@ -391,6 +425,13 @@ impl Fault for LakeError {
             Self::LogGone { .. } => "read the whole table once into a new one",
             Self::NotKept { .. } => "restore the file from a backup of the lake",
             Self::NotItself { .. } => "somebody changed it; restore the file from a backup of the lake",
+            Self::SumType { .. } => {
+                "sum up integers, decimals or floats; the table keeps them as 64-bit integers, decimals of 38 digits or 64-bit floats"
+            }
+            Self::Overflow { .. } => "sum up a decimal column, or by a finer key",
+            Self::NegativeCount { .. } => {
+                "the upstream took away rows that this table never had: rebuild the table from the beginning"
+            }
             Self::PartitionValue { .. } => "the table was damaged or written by another tool; check that file's entry",
             _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {

@@ -79,19 +79,14 @@ async fn added_in(
         if add.deletion_vector.is_some() {
             return Err(LakeError::Feature { table, feature: "deletion vectors".to_owned() });
         }
-        files.push(DataRef {
-            path: add.path,
-            size: u64::try_from(add.size).unwrap_or_default(),
-            partition: add.partition_values,
-            stats: None,
-            modified: add.modification_time,
-        });
+        files.push(DataRef::of(&add));
     }
     let rows = rows_of(Arc::new(shelf), files, schema).map_ok(move |rows| Added::Rows { version, rows });
     Ok(rows.chain(stream::once(std::future::ready(Ok(Added::End { version })))).boxed())
 }
 
-fn rows_of(
+/// The rows of some files in the shape of `schema`, file by file.
+pub(super) fn rows_of(
     shelf: Arc<Shelf>,
     files: Vec<DataRef>,
     schema: SchemaRef,

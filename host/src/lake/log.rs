@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, StructArray};
 use bytes::Bytes;
-use deltalake::kernel::{Add, CommitInfo, Remove};
+use deltalake::kernel::{Add, AddCDCFile, CommitInfo, Remove};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -31,6 +31,7 @@ pub(super) struct Entry {
     pub(super) info: Option<CommitInfo>,
     pub(super) adds: Vec<Add>,
     pub(super) removes: Vec<Remove>,
+    pub(super) changes: Vec<AddCDCFile>,
     pub(super) transactions: Vec<(String, i64)>,
 }
 
@@ -62,6 +63,7 @@ fn parse(bytes: &Bytes) -> Result<Entry, serde_json::Error> {
             match kind.as_str() {
                 "add" => entry.adds.push(serde_json::from_value(body)?),
                 "remove" => entry.removes.push(serde_json::from_value(body)?),
+                "cdc" => entry.changes.push(serde_json::from_value(body)?),
                 "commitInfo" => entry.info = Some(serde_json::from_value(body)?),
                 "txn" => entry.transactions.extend(transaction(&body)),
                 _ => {}

@@ -7,12 +7,14 @@
 //! deltalake keeps the state of tables; Parquet is written here, because that is where the
 //! time goes, and so are commits, because that is where rows are counted once.
 
+mod changes;
 mod commit;
 mod contract;
 mod convert;
 mod data;
 mod entry;
 mod error;
+mod feed;
 mod files;
 mod follow;
 mod history;
@@ -21,9 +23,11 @@ mod json;
 mod keep;
 mod location;
 mod log;
+mod marks;
 mod object;
 mod origin;
 mod partition;
+mod protocol;
 mod provenance;
 mod quarantine;
 mod read;
@@ -39,6 +43,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
+pub use changes::Changes;
 pub use commit::{Commit, Committed};
 pub use contract::Refused;
 pub use error::LakeError;
@@ -50,7 +55,7 @@ pub use quarantine::{quarantine_batch, quarantine_schema, quarantined};
 pub use table::Table;
 pub use writer::{Accepted, Writer};
 
-use crate::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use crate::plan::{Contract, Drift, Layer, Layout, TableName, TableSpec, WriteMode};
 use location::Location;
 use table::Manner;
 
@@ -102,6 +107,8 @@ impl Lake {
             mode: spec.mode.clone(),
             partition_by: spec.partition_by.clone(),
             contract: spec.contract,
+            layout: spec.layout.clone(),
+            changes: spec.changes,
             description: spec.description.clone(),
             rescues: spec.name.layer == Layer::Bronze,
         };
@@ -131,6 +138,8 @@ impl Lake {
                 missing_column: Drift::NullValue,
                 type_change: Drift::Freeze,
             },
+            layout: Layout::default(),
+            changes: false,
             description: Some(format!("Rows that hop '{hop}' could not pass on, and why.")),
             rescues: false,
         }

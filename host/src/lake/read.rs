@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use deltalake::kernel::{Add, AddCDCFile};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
@@ -35,6 +36,36 @@ pub(super) struct DataRef {
     pub(super) modified: i64,
 }
 
+impl DataRef {
+    /// The file of an `add` action.
+    pub(super) fn of(add: &Add) -> Self {
+        Self {
+            path: add.path.clone(),
+            size: u64::try_from(add.size).unwrap_or_default(),
+            partition: add.partition_values.clone(),
+            stats: add.stats.clone(),
+            modified: add.modification_time,
+        }
+    }
+
+    /// The file of a `cdc` action.
+    pub(super) fn of_changes(cdc: &AddCDCFile) -> Self {
+        Self {
+            path: cdc.path.clone(),
+            size: u64::try_from(cdc.size).unwrap_or_default(),
+            partition: cdc.partition_values.clone(),
+            stats: None,
+            modified: 0,
+        }
+    }
+
+    /// How many rows it has, if the log says so.
+    pub(super) fn rows(&self) -> Option<u64> {
+        let stats: serde_json::Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
+        stats.get("numRecords")?.as_u64()
+    }
+}
+
 /// Where to read, and what the table looks like.
 #[derive(Clone)]
 pub(super) struct Shelf {
@@ -44,6 +75,78 @@ pub(super) struct Shelf {
     pub(super) partition_by: Arc<[String]>,
 }
 
+/// How the columns of one file become those of a table.
+pub(super) struct Arrangement {
+    schema: SchemaRef,
+    /// By position in `schema`: the file's column of that name. A projection keeps the file's
+    /// order, so columns are found by name again.
+    names: Vec<(usize, String)>,
+    /// The partition columns, a batch long.
+    constants: Vec<(usize, ArrayRef)>,
+}
+
+impl Arrangement {
+    /// For rows of `stored` in a file with these partition values; `path` names it in messages.
+    pub(super) fn new(
+        partition_by: &[String],
+        partition: &HashMap<String, Option<String>>,
+        stored: &Schema,
+        schema: &SchemaRef,
+        path: &str,
+    ) -> Result<Self, LakeError> {
+        let (mut names, mut constants) = (Vec::new(), Vec::new());
+        for (position, field) in schema.fields().iter().enumerate() {
+            if let Some(column) = partition_by.iter().find(|column| column.eq_ignore_ascii_case(field.name())) {
+                let value = partition.get(column).cloned().flatten();
+                let array = partition::column(field.data_type(), value.as_deref(), BATCH_ROWS).ok_or_else(|| {
+                    LakeError::PartitionValue {
+                        path: path.to_owned(),
+                        column: column.clone(),
+                        value: value.unwrap_or_default(),
+                    }
+                })?;
+                constants.push((position, array));
+            } else if let Some(index) = find(stored, field.name()) {
+                names.push((position, stored.field(index).name().clone()));
+            }
+        }
+        Ok(Self { schema: Arc::clone(schema), names, constants })
+    }
+
+    /// The columns of the file that are needed, as positions in `stored`.
+    pub(super) fn wanted<'a>(&'a self, stored: &'a Schema) -> impl Iterator<Item = usize> + 'a {
+        self.names.iter().filter_map(|(_, name)| stored.index_of(name).ok())
+    }
+
+    /// Rows of the file in the table's shape.
+    pub(super) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        if rows.num_rows() <= BATCH_ROWS || self.constants.is_empty() {
+            return reshape(rows, &self.schema, &self.names, &self.constants);
+        }
+        let pieces = (0..rows.num_rows())
+            .step_by(BATCH_ROWS)
+            .map(|from| rows.slice(from, BATCH_ROWS.min(rows.num_rows() - from)))
+            .map(|piece| reshape(&piece, &self.schema, &self.names, &self.constants))
+            .collect::<Result<Vec<_>, _>>()?;
+        arrow_select::concat::concat_batches(&self.schema, &pieces)
+    }
+}
+
+/// The path of a data file in the table's store. Files outside of the table are not read.
+pub(super) fn path_of(shelf: &Shelf, file: &DataRef) -> Result<Path, LakeError> {
+    if file.path.contains("://") {
+        return Err(LakeError::Feature {
+            table: shelf.table.clone(),
+            feature: format!("a file outside of it ({})", file.path),
+        });
+    }
+    Path::parse(&file.path).map_err(|source| LakeError::Store {
+        action: "read data file",
+        path: format!("{}/{}", shelf.table, file.path),
+        source: Box::new(source.into()),
+    })
+}
+
 /// The rows of a file with the columns of `schema`, in file order, one row group in memory at a time.
 pub(super) async fn open(
     shelf: &Shelf,
@@ -51,17 +154,7 @@ pub(super) async fn open(
     schema: SchemaRef,
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
     let name = format!("{}/{}", shelf.table, file.path);
-    if file.path.contains("://") {
-        return Err(LakeError::Feature {
-            table: shelf.table.clone(),
-            feature: format!("a file outside of it ({})", file.path),
-        });
-    }
-    let path = Path::parse(&file.path).map_err(|source| LakeError::Store {
-        action: "read data file",
-        path: name.clone(),
-        source: Box::new(source.into()),
-    })?;
+    let path = path_of(shelf, file)?;
     let failed = || LakeError::parquet("read", &name);
     let reader = Object { store: Arc::clone(&shelf.store), path, size: file.size };
     // The table's schema decides; a schema that another writer left in the file must not.
@@ -69,28 +162,9 @@ pub(super) async fn open(
     let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(failed())?;
 
     let stored = Arc::clone(builder.schema());
-    let mut constants: Vec<(usize, ArrayRef)> = Vec::new();
-    let mut wanted: Vec<(usize, usize)> = Vec::new();
-    for (position, field) in schema.fields().iter().enumerate() {
-        if let Some(column) = shelf.partition_by.iter().find(|column| column.eq_ignore_ascii_case(field.name())) {
-            let value = file.partition.get(column).cloned().flatten();
-            let array = partition::column(field.data_type(), value.as_deref(), BATCH_ROWS).ok_or_else(|| {
-                LakeError::PartitionValue {
-                    path: name.clone(),
-                    column: column.clone(),
-                    value: value.unwrap_or_default(),
-                }
-            })?;
-            constants.push((position, array));
-        } else if let Some(index) = find(&stored, field.name()) {
-            wanted.push((position, index));
-        }
-    }
-    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().map(|(_, index)| *index));
+    let arrangement = Arrangement::new(&shelf.partition_by, &file.partition, &stored, &schema, &name)?;
+    let mask = ProjectionMask::roots(builder.parquet_schema(), arrangement.wanted(&stored));
     let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(failed())?;
-    // A projection keeps the file's order, so the columns are found by name again.
-    let names: Vec<(usize, String)> =
-        wanted.iter().map(|(position, index)| (*position, stored.field(*index).name().clone())).collect();
     let table = shelf.table.clone();
     let stream = batches.map_err(move |source| LakeError::Parquet {
         action: "read",
@@ -99,7 +173,7 @@ pub(super) async fn open(
     });
     Ok(stream
         .and_then(move |batch| {
-            let shaped = reshape(&batch, &schema, &names, &constants).map_err(LakeError::arrow("read rows", &table));
+            let shaped = arrangement.apply(&batch).map_err(LakeError::arrow("read rows", &table));
             std::future::ready(shaped)
         })
         .boxed())

@@ -5,26 +5,25 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use deltalake::DeltaTable;
-use deltalake::kernel::transaction::{PROTOCOL, TransactionError};
-use deltalake::kernel::{Action, MetadataExt, Protocol, StructType, new_metadata};
+use deltalake::kernel::{Action, MetadataExt, Protocol, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use object_store::ObjectStore;
-use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::contract::Rules;
-use super::data::{Encodings, Target};
+use super::data::{Encodings, Keeping, Target};
 use super::error::LakeError;
 use super::location::Location;
 use super::log;
 use super::partition;
+use super::protocol;
 use super::provenance::Provenance;
 use super::read::{DataRef, Shelf};
 use super::schema::{find, from_delta, table_schema};
 use super::writer::Writer;
 use crate::batch::{Lane, Positions};
-use crate::plan::{Contract, WriteMode};
+use crate::plan::{Contract, Layout, WriteMode};
 
 /// Commits between two checkpoints of the log.
 pub(super) const CHECKPOINT_INTERVAL: u64 = 20;
@@ -37,9 +36,26 @@ pub(super) struct Manner {
     pub(super) mode: WriteMode,
     pub(super) partition_by: Vec<String>,
     pub(super) contract: Contract,
+    pub(super) layout: Layout,
+    /// Each commit records which rows it changed.
+    pub(super) changes: bool,
     pub(super) description: Option<String>,
     /// Values without a place go to `_rescued`.
     pub(super) rescues: bool,
+}
+
+impl Manner {
+    /// The columns of a new table for rows of `schema`.
+    fn stored(&self, table: &str, schema: &SchemaRef) -> Result<SchemaRef, LakeError> {
+        match &self.mode {
+            WriteMode::Accumulate { key, sum, count } => {
+                table_schema(table, super::upsert::accumulated(table, schema, key, sum, count)?.as_ref())
+            }
+            mode if mode.key().is_empty() => table_schema(table, schema.as_ref()),
+            // Words about a row's change are not part of the row.
+            _ => table_schema(table, &super::marks::without(schema)),
+        }
+    }
 }
 
 /// A Delta table and the one writer of it in this process.
@@ -143,12 +159,7 @@ impl Table {
         }
         let state = self.state()?;
         let version = state.version();
-        PROTOCOL.can_read_from(state).map_err(|error| unsupported(&name, error))?;
-        // Not every writer lists column mapping among the features that a reader must know.
-        let mapping = state.metadata().configuration().get("delta.columnMapping.mode");
-        if let Some(mode) = mapping.filter(|mode| *mode != "none") {
-            return Err(LakeError::Feature { table: name, feature: format!("columnMapping by {mode}") });
-        }
+        protocol::can_read(&name, state)?;
         let schema = from_delta(&name, &state.schema())?;
         if self.schema.as_ref() != Some(&schema) {
             self.schema = Some(schema);
@@ -188,10 +199,11 @@ impl Table {
             return Ok(());
         }
         let name = self.manner.name.clone();
-        let schema = table_schema(&name, schema)?;
+        let schema = self.manner.stored(&name, schema)?;
         self.check_columns(&schema)?;
         let delta_schema = super::schema::to_delta(&name, &schema)?;
-        let configuration = [("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
+        let mut configuration = vec![("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
+        configuration.extend(self.wanted_settings().map(|setting| (setting, "true".to_owned())));
         let failed = || LakeError::delta("describe", &name);
         let kernel = |error: deltalake::kernel::Error| LakeError::delta("describe", &name)(error.into());
         let mut metadata =
@@ -199,9 +211,8 @@ impl Table {
         if let Some(description) = &self.manner.description {
             metadata = metadata.with_description(description.clone()).map_err(kernel)?;
         }
-        // The oldest protocol that has what we write: everybody can read it.
-        let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
-            .map_err(|error| failed()(error.into()))?;
+        let protocol = protocol::protocol(self.manner.changes, self.manner.layout.deletion_vectors);
+        let protocol: Protocol = serde_json::from_value(protocol).map_err(|error| failed()(error.into()))?;
         let operation = DeltaOperation::Create {
             mode: SaveMode::ErrorIfExists,
             location: self.location.url.clone(),
@@ -220,6 +231,18 @@ impl Table {
                 if self.version().is_some() { Ok(()) } else { Err(error) }
             }
         }
+    }
+
+    /// The settings that the plan asks the table to have.
+    pub(super) fn wanted_settings(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let changes = self.manner.changes.then_some(protocol::CHANGES);
+        let vectors = self.manner.layout.deletion_vectors.then_some(protocol::VECTORS);
+        changes.into_iter().chain(vectors)
+    }
+
+    /// Whether the next commit has to record which rows it changes.
+    pub(super) fn feeds(&self) -> bool {
+        self.manner.changes || self.delta.state.as_ref().is_some_and(|state| protocol::is_on(state, protocol::CHANGES))
     }
 
     /// The columns that the table's rules name must be there and of a usable type.
@@ -258,10 +281,7 @@ impl Table {
         }
         let name = self.manner.name.clone();
         let state = self.state()?;
-        PROTOCOL.can_write_to(state).map_err(|error| unsupported(&name, error))?;
-        if let Some(column) = constrained(&state.schema()) {
-            return Err(LakeError::Feature { table: name, feature: format!("an invariant on column '{column}'") });
-        }
+        protocol::can_write(&name, state)?;
         let found = state.metadata().partition_columns().to_vec();
         let same = found.len() == self.manner.partition_by.len()
             && found.iter().zip(&self.manner.partition_by).all(|(a, b)| a.eq_ignore_ascii_case(b));
@@ -273,7 +293,11 @@ impl Table {
         self.check_columns(&schema)?;
         let manner = &self.manner;
         let rules = Rules::new(&name, manner.rescues, manner.contract, &manner.mode, &found);
-        Writer::new(rules, manner.mode.clone(), schema, self.target(found.into()))
+        let mut target = self.target(found.into());
+        if self.feeds() {
+            target.keeping = Some(Keeping::default());
+        }
+        Writer::new(rules, manner.mode.clone(), schema, target, manner.layout.memory)
     }
 
     pub(super) fn target(&self, partition_by: Arc<[String]>) -> Target {
@@ -282,6 +306,8 @@ impl Table {
             runtime: Handle::current(),
             encodings: self.encodings.clone(),
             partition_by,
+            below: None,
+            keeping: None,
         }
     }
 
@@ -315,21 +341,4 @@ impl Table {
         files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
         Ok(files)
     }
-}
-
-fn unsupported(table: &str, error: TransactionError) -> LakeError {
-    match error {
-        TransactionError::UnsupportedTableFeatures(features) => {
-            let names: Vec<String> = features.iter().map(ToString::to_string).collect();
-            LakeError::Feature { table: table.to_owned(), feature: names.join(", ") }
-        }
-        other => LakeError::delta("use", table)(other.into()),
-    }
-}
-
-/// A column with a condition that a writer would have to check.
-fn constrained(schema: &StructType) -> Option<String> {
-    let rules = ["delta.invariants", "delta.generationExpression", "delta.identity.start"];
-    let field = schema.fields().find(|field| rules.iter().any(|rule| field.metadata().contains_key(*rule)))?;
-    Some(field.name().clone())
 }

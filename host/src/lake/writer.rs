@@ -1,14 +1,21 @@
 //! The rows of one commit, held to the table's contract and written as they come.
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{ArrowError, SchemaRef};
 
 use super::contract::{Refused, Rules, Shape};
 use super::data;
 use super::data::{Target, Written};
 use super::error::LakeError;
 use super::files::Files;
-use super::upsert::{Keys, Source};
+use super::marks;
+use super::read::{select, to_schema};
+use super::schema::find;
+use super::upsert::{Fold, Keys, Source, Sums};
 use crate::plan::WriteMode;
 
 /// What became of rows that were written.
@@ -30,6 +37,8 @@ pub struct Writer {
     /// The table's schema when this began, and with the columns that rows have added since.
     pub(super) began_with: SchemaRef,
     pub(super) schema: SchemaRef,
+    /// The columns that rows are brought into: the table's, but for those that are worked out.
+    shaped: SchemaRef,
     pub(super) target: Target,
     pub(super) body: Body,
     pub(super) rows: u64,
@@ -41,59 +50,125 @@ pub(super) enum Body {
     /// They go to files as they come; for `replace`, the groups they name are kept.
     Files { files: Option<Box<Files>>, groups: Option<Box<Keys>> },
     /// They wait until the table's rows of the same keys are known.
-    Upsert(Box<Source>),
+    Keyed(Box<Source>),
 }
 
 impl Writer {
-    pub(super) fn new(rules: Rules, mode: WriteMode, schema: SchemaRef, target: Target) -> Result<Self, LakeError> {
+    pub(super) fn new(
+        rules: Rules,
+        mode: WriteMode,
+        schema: SchemaRef,
+        target: Target,
+        memory: u64,
+    ) -> Result<Self, LakeError> {
         let table = rules.table.clone();
+        let mut shaped = schema.clone();
         let body = match &mode {
             WriteMode::Append | WriteMode::Overwrite => Body::Files { files: None, groups: None },
             WriteMode::Replace { by } => {
                 Body::Files { files: None, groups: Some(Box::new(Keys::new(&table, &schema, by, "by")?)) }
             }
             WriteMode::Upsert { key, order_by, .. } => {
-                Body::Upsert(Box::new(Source::new(&table, &schema, key, order_by.as_deref())?))
+                let fold = Fold::Newest { key: key.clone(), order_by: order_by.clone() };
+                Body::Keyed(Box::new(Source::new(&table, &schema, fold, memory)?))
             }
-            WriteMode::Accumulate { .. } => {
-                return Err(LakeError::Feature { table, feature: "mode accumulate".to_owned() });
+            WriteMode::Accumulate { key, sum, count } => {
+                let sums = Sums::new(&table, &schema, key, sum, count)?;
+                shaped = sums.inputs(&schema);
+                Body::Keyed(Box::new(Source::new(&table, &schema, Fold::Sum(sums), memory)?))
             }
         };
-        Ok(Self { rules, mode, began_with: schema.clone(), schema, target, body, rows: 0, shape: None })
+        Ok(Self { rules, mode, began_with: schema.clone(), schema, shaped, target, body, rows: 0, shape: None })
     }
 
     /// Adds rows, all but those that the contract refuses.
     ///
     /// After an error nothing of this writer can be committed: abandon it.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<Accepted, LakeError> {
+        let (rows, weights) = self.split(rows)?;
         let incoming = rows.schema();
         let shape = match self.shape.take() {
             Some(shape) if shape.is_for(&incoming) => shape,
-            _ => Shape::new(&self.rules, &self.schema, &incoming)?,
+            _ => Shape::new(&self.rules, &self.shaped, &incoming)?,
         };
-        if shape.schema != self.schema {
+        if shape.schema != self.shaped {
             self.evolve(&shape.schema)?;
         }
-        let (rows, refused) = shape.apply(rows)?;
+        let (rows, refused) = shape.apply(&rows)?;
         self.shape = Some(shape);
         if rows.num_rows() == 0 {
             return Ok(Accepted { rows, refused });
         }
+        let failed = || LakeError::arrow("choose rows", &self.rules.table);
+        let weights = match weights {
+            Some(weights) if !refused.is_empty() => {
+                let mut kept = vec![true; weights.len()];
+                refused.iter().for_each(|refused| kept[refused.row] = false);
+                let kept = arrow_select::filter::filter(&weights, &BooleanArray::from(kept)).map_err(failed())?;
+                Some(kept.as_primitive::<Int64Type>().clone())
+            }
+            weights => weights,
+        };
         self.rows += rows.num_rows() as u64;
         match &mut self.body {
-            Body::Upsert(source) => source.write(rows.clone())?,
+            Body::Keyed(source) => source.write(&rows, weights.as_ref())?,
             Body::Files { files, groups } => {
+                let mut stored = rows.clone();
                 if let Some(groups) = groups {
                     groups.add(&rows).map_err(LakeError::arrow("compare groups", &self.rules.table))?;
+                    if let Some(weights) = weights {
+                        // What was taken away only names its group.
+                        let stays: BooleanArray = weights.values().iter().map(|weight| Some(*weight >= 0)).collect();
+                        stored = arrow_select::filter::filter_record_batch(&rows, &stays).map_err(failed())?;
+                    }
                 }
-                let files = match files {
-                    Some(files) => files,
-                    None => files.insert(Box::new(Files::new(self.target.clone(), &self.schema)?)),
-                };
-                files.write(&rows)?;
+                if stored.num_rows() > 0 {
+                    let files = match files {
+                        Some(files) => files,
+                        None => files.insert(Box::new(Files::new(self.target.clone(), &self.schema)?)),
+                    };
+                    files.write(&stored)?;
+                }
             }
         }
         Ok(Accepted { rows, refused })
+    }
+
+    /// Names groups that are emptied, even if no row of them is written. `groups` has the columns
+    /// that a replaced table is replaced by; others are not looked at.
+    pub fn replace_groups(&mut self, groups: &RecordBatch) -> Result<(), LakeError> {
+        let table = self.rules.table.clone();
+        let (Body::Files { groups: Some(keys), .. }, WriteMode::Replace { by }) = (&mut self.body, &self.mode) else {
+            return Err(LakeError::NoGroups { table });
+        };
+        let schema = select(&table, &self.schema, Some(by))?;
+        let lacks = schema.fields().iter().find(|field| find(groups.schema_ref(), field.name()).is_none());
+        if let Some(field) = lacks {
+            return Err(LakeError::MissingColumn { table, column: field.name().clone() });
+        }
+        let failed = || LakeError::arrow("compare groups", &table);
+        let named = without_empty(&to_schema(groups, &schema).map_err(failed())?, &self.target.partition_by);
+        keys.add(&named.map_err(failed())?).map_err(failed())
+    }
+
+    /// The columns that are stored or worked with, and the rows' weights where the mode asks for them.
+    fn split(&self, rows: &RecordBatch) -> Result<(RecordBatch, Option<Int64Array>), LakeError> {
+        let failed = || LakeError::arrow("choose columns", &self.rules.table);
+        if self.mode.key().is_empty() {
+            return Ok((rows.clone(), None));
+        }
+        let delete_when = match &self.mode {
+            WriteMode::Upsert { delete_when, .. } => delete_when.as_ref(),
+            _ => None,
+        };
+        let (mut rows, weights) = marks::split(&self.rules.table, &self.schema, rows, delete_when)?;
+        if let WriteMode::Accumulate { .. } = self.mode {
+            let wanted: Vec<usize> =
+                self.shaped.fields().iter().filter_map(|field| find(rows.schema_ref(), field.name())).collect();
+            rows = rows.project(&wanted).map_err(failed())?;
+        }
+        let rows = without_empty(&rows, &self.target.partition_by).map_err(failed())?;
+        Ok((rows, weights))
     }
 
     fn evolve(&mut self, schema: &SchemaRef) -> Result<(), LakeError> {
@@ -116,9 +191,10 @@ impl Writer {
                 files.evolve(schema)?;
             }
             Body::Files { files: None, .. } => {}
-            Body::Upsert(source) => source.evolve()?,
+            Body::Keyed(source) => source.evolve(schema),
         }
         self.schema = schema.clone();
+        self.shaped = schema.clone();
         Ok(())
     }
 
@@ -134,7 +210,7 @@ impl Writer {
                 files.as_ref().map_or(0, |files| files.bytes_buffered())
                     + groups.as_ref().map_or(0, |keys| keys.bytes())
             }
-            Body::Upsert(source) => source.bytes(),
+            Body::Keyed(source) => source.bytes(),
         }
     }
 
@@ -146,6 +222,24 @@ impl Writer {
             data::discard(&self.target.location, paths).await;
         }
     }
+}
+
+/// Rows whose empty texts in partition columns are null, as they will come back: Delta has no
+/// other way to write them, and a key must be the same before and after.
+fn without_empty(rows: &RecordBatch, partition_by: &[String]) -> Result<RecordBatch, ArrowError> {
+    let mut columns = rows.columns().to_vec();
+    for column in partition_by {
+        let Some(index) = find(rows.schema_ref(), column) else {
+            continue;
+        };
+        if let Some(texts) = columns[index].as_string_opt::<i32>()
+            && texts.iter().any(|text| text == Some(""))
+        {
+            let texts: StringArray = texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect();
+            columns[index] = Arc::new(texts);
+        }
+    }
+    RecordBatch::try_new(rows.schema(), columns)
 }
 
 /// What is left of a body when its files are complete: what the table's rows are matched with.
@@ -166,7 +260,7 @@ impl Body {
                 files.map_or_else(|| Ok(Vec::new()), |files| files.finish()),
                 groups.map_or(Match::Nothing, Match::Groups),
             ),
-            Body::Upsert(source) => (Ok(Vec::new()), Match::Rows(source)),
+            Body::Keyed(source) => (Ok(Vec::new()), Match::Rows(source)),
         }
     }
 }

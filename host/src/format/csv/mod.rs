@@ -42,7 +42,9 @@ use self::split::{Records, Splitter};
 use super::plain::type_name;
 use super::text::{Original, Text};
 use super::window::Window;
-use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows};
+use super::{
+    BATCH_ROWS, BadRecord, Decoded, FormatError, Input, Meter, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows, text,
+};
 use crate::plan::{Compression, CsvFormat};
 
 /// The rows of one file of delimited text.

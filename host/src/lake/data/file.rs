@@ -1,6 +1,7 @@
 //! One data file, from its first row to its `add` action.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -17,6 +18,9 @@ use crate::lake::error::LakeError;
 use crate::lake::location::Location;
 use crate::lake::partition;
 
+/// Rows of one commit that stay in memory for those who follow the table.
+const KEPT_BYTES: usize = 64 << 20;
+
 /// Where data files of one table go and how they are made.
 #[derive(Clone, Debug)]
 pub(in crate::lake) struct Target {
@@ -24,12 +28,35 @@ pub(in crate::lake) struct Target {
     pub(in crate::lake) runtime: Handle,
     pub(in crate::lake) encodings: Encodings,
     pub(in crate::lake) partition_by: Arc<[String]>,
+    /// A folder of the table for files that are no part of its rows.
+    pub(in crate::lake) below: Option<&'static str>,
+    /// Rows stay in memory besides, while there is room.
+    pub(in crate::lake) keeping: Option<Keeping>,
+}
+
+/// Room for rows that are kept in memory, shared by all files of one commit.
+#[derive(Clone, Debug)]
+pub(in crate::lake) struct Keeping(Arc<AtomicUsize>);
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(KEPT_BYTES)))
+    }
+}
+
+impl Keeping {
+    /// Takes room for some bytes, if there is enough.
+    fn take(&self, bytes: usize) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    }
 }
 
 /// A complete data file that no commit names yet.
 #[derive(Clone, Debug)]
 pub(in crate::lake) struct Written {
     pub(in crate::lake) add: Add,
+    /// Its rows in file order, where they were kept.
+    pub(in crate::lake) kept: Option<Vec<RecordBatch>>,
 }
 
 /// A data file that rows are still added to.
@@ -39,6 +66,7 @@ pub(in crate::lake) struct DataFile {
     schema: SchemaRef,
     with_nan: Vec<bool>,
     target: Target,
+    kept: Option<Vec<RecordBatch>>,
     /// Taken when the file is finished; what is left is removed.
     writer: Option<Groups<Sink>>,
 }
@@ -54,18 +82,27 @@ impl DataFile {
         let names = target.partition_by.iter().map(String::as_str).zip(partition.iter().map(Option::as_deref));
         let folder = partition::folder(names);
         let name = format!("part-{:032x}.parquet", rand::random::<u128>());
-        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        let parts = [target.below.unwrap_or_default(), &folder, &name];
+        let path = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         let sink = Sink::create(&target.location, &path, &target.runtime)?;
         let (properties, choices) = target.encodings.properties(&schema, sample);
         let writer =
             Groups::new(sink, Arc::clone(&schema), properties, choices).map_err(LakeError::parquet("begin", &path))?;
         let with_nan = vec![false; schema.fields().len()];
-        Ok(Self { path, partition, schema, with_nan, target: target.clone(), writer: Some(writer) })
+        let kept = target.keeping.is_some().then(Vec::new);
+        Ok(Self { path, partition, schema, with_nan, target: target.clone(), kept, writer: Some(writer) })
     }
 
     pub(in crate::lake) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
         for (column, with_nan) in rows.columns().iter().zip(&mut self.with_nan) {
             *with_nan = *with_nan || has_nan(column);
+        }
+        if let (Some(keeping), Some(kept)) = (&self.target.keeping, &mut self.kept) {
+            if keeping.take(rows.get_array_memory_size()) {
+                kept.push(rows.clone());
+            } else {
+                self.kept = None;
+            }
         }
         if let Some(writer) = &mut self.writer {
             let given_up = writer.write(rows).map_err(LakeError::parquet("write to", &self.path))?;
@@ -124,7 +161,7 @@ impl DataFile {
             stats: Some(stats::of_file(&self.schema, &footer, &self.with_nan)),
             ..Add::default()
         };
-        Ok(Written { add })
+        Ok(Written { add, kept: self.kept.take() })
     }
 
     fn remove(&self) {

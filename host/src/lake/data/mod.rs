@@ -12,5 +12,5 @@ mod stats;
 mod validity;
 
 pub(super) use encoding::{Encodings, ROW_GROUP_ROWS};
-pub(super) use file::{DataFile, Target, Written};
+pub(super) use file::{DataFile, Keeping, Target, Written};
 pub(super) use sink::{create_folder, discard, sync_folder};

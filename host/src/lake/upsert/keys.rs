@@ -96,12 +96,16 @@ impl Keys {
         Ok(())
     }
 
-    pub(in crate::lake) fn len(&self) -> usize {
-        self.values.num_rows()
+    /// Some of the keys as columns.
+    pub(super) fn arrays(&self, which: std::ops::Range<usize>) -> Result<Vec<ArrayRef>, ArrowError> {
+        if which.is_empty() {
+            return self.converter.convert_rows(std::iter::empty::<arrow_row::Row<'_>>());
+        }
+        self.converter.convert_rows(which.map(|at| self.values.row(at)))
     }
 
-    pub(super) fn values(&self) -> &Rows {
-        &self.values
+    pub(in crate::lake) fn len(&self) -> usize {
+        self.values.num_rows()
     }
 
     /// Bytes in memory.

@@ -45,7 +45,7 @@ impl Pruner {
         let mut from = 0;
         while from < keys.len() {
             let to = (from + CHUNK).min(keys.len());
-            let arrays = keys.converter.convert_rows((from..to).map(|at| keys.values().row(at)))?;
+            let arrays = keys.arrays(from..to)?;
             for (index, array) in arrays.iter().enumerate() {
                 if columns.len() == index {
                     let name = keys.columns[index].clone();

@@ -1,211 +1,346 @@
-//! The rows of one upsert: at most one of each key will be written.
+//! The rows of one upsert as they arrive, and in passes that fit in memory.
+//!
+//! Rows beyond a share of the budget are set aside on the local disk, sorted into buckets by the
+//! hash of their key. A pass is some buckets: all rows of a key are in the same one.
 
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::builder::BooleanBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow_row::{RowConverter, Rows, SortField};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use hashbrown::DefaultHashBuilder;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
+use super::accumulate::Sums;
 use super::keys::Keys;
+use super::pass::Pass;
 use crate::lake::error::LakeError;
+use crate::lake::read::to_schema;
 use crate::lake::schema::find;
 
-/// Rows of one upsert that are held in memory; more are set aside on the local disk.
-const HELD_BYTES: usize = 32 << 20;
-const BATCH_ROWS: usize = 8192;
+/// Buckets that rows are sorted into when they are set aside.
+const BUCKETS: usize = 64;
+/// The column that says of a row that it deletes: no table can have one of that name.
+const GONE: &str = "is gone";
+/// Set-aside rows, in messages.
+const ASIDE: &str = "rows set aside on the local disk";
 
-/// Rows by arrival, and which of them is the newest of its key.
+/// How rows of one key become one.
+pub(in crate::lake) enum Fold {
+    /// The newest stays.
+    Newest {
+        /// The columns that name a row.
+        key: Vec<String>,
+        /// The column that says which is newer; without it, the later one.
+        order_by: Option<String>,
+    },
+    /// They are added up.
+    Sum(Sums),
+}
+
+/// Rows by arrival.
 pub(in crate::lake) struct Source {
     table: String,
-    pub(super) keys: Keys,
-    order: Option<Order>,
-    /// By key: the row that holds it.
-    winners: Vec<u32>,
-    /// By row: whether it is the newest of its key.
-    current: Vec<bool>,
+    schema: SchemaRef,
+    fold: Fold,
+    /// Bytes of rows that are held at most; two copies of them exist for a moment.
+    most: usize,
     held: Vec<RecordBatch>,
     held_bytes: usize,
     aside: Vec<Aside>,
+    hasher: DefaultHashBuilder,
 }
 
-/// What orders two rows of a key: greater is newer, null is oldest.
-struct Order {
-    column: String,
-    converter: RowConverter,
-    /// By row.
-    values: Rows,
+/// Rows on the local disk, in a file without a name: a row group or more for each bucket.
+struct Aside {
+    file: File,
+    /// By bucket: its row groups, and how many bytes they had in memory.
+    buckets: Vec<(Vec<usize>, usize)>,
 }
-
-/// Rows on the local disk, in a file without a name.
-struct Aside(File);
 
 impl Source {
-    pub(in crate::lake) fn new(
-        table: &str,
-        schema: &SchemaRef,
-        key: &[String],
-        order_by: Option<&str>,
-    ) -> Result<Self, LakeError> {
-        let order = match order_by {
-            None => None,
-            Some(column) => {
-                let index = find(schema, column).ok_or_else(|| LakeError::NoSuchColumn {
-                    table: table.to_owned(),
-                    column: column.to_owned(),
-                    role: "order_by",
-                })?;
-                // The default order puts nulls first, which is to say oldest.
-                let fields = vec![SortField::new(schema.field(index).data_type().clone())];
-                let converter = RowConverter::new(fields).map_err(LakeError::arrow("compare rows", table))?;
-                let values = converter.empty_rows(0, 0);
-                Some(Order { column: column.to_owned(), converter, values })
-            }
-        };
-        Ok(Self {
+    /// No rows yet. `memory` is the budget in bytes of the whole upsert.
+    pub(in crate::lake) fn new(table: &str, schema: &SchemaRef, fold: Fold, memory: u64) -> Result<Self, LakeError> {
+        let source = Self {
             table: table.to_owned(),
-            keys: Keys::new(table, schema, key, "key")?,
-            order,
-            winners: Vec::new(),
-            current: Vec::new(),
+            schema: Arc::clone(schema),
+            fold,
+            most: usize::try_from(memory / 6).unwrap_or(usize::MAX),
             held: Vec::new(),
             held_bytes: 0,
             aside: Vec::new(),
-        })
+            hasher: DefaultHashBuilder::default(),
+        };
+        // Says now what is wrong with the names.
+        source.keys(schema)?;
+        source.order(schema)?;
+        Ok(source)
     }
 
-    /// Adds rows of the table's schema.
-    pub(in crate::lake) fn write(&mut self, rows: RecordBatch) -> Result<(), LakeError> {
-        let failed = || LakeError::arrow("compare keys", &self.table);
-        let keys = self.keys.encode(&rows).map_err(failed())?;
-        let orders = self.orders(&rows).map_err(failed())?;
-        for (row, key) in keys.iter().enumerate() {
-            let number = u32::try_from(self.current.len()).unwrap_or(u32::MAX);
-            self.current.push(true);
-            if let (Some(order), Some(orders)) = (&mut self.order, &orders) {
-                order.values.push(orders.row(row));
-            }
-            let (at, added) = self.keys.insert(key);
-            if added {
-                self.winners.push(number);
-                continue;
-            }
-            let holder = self.winners[at as usize];
-            // Of equals the later one wins.
-            let newer = self
-                .order
-                .as_ref()
-                .is_none_or(|order| order.values.row(number as usize) >= order.values.row(holder as usize));
-            if newer {
-                self.current[holder as usize] = false;
-                self.winners[at as usize] = number;
-            } else {
-                self.current[number as usize] = false;
-            }
+    pub(super) fn key(&self) -> &[String] {
+        match &self.fold {
+            Fold::Newest { key, .. } => key,
+            Fold::Sum(sums) => &sums.key,
         }
-        self.held_bytes += rows.get_array_memory_size();
-        self.held.push(rows);
-        if self.held_bytes > HELD_BYTES { self.set_aside() } else { Ok(()) }
     }
 
-    fn orders(&self, rows: &RecordBatch) -> Result<Option<Rows>, ArrowError> {
-        let Some(order) = &self.order else {
+    fn keys(&self, schema: &Schema) -> Result<Keys, LakeError> {
+        Keys::new(&self.table, schema, self.key(), "key")
+    }
+
+    fn order(&self, schema: &Schema) -> Result<Option<(usize, RowConverter)>, LakeError> {
+        let Fold::Newest { order_by: Some(column), .. } = &self.fold else {
             return Ok(None);
         };
-        let index = find(rows.schema_ref(), &order.column)
-            .ok_or_else(|| ArrowError::SchemaError(format!("no order column '{}'", order.column)))?;
-        order.converter.convert_columns(&[rows.column(index).clone()]).map(Some)
+        let index = find(schema, column).ok_or_else(|| LakeError::NoSuchColumn {
+            table: self.table.clone(),
+            column: column.clone(),
+            role: "order_by",
+        })?;
+        // The default order puts nulls first, which is to say oldest.
+        let fields = vec![SortField::new(schema.field(index).data_type().clone())];
+        let converter = RowConverter::new(fields).map_err(LakeError::arrow("compare rows", &self.table))?;
+        Ok(Some((index, converter)))
     }
 
-    /// From now on the rows have another schema, so those held so far cannot stay with the new ones.
-    pub(in crate::lake) fn evolve(&mut self) -> Result<(), LakeError> {
+    /// Adds rows of the table's schema, or of what is summed up; those of a negative weight delete.
+    pub(in crate::lake) fn write(&mut self, rows: &RecordBatch, weights: Option<&Int64Array>) -> Result<(), LakeError> {
+        let rows = match &self.fold {
+            Fold::Sum(sums) => sums.of_rows(rows, weights, &self.schema)?,
+            Fold::Newest { .. } => match weights {
+                None => rows.clone(),
+                Some(weights) => {
+                    with_gone(rows, weights).map_err(LakeError::arrow("mark deleted rows", &self.table))?
+                }
+            },
+        };
+        self.held_bytes += rows.get_array_memory_size();
+        self.held.push(rows);
+        if self.held_bytes <= self.most {
+            return Ok(());
+        }
+        if let Fold::Sum(sums) = &self.fold {
+            // Groups repeat from batch to batch, so this is often all that is needed.
+            let (_, together) = sums.of_sums(&self.held, &self.schema)?;
+            self.held_bytes = together.get_array_memory_size();
+            self.held = vec![together];
+            if self.held_bytes <= self.most / 2 {
+                return Ok(());
+            }
+        }
         self.set_aside()
+    }
+
+    /// From now on the rows have another schema.
+    pub(in crate::lake) fn evolve(&mut self, schema: &SchemaRef) {
+        self.schema = Arc::clone(schema);
     }
 
     fn set_aside(&mut self) -> Result<(), LakeError> {
         let held = std::mem::take(&mut self.held);
         self.held_bytes = 0;
-        let Some(first) = held.first() else {
-            return Ok(());
-        };
-        let name = "rows set aside on the local disk";
-        let failed = || LakeError::parquet("write", name);
+        // Batches of one schema at a time: a file has one.
+        for run in held.chunk_by(|a, b| a.schema_ref() == b.schema_ref()) {
+            let aside = self.sorted_aside(run)?;
+            self.aside.push(aside);
+        }
+        Ok(())
+    }
+
+    fn sorted_aside(&self, run: &[RecordBatch]) -> Result<Aside, LakeError> {
+        let failed = || LakeError::parquet("write", ASIDE);
+        let arrow = || LakeError::arrow("set rows aside", &self.table);
         let file = tempfile::tempfile().map_err(LakeError::io("create a temporary file in", std::env::temp_dir()))?;
-        let copy = file.try_clone().map_err(LakeError::io("use", name))?;
+        let copy = file.try_clone().map_err(LakeError::io("use", ASIDE))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::UNCOMPRESSED)
             .set_dictionary_enabled(false)
             .set_statistics_enabled(EnabledStatistics::None)
-            .set_max_row_group_row_count(Some(64 << 10))
             .build();
-        let mut writer = ArrowWriter::try_new(copy, first.schema(), Some(properties)).map_err(failed())?;
-        for rows in &held {
-            writer.write(rows).map_err(failed())?;
+        let mut writer = ArrowWriter::try_new(copy, run[0].schema(), Some(properties)).map_err(failed())?;
+        let mut chosen: Vec<Vec<Vec<u32>>> = Vec::with_capacity(run.len());
+        for rows in run {
+            let keys = self.keys(rows.schema_ref())?.encode(rows).map_err(arrow())?;
+            let mut buckets = vec![Vec::new(); BUCKETS];
+            for (row, key) in keys.iter().enumerate() {
+                let mut state = self.hasher.build_hasher();
+                state.write(key.as_ref());
+                // A batch has fewer than 2^32 rows: Arrow's own offsets end at 2^31.
+                buckets[state.finish() as usize % BUCKETS].push(u32::try_from(row).unwrap_or(u32::MAX));
+            }
+            chosen.push(buckets);
+        }
+        let mut buckets = Vec::with_capacity(BUCKETS);
+        for bucket in 0..BUCKETS {
+            let (first, mut bytes) = (writer.flushed_row_groups().len(), 0);
+            for (rows, chosen) in run.iter().zip(&mut chosen) {
+                let rows_of = UInt32Array::from(std::mem::take(&mut chosen[bucket]));
+                let rows = arrow_select::take::take_record_batch(rows, &rows_of).map_err(arrow())?;
+                bytes += rows.get_array_memory_size();
+                writer.write(&rows).map_err(failed())?;
+            }
+            writer.flush().map_err(failed())?;
+            buckets.push(((first..writer.flushed_row_groups().len()).collect(), bytes));
         }
         writer.close().map_err(failed())?;
-        self.aside.push(Aside(file));
-        Ok(())
+        Ok(Aside { file, buckets })
     }
 
-    /// Which rows are the newest of their keys.
-    pub(super) fn current(&self) -> &[bool] {
-        &self.current
-    }
-
-    /// The row that holds the key at a position of `keys`.
-    pub(super) fn winner(&self, at: u32) -> u32 {
-        self.winners[at as usize]
-    }
-
-    /// Whether rows of the table can be newer at all.
-    pub(super) fn order_column(&self) -> Option<&str> {
-        self.order.as_ref().map(|order| order.column.as_str())
-    }
-
-    /// The order values of rows of the table.
-    pub(super) fn encode_order(&self, rows: &RecordBatch) -> Result<Option<Rows>, ArrowError> {
-        self.orders(rows)
-    }
-
-    /// Whether a row of the table with order `other` is newer than row `number` of the source.
-    pub(super) fn is_older(&self, number: u32, other: Option<arrow_row::Row<'_>>) -> bool {
-        match (&self.order, other) {
-            (Some(order), Some(other)) => order.values.row(number as usize) < other,
-            _ => false,
+    /// The passes in which the rows are worked off, each as buckets; one pass of all rows as a rule.
+    pub(super) fn passes(&self) -> Result<Vec<Option<Vec<usize>>>, LakeError> {
+        if self.aside.is_empty() {
+            return Ok(vec![None]);
         }
+        let mut passes: Vec<Option<Vec<usize>>> = Vec::new();
+        let mut room = 0;
+        for bucket in 0..BUCKETS {
+            let aside: usize = self.aside.iter().map(|aside| aside.buckets[bucket].1).sum();
+            let bytes = aside + self.held_bytes / BUCKETS;
+            match passes.last_mut() {
+                Some(Some(pass)) if bytes <= room => pass.push(bucket),
+                _ => {
+                    passes.push(Some(vec![bucket]));
+                    room = self.most;
+                }
+            }
+            room = room.saturating_sub(bytes);
+        }
+        Ok(passes)
     }
 
-    /// Every row in order of arrival, in batches, each with the number of its first row.
-    pub(super) fn for_each(
-        &self,
-        mut take: impl FnMut(usize, &RecordBatch) -> Result<(), LakeError>,
-    ) -> Result<(), LakeError> {
-        let name = "rows set aside on the local disk";
-        let mut number = 0;
-        for Aside(file) in &self.aside {
-            let copy = file.try_clone().map_err(LakeError::io("use", name))?;
-            let batches = ParquetRecordBatchReaderBuilder::try_new(copy)
-                .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-                .map_err(LakeError::parquet("read", name))?;
-            for rows in batches {
-                let rows = rows.map_err(LakeError::arrow("read rows set aside", &self.table))?;
-                take(number, &rows)?;
-                number += rows.num_rows();
+    /// The rows of one pass in the shape of `schema`, one of each key.
+    pub(super) fn load(&self, pass: Option<&[usize]>, schema: &SchemaRef) -> Result<Pass<'_>, LakeError> {
+        let arrow = || LakeError::arrow("gather rows", &self.table);
+        let with_gone = with_gone_field(schema);
+        let mut batches = Vec::new();
+        let mut shaped = |rows: &RecordBatch| -> Result<(), LakeError> {
+            if rows.num_rows() > 0 {
+                // Rows that came before a column was added do not have it.
+                batches.push(to_schema(rows, &with_gone).map_err(arrow())?);
+            }
+            Ok(())
+        };
+        match pass {
+            None => self.held.iter().try_for_each(&mut shaped)?,
+            Some(pass) => {
+                for aside in &self.aside {
+                    let groups = pass.iter().flat_map(|bucket| aside.buckets[*bucket].0.iter().copied()).collect();
+                    let copy = aside.file.try_clone().map_err(LakeError::io("use", ASIDE))?;
+                    let rows = ParquetRecordBatchReaderBuilder::try_new(copy)
+                        .and_then(|builder| builder.with_row_groups(groups).build())
+                        .map_err(LakeError::parquet("read", ASIDE))?;
+                    for rows in rows {
+                        shaped(&rows.map_err(arrow())?)?;
+                    }
+                }
+                for rows in &self.held {
+                    let keys = self.keys(rows.schema_ref())?.encode(rows).map_err(arrow())?;
+                    let mut wanted = BooleanBuilder::with_capacity(rows.num_rows());
+                    for key in &keys {
+                        let mut state = self.hasher.build_hasher();
+                        state.write(key.as_ref());
+                        wanted.append_value(pass.contains(&(state.finish() as usize % BUCKETS)));
+                    }
+                    shaped(&arrow_select::filter::filter_record_batch(rows, &wanted.finish()).map_err(arrow())?)?;
+                }
             }
         }
-        for rows in &self.held {
-            take(number, rows)?;
-            number += rows.num_rows();
+        match &self.fold {
+            Fold::Sum(sums) => {
+                let (keys, rows) = sums.of_sums(&batches, schema)?;
+                Ok(Pass::sums(keys, rows, sums))
+            }
+            Fold::Newest { .. } => {
+                let (keys, winners) = self.newest(&batches, schema)?;
+                let rows = choose(&batches, &winners, &with_gone).map_err(arrow())?;
+                drop(batches);
+                let gone = rows.column(schema.fields().len()).as_boolean().clone();
+                let rows = without_last(&rows, schema).map_err(arrow())?;
+                let order = match self.order(schema)? {
+                    None => None,
+                    Some((index, converter)) => {
+                        let values = converter.convert_columns(&[Arc::clone(rows.column(index))]).map_err(arrow())?;
+                        Some((schema.field(index).name().clone(), converter, values))
+                    }
+                };
+                Ok(Pass::newest(keys, rows, gone, order))
+            }
         }
-        Ok(())
+    }
+
+    /// Every key once, and the batch and row that holds it.
+    fn newest(&self, batches: &[RecordBatch], schema: &SchemaRef) -> Result<(Keys, Vec<(usize, usize)>), LakeError> {
+        let failed = || LakeError::arrow("compare keys", &self.table);
+        let mut keys = self.keys(schema)?;
+        let order = self.order(schema)?;
+        let mut winners: Vec<(usize, usize)> = Vec::new();
+        let mut orders: Vec<Rows> = Vec::new();
+        for (batch, rows) in batches.iter().enumerate() {
+            if let Some((index, converter)) = &order {
+                orders.push(converter.convert_columns(&[Arc::clone(rows.column(*index))]).map_err(failed())?);
+            }
+            let found = keys.encode(rows).map_err(failed())?;
+            for (row, key) in found.iter().enumerate() {
+                let (at, added) = keys.insert(key);
+                if added {
+                    winners.push((batch, row));
+                    continue;
+                }
+                let holder = &mut winners[at as usize];
+                // Of equals the later one wins.
+                if order.is_none() || orders[batch].row(row) >= orders[holder.0].row(holder.1) {
+                    *holder = (batch, row);
+                }
+            }
+        }
+        Ok((keys, winners))
     }
 
     /// Bytes in memory.
     pub(in crate::lake) fn bytes(&self) -> usize {
-        let order = self.order.as_ref().map_or(0, |order| order.values.size());
-        self.held_bytes + self.keys.bytes() + order + self.current.len() + self.winners.len() * size_of::<u32>()
+        self.held_bytes
     }
+}
+
+fn with_gone_field(schema: &SchemaRef) -> SchemaRef {
+    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(GONE, DataType::Boolean, true)));
+    Arc::new(Schema::new(fields))
+}
+
+fn with_gone(rows: &RecordBatch, weights: &Int64Array) -> Result<RecordBatch, ArrowError> {
+    let gone: BooleanArray = weights.values().iter().map(|weight| Some(*weight < 0)).collect();
+    let mut columns = rows.columns().to_vec();
+    columns.push(Arc::new(gone));
+    RecordBatch::try_new(with_gone_field(&rows.schema()), columns)
+}
+
+fn without_last(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    RecordBatch::try_new(Arc::clone(schema), rows.columns()[..schema.fields().len()].to_vec())
+}
+
+/// The chosen rows, each named by batch and row, in that order.
+fn choose(batches: &[RecordBatch], chosen: &[(usize, usize)], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if let [rows] = batches
+        && chosen.len() == rows.num_rows()
+    {
+        return Ok(rows.clone());
+    }
+    if chosen.is_empty() {
+        return Ok(RecordBatch::new_empty(Arc::clone(schema)));
+    }
+    let columns = (0..schema.fields().len())
+        .map(|column| {
+            let values: Vec<&dyn Array> = batches.iter().map(|rows| rows.column(column).as_ref()).collect();
+            arrow_select::interleave::interleave(&values, chosen)
+        })
+        .collect::<Result<Vec<ArrayRef>, _>>()?;
+    RecordBatch::try_new(Arc::clone(schema), columns)
 }

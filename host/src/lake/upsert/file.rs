@@ -1,0 +1,149 @@
+//! A data file of the table, one row group at a time and only the columns that are asked for.
+
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use bytes::{Buf, Bytes};
+use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+use tokio::runtime::Handle;
+
+use crate::lake::error::LakeError;
+use crate::lake::object::Object;
+use crate::lake::read::{Arrangement, BATCH_ROWS, DataRef, Shelf, path_of};
+
+/// An open data file. Reading blocks.
+pub(super) struct OpenFile<'a> {
+    shelf: &'a Shelf,
+    file: &'a DataRef,
+    runtime: &'a Handle,
+    path: Path,
+    name: String,
+    metadata: ArrowReaderMetadata,
+}
+
+impl<'a> OpenFile<'a> {
+    /// Reads the file's footer.
+    pub(super) fn open(shelf: &'a Shelf, file: &'a DataRef, runtime: &'a Handle) -> Result<Self, LakeError> {
+        let name = format!("{}/{}", shelf.table, file.path);
+        let path = path_of(shelf, file)?;
+        let failed = || LakeError::parquet("read", &name);
+        // The table's schema decides; a schema that another writer left in the file must not.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let mut object = Object { store: Arc::clone(&shelf.store), path: path.clone(), size: file.size };
+        let footer = runtime.block_on(object.get_metadata(Some(&options))).map_err(failed())?;
+        let metadata = ArrowReaderMetadata::try_new(footer, options).map_err(failed())?;
+        Ok(Self { shelf, file, runtime, path, name, metadata })
+    }
+
+    /// The file's footer.
+    pub(super) fn footer(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
+    }
+
+    /// The rows of a row group with the columns of `schema`, in batches.
+    pub(super) fn read(&self, group: usize, schema: &SchemaRef) -> Result<Rows, LakeError> {
+        let failed = || LakeError::parquet("read", &self.name);
+        let stored = self.metadata.schema();
+        let arrangement = Arrangement::new(&self.shelf.partition_by, &self.file.partition, stored, schema, &self.name)?;
+        let columns = self.metadata.parquet_schema();
+        let mask = ProjectionMask::roots(columns, arrangement.wanted(stored));
+        let ranges: Vec<Range<u64>> = (0..columns.num_columns())
+            .filter(|leaf| mask.leaf_included(*leaf))
+            .map(|leaf| self.range(group, leaf))
+            .collect();
+        let fetched = self.fetch(&ranges)?;
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_projection(mask)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(failed())?;
+        Ok(Rows { batches, arrangement, table: self.shelf.table.clone() })
+    }
+
+    /// Where a column of a row group lies in the file.
+    pub(super) fn range(&self, group: usize, leaf: usize) -> Range<u64> {
+        let (start, length) = self.footer().row_group(group).column(leaf).byte_range();
+        start..start + length
+    }
+
+    /// Bytes of the file.
+    pub(super) fn fetch(&self, ranges: &[Range<u64>]) -> Result<Fetched, LakeError> {
+        let store = &self.shelf.store;
+        let bytes = self
+            .runtime
+            .block_on(store.get_ranges(&self.path, ranges))
+            .map_err(LakeError::store("read data file", &self.name))?;
+        let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
+        Ok(Fetched { parts, size: self.file.size })
+    }
+}
+
+/// Rows of one row group, in the table's shape.
+pub(super) struct Rows {
+    batches: ParquetRecordBatchReader,
+    arrangement: Arrangement,
+    table: String,
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rows = self.batches.next()?;
+        let shaped = rows.and_then(|rows| self.arrangement.apply(&rows));
+        Some(shaped.map_err(LakeError::arrow("read rows", &self.table)))
+    }
+}
+
+/// Parts of a file in memory.
+#[derive(Clone)]
+pub(super) struct Fetched {
+    /// Each with its place in the file.
+    parts: Arc<[(u64, Bytes)]>,
+    size: u64,
+}
+
+impl Fetched {
+    /// The fetched bytes from `start` on.
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        let found = self.parts.iter().find_map(|(at, bytes)| {
+            let skip = usize::try_from(start.checked_sub(*at)?).ok()?;
+            (skip < bytes.len()).then(|| bytes.slice(skip..))
+        });
+        found.ok_or_else(|| ParquetError::EOF(format!("byte {start} was not fetched")))
+    }
+}
+
+impl Length for Fetched {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Fetched {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(Box::new(self.from(start)?.reader()))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let bytes = self.from(start)?;
+        match length <= bytes.len() {
+            true => Ok(bytes.slice(..length)),
+            false => Err(ParquetError::EOF(format!("{length} bytes from byte {start} on were not fetched"))),
+        }
+    }
+}
