@@ -5,3 +5,4 @@ mod hostile;
 mod readers;
 mod resume;
 mod retail;
+mod storefront;

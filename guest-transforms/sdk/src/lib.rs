@@ -81,7 +81,7 @@ pub use keys::{Groups, Lookup, Matches};
 pub use out::{Kept, Out, Reject, ensure};
 pub use rows::{Column, Rows};
 pub use state::State;
-pub use values::{booleans, dates, decimals, float64s, int32s, int64s, strings};
+pub use values::{booleans, dates, decimals, float64s, int32s, int64s, strings, timestamps};
 
 pub use arrow_array;
 pub use arrow_schema;

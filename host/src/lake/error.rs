@@ -423,8 +423,6 @@ impl Fault for LakeError {
             }
             Self::Removed { .. } => "read a table that rows are only added to, or write to an overwrite table",
             Self::LogGone { .. } => "read the whole table once into a new one",
-            Self::NotKept { .. } => "restore the file from a backup of the lake",
-            Self::NotItself { .. } => "somebody changed it; restore the file from a backup of the lake",
             Self::SumType { .. } => {
                 "sum up integers, decimals or floats; the table keeps them as 64-bit integers, decimals of 38 digits or 64-bit floats"
             }
@@ -432,6 +430,8 @@ impl Fault for LakeError {
             Self::NegativeCount { .. } => {
                 "the upstream took away rows that this table never had: rebuild the table from the beginning"
             }
+            Self::NotKept { .. } => "restore the file from a backup of the lake",
+            Self::NotItself { .. } => "somebody changed it; restore the file from a backup of the lake",
             Self::PartitionValue { .. } => "the table was damaged or written by another tool; check that file's entry",
             _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
