@@ -45,7 +45,7 @@ pub struct Args {
 /// How a file is written.
 enum Writer<W: Write + Send> {
     Lines(W),
-    Csv(CsvWriter<W>),
+    Csv(Box<CsvWriter<W>>),
     Parquet(Option<Box<ParquetWriter<W>>>, Option<W>),
 }
 
@@ -73,7 +73,7 @@ pub async fn run(lake: &Lake, args: &Args) -> Result<Exit, LakeError> {
         }
     };
     let mut writer = match ending.as_str() {
-        "csv" => Writer::Csv(CsvWriter::new(BufWriter::new(file))),
+        "csv" => Writer::Csv(Box::new(CsvWriter::new(BufWriter::new(file)))),
         "parquet" => Writer::Parquet(None, Some(BufWriter::new(file))),
         _ => Writer::Lines(BufWriter::new(file)),
     };

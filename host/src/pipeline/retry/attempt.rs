@@ -1,9 +1,10 @@
 //! One retry: rows of one version of the quarantine, through what refused them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use arrow_array::{Array, BooleanArray, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use chrono::Utc;
 use futures::TryStreamExt;
@@ -14,6 +15,7 @@ use super::fault::RetryError;
 use super::outlet::{GoesBack, Outlets};
 use super::typed::{Typed, typed};
 use crate::batch::{Lane, Positions, Reject, Stage};
+use crate::format;
 use crate::lake::{Commit, Lake, LakeError, Provenance, quarantined};
 use crate::pipeline::bind::without_system_columns;
 use crate::pipeline::lookup::Lookups;
@@ -179,8 +181,8 @@ impl Attempt {
             let Some((first, _)) = rejects.first() else { continue };
             let why = match first.stage.clone() {
                 Stage::Source => self.decode(&rejects, state)?,
-                Stage::Module => self.into_module(&rejects, state)?,
-                Stage::Table(table) => self.into_table(&table, &rejects, state)?,
+                Stage::Module => self.pass_module(&rejects, state)?,
+                Stage::Table(table) => self.pass_table(&table, &rejects, state)?,
             };
             match why {
                 Some(why) => *state.left.entry(why).or_default() += rejects.len() as u64,
@@ -225,7 +227,7 @@ impl Attempt {
         Ok(None)
     }
 
-    fn into_module(&mut self, rejects: &[(Reject, u128)], state: &mut State) -> Result<Option<String>, RetryError> {
+    fn pass_module(&mut self, rejects: &[(Reject, u128)], state: &mut State) -> Result<Option<String>, RetryError> {
         let Some(schema) = self.upstream.clone() else {
             return Ok(Some("the columns of its upstream are not known".to_owned()));
         };
@@ -236,7 +238,7 @@ impl Attempt {
         Ok(None)
     }
 
-    fn into_table(
+    fn pass_table(
         &mut self,
         table: &str,
         rejects: &[(Reject, u128)],
@@ -249,7 +251,7 @@ impl Attempt {
         let Some(schema) = self.schemas.get(name).or_else(|| self.existing.get(name)).cloned() else {
             return Ok(Some(format!("the columns of {table} are not known")));
         };
-        let (_, made) = self.typed(rejects, &schema, state)?;
+        let (_, made) = self.typed(rejects, &with_others(&schema, rejects), state)?;
         state.out.write(index, &made.rows)?;
         Ok(None)
     }
@@ -375,6 +377,18 @@ impl Attempt {
         }
         Err(RetryError::Busy { hop: self.hop.name.clone(), attempts: ATTEMPTS })
     }
+}
+
+/// The columns of a table's rows, and those that only the payloads have: a table may have
+/// refused a row for a column that it did not know.
+fn with_others(schema: &SchemaRef, rejects: &[(Reject, u128)]) -> SchemaRef {
+    let lines: Vec<u8> = rejects.iter().flat_map(|(reject, _)| reject.payload.iter().copied().chain([b'\n'])).collect();
+    // Payloads that cannot even be guessed at are reported one by one when they are read.
+    let Ok(found) = format::infer_json(&lines) else { return schema.clone() };
+    let mut fields = schema.fields().to_vec();
+    let known = |name: &str| schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(name));
+    fields.extend(found.fields().iter().filter(|field| !known(field.name())).cloned());
+    Arc::new(Schema::new(fields))
 }
 
 /// The rows that are not leaving, each of which leaves as often as it is counted.
