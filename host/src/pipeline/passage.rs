@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
 
 use super::fault::PipelineError;
 use super::hop::Hop;
@@ -12,7 +14,7 @@ use super::module::HopModule;
 use super::rows::{describe, slices};
 use super::sink::lake_error;
 use super::state::Memory;
-use crate::batch::{Lane, Reject, Stage};
+use crate::batch::{Lane, Reject, Stage, column};
 use crate::meter::Meters;
 use crate::transform::{self, Job};
 
