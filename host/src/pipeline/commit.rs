@@ -96,6 +96,8 @@ impl Hop {
             Meters::add(&self.context.meter.commits, 1);
             Meters::add(&self.context.meter.conflicts, u64::from(committed.conflicts));
             Meters::add(&self.context.meter.rows_out, rows);
+            sink.count_unmet(&self.context.meter);
+            sink.keep(&committed, &self.lake, &self.context.runtime);
         }
         if let Some(memory) = &self.memory {
             self.context.runtime.block_on(memory.forget(&self.cursor));

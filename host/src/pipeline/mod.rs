@@ -16,6 +16,7 @@ mod flow;
 pub mod group;
 mod hop;
 mod intake;
+pub mod keeper;
 mod lookup;
 pub mod module;
 mod origin;

@@ -9,7 +9,7 @@ use arrow_schema::SchemaRef;
 use super::fault::PipelineError;
 use super::hop::Hop;
 use super::module::HopModule;
-use super::rows::{describe, slices};
+use super::rows::{describe, origin_of, slices};
 use super::sink::lake_error;
 use super::state::Memory;
 use crate::batch::{Lane, Reject, Stage};
@@ -118,9 +118,10 @@ impl Hop {
             false => Vec::new(),
             true => {
                 let name = self.sinks[sink].name.to_string();
-                self.sinks[sink]
-                    .write(rows, &self.context.runtime)
-                    .map_err(lake_error(&self.context.spec.name, format!("writing {name} failed")))?
+                self.sinks[sink].write(rows, &self.context.runtime).map_err(|error| {
+                    let place = origin_of(rows).filter(|_| error.is_drift()).unwrap_or_default();
+                    lake_error(&self.context.spec.name, format!("writing {name} failed{place}"))(error)
+                })?
             }
         };
         self.taken.rows_out += (rows.num_rows() - refused.len()) as u64;
