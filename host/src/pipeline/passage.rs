@@ -11,7 +11,7 @@ use arrow_schema::{DataType, SchemaRef};
 use super::fault::PipelineError;
 use super::hop::Hop;
 use super::module::HopModule;
-use super::rows::{describe, slices};
+use super::rows::{describe, origin_of, slices};
 use super::sink::lake_error;
 use super::state::Memory;
 use crate::batch::{Lane, Reject, Stage, column};
@@ -162,12 +162,4 @@ impl Hop {
 pub(super) fn job_error(hop: &str) -> impl FnOnce(transform::JobError) -> PipelineError {
     let hop = hop.to_owned();
     move |source| PipelineError::Job { hop, source: Box::new(source) }
-}
-
-/// Where rows came from, for errors that are about all of them.
-fn origin_of(rows: &RecordBatch) -> Option<String> {
-    let lanes = arrow_cast::cast(rows.column_by_name(column::LANE)?, &DataType::Utf8).ok()?;
-    let positions = rows.column_by_name(column::POSITION)?.as_primitive_opt::<Int64Type>()?;
-    let lane = lanes.as_string_opt::<i32>().filter(|lanes| !lanes.is_empty() && lanes.is_valid(0))?.value(0);
-    Some(format!(" at record {} of `{lane}`", positions.value(0)))
 }

@@ -88,3 +88,11 @@ pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &
         })
         .collect()
 }
+
+/// Where rows came from, for errors that are about all of them.
+pub fn origin_of(rows: &RecordBatch) -> Option<String> {
+    let lanes = arrow_cast::cast(rows.column_by_name(column::LANE)?, &DataType::Utf8).ok()?;
+    let positions = rows.column_by_name(column::POSITION)?.as_primitive_opt::<Int64Type>()?;
+    let lane = lanes.as_string_opt::<i32>().filter(|lanes| !lanes.is_empty() && lanes.is_valid(0))?.value(0);
+    Some(format!(" at record {} of `{lane}`", positions.value(0)))
+}
