@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 
 use super::fault::PipelineError;
 use super::hop::Hop;
@@ -14,7 +12,7 @@ use super::module::HopModule;
 use super::rows::{describe, origin_of, slices};
 use super::sink::lake_error;
 use super::state::Memory;
-use crate::batch::{Lane, Reject, Stage, column};
+use crate::batch::{Lane, Reject, Stage};
 use crate::meter::Meters;
 use crate::transform::{self, Job};
 
