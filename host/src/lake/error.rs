@@ -6,6 +6,7 @@ use arrow_schema::{ArrowError, DataType};
 use deltalake::DeltaTableError;
 use parquet::errors::ParquetError;
 
+use super::vectors::VectorError;
 use crate::fault::{Fault, Remedy};
 
 /// What helps where rights are missing.
@@ -295,6 +296,15 @@ pub enum LakeError {
         /// The table.
         table: String,
     },
+    /// A deletion vector is not what the protocol says.
+    #[error("the deletion vector of data file '{path}' is unreadable")]
+    Vector {
+        /// The data file.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: VectorError,
+    },
     /// A background task ended without a result.
     #[error("the task that was to {action} in table '{table}' did not finish")]
     Task {
@@ -416,7 +426,7 @@ impl Fault for LakeError {
             Self::NegativeCount { .. } => {
                 "the upstream took away rows that this table never had: rebuild the table from the beginning"
             }
-            Self::PartitionValue { .. } => "the table was damaged or written by another tool; check that file's entry",
+            Self::PartitionValue { .. } | Self::Vector { .. } => "the table was damaged or written by another tool; check that file's entry",
             _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
                 match self.io_kind()? {

@@ -32,6 +32,7 @@ mod read;
 mod schema;
 mod table;
 mod upsert;
+mod vectors;
 mod writer;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub use info::TableInfo;
 pub use provenance::Provenance;
 pub use quarantine::{quarantine_batch, quarantine_schema};
 pub use table::Table;
+pub use vectors::VectorError;
 pub use writer::{Accepted, Writer};
 
 use crate::plan::{Contract, Drift, Layer, Layout, TableName, TableSpec, WriteMode};

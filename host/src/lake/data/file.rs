@@ -7,6 +7,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use chrono::Utc;
 use deltalake::kernel::Add;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::ChunkReader;
 use tokio::runtime::Handle;
 
 use super::encoding::Encodings;
@@ -111,6 +113,31 @@ impl DataFile {
         Ok(())
     }
 
+    /// Whether row groups of a file with this footer can be taken over as they are.
+    pub(in crate::lake) fn takes(&self, footer: &ParquetMetaData) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.takes(footer.file_metadata().schema_descr()))
+    }
+
+    /// Takes over a row group of another file as encoded bytes, which `reader` has.
+    pub(in crate::lake) fn splice(
+        &mut self,
+        reader: &impl ChunkReader,
+        footer: &ParquetMetaData,
+        group: usize,
+    ) -> Result<(), LakeError> {
+        // Bounds of ours leave a column with a NaN out; others may not say that there is one.
+        let ours = footer.file_metadata().created_by().is_some_and(|maker| maker.starts_with("sluicebox"));
+        for (field, with_nan) in self.schema.fields().iter().zip(&mut self.with_nan) {
+            *with_nan = *with_nan || (!ours && field.data_type().is_floating());
+        }
+        match &mut self.writer {
+            Some(writer) => {
+                writer.splice(reader, footer.row_group(group)).map_err(LakeError::parquet("write to", &self.path))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn give_up(&self, columns: &[usize]) {
         for column in columns {
             self.target.encodings.give_up(self.schema.field(*column).name());
@@ -129,6 +156,11 @@ impl DataFile {
     /// Bytes in the file so far; those in memory come on top, smaller by then.
     pub(in crate::lake) fn bytes(&self) -> usize {
         self.writer.as_ref().map_or(0, Groups::bytes_written)
+    }
+
+    /// Rows of the row group in the making.
+    pub(in crate::lake) fn rows_buffered(&self) -> usize {
+        self.writer.as_ref().map_or(0, Groups::rows_buffered)
     }
 
     /// Bytes in memory.

@@ -7,10 +7,13 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::SchemaDescriptor;
 
 use super::chunk::Packer;
 use super::encoding::{Choice, ROW_GROUP_ROWS};
@@ -79,6 +82,35 @@ impl<W: Write + Send> Groups<W> {
         Ok(given_up)
     }
 
+    /// Whether row groups of a file with these columns can be taken over as they are.
+    pub(super) fn takes(&self, columns: &SchemaDescriptor) -> bool {
+        let own = self.file.schema_descr();
+        own.num_columns() == columns.num_columns()
+            && own.columns().iter().zip(columns.columns()).all(|(own, other)| own == other)
+            && own.root_schema().get_fields() == columns.root_schema().get_fields()
+    }
+
+    /// Takes over a row group of another file as encoded bytes, which `reader` has.
+    pub(super) fn splice(&mut self, reader: &impl ChunkReader, group: &RowGroupMetaData) -> Result<()> {
+        self.flush()?;
+        let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+        let mut next = self.file.next_row_group()?;
+        for column in group.columns() {
+            // Filters and indexes of pages stay behind: their places in the file would not be right.
+            let close = ColumnCloseResult {
+                bytes_written: u64::try_from(column.compressed_size()).unwrap_or_default(),
+                rows_written: rows,
+                metadata: column.clone(),
+                bloom_filter: None,
+                column_index: None,
+                offset_index: None,
+            };
+            next.append_column(reader, close)?;
+        }
+        next.close()?;
+        Ok(())
+    }
+
     /// Ends the file; its size is then [`Self::bytes_written`].
     pub(super) fn finish(&mut self) -> Result<ParquetMetaData> {
         self.flush()?;
@@ -87,6 +119,11 @@ impl<W: Write + Send> Groups<W> {
 
     pub(super) fn bytes_written(&self) -> usize {
         self.file.bytes_written()
+    }
+
+    /// Rows of the row group in the making.
+    pub(super) fn rows_buffered(&self) -> usize {
+        self.group.as_ref().map_or(0, Group::rows)
     }
 
     /// Bytes in memory.
