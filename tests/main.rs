@@ -8,6 +8,7 @@ mod config;
 mod dependencies;
 mod lake;
 mod layering;
+mod origin;
 mod pipeline;
 mod source;
 mod transform;

@@ -11,44 +11,20 @@ import os
 import sys
 import time
 
-from pyspark.sql import SparkSession
-
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import job
-
-DELTA = "4.3.1"
-JARS = [f"io.delta:delta-spark_4.1_2.13:{DELTA}", f"io.delta:delta-storage:{DELTA}"]
-
+import spark_session
 
 def main() -> None:
     source, lake, *options = sys.argv[1:]
-    spark = (
-        SparkSession.builder.master("local[*]")
-        .config("spark.driver.memory", "4g")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", str(os.cpu_count()))
-        .config("spark.databricks.delta.snapshotPartitions", str(os.cpu_count()))
-        .config("spark.jars.packages", ",".join(JARS))
-        # What these need beyond each other, Spark brings along.
-        .config("spark.jars.excludes", "org.apache.spark:*,org.scala-lang:*,org.antlr:*,io.unitycatalog:*")
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-        .getOrCreate()
-    )
+    spark = spark_session.session("4g")
     started = time.perf_counter()
     job.run(spark, source, lake, dedupe="--dedupe" in options, rejects="--rejects" in options)
     result = {
         "seconds": time.perf_counter() - started,
-        "versions": {"pyspark": spark.version, "delta-spark": DELTA},
+        "versions": {"pyspark": spark.version, "delta-spark": spark_session.DELTA},
     }
-    # Whoever measures counts what this process waited for, so the Java machine is waited for.
-    gateway = spark.sparkContext._gateway
-    spark.stop()
-    gateway.shutdown()
-    gateway.proc.stdin.close()
-    gateway.proc.wait()
+    spark_session.stop(spark)
     print(json.dumps(result), flush=True)
 
 

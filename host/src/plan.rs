@@ -15,6 +15,8 @@ pub struct Plan {
     pub name: String,
     /// SHA-256 of the pipeline file with its variables filled in, as lower-case hex.
     pub config_hash: String,
+    /// The pipeline file with its variables filled in, as TOML: what has the hash above.
+    pub text: String,
     /// Every source, in the order of the file.
     pub sources: Vec<SourceSpec>,
     /// Every table that a hop reads or writes.

@@ -7,14 +7,13 @@ Decimals, dates and timestamps are printed as text, so nothing is rounded on the
 with a zone are printed in UTC.
 """
 
-import datetime
-import decimal
 import importlib.resources
 import json
-import math
 import sys
 
 import duckdb
+
+from plain import plain
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -25,22 +24,6 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection.load_extension(str(extension))
     connection.execute("set timezone = 'UTC'")
     return connection
-
-
-def plain(value):
-    if isinstance(value, (decimal.Decimal, datetime.date, datetime.time, datetime.timedelta)):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value).hex()
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return str(value)
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 
 pub mod duckdb;
 pub mod sluice;
+pub mod spark;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

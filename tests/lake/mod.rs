@@ -12,7 +12,7 @@ mod partitions;
 mod replace;
 mod splice;
 mod statistics;
-mod support;
+pub mod support;
 mod trouble;
 mod upsert;
 mod vectors;

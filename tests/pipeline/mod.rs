@@ -2,5 +2,6 @@
 
 mod c2c;
 mod hostile;
+mod readers;
 mod resume;
 mod retail;

@@ -32,16 +32,15 @@ pub struct Config {
 }
 
 /// The columns of an order.
-pub fn columns() -> [Field; 8] {
+pub fn columns() -> [Field; 7] {
     [
-        int64("id"),
-        int64("customer"),
-        utf8("product"),
+        int64("order_id"),
+        int64("customer_id"),
+        utf8("product_id"),
         utf8("category"),
-        utf8("state"),
         int32("quantity"),
         float64("price"),
-        timestamp("ordered_at"),
+        timestamp("ts"),
     ]
 }
 

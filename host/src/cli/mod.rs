@@ -2,9 +2,11 @@
 
 mod check;
 mod head;
+mod history;
 mod new;
 mod plan;
 mod quarantine;
+mod replay;
 mod run;
 mod session;
 mod simulate;
@@ -77,6 +79,10 @@ enum Command {
     Status(status::Args),
     /// Show the first rows of a table, or of every table of a layer.
     Head(head::Args),
+    /// Show what became of a table, commit by commit.
+    History(history::Args),
+    /// Make a hop's tables again out of bronze, and see whether they are the same.
+    Replay(replay::Args),
     /// Look at rows that could not go on.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -96,6 +102,8 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Head(args) => head::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Simulate(args) => simulate::run(&args),
     };

@@ -22,13 +22,20 @@ impl<T> At<T> {
 /// Collects problems, so that reading goes on after each and a person sees all at once.
 pub(super) struct Context {
     pub(super) text: Arc<Text>,
+    /// The file is one that ran before, so its modules need not lie where it says.
+    pub(super) kept: bool,
     // Reading is a walk over a shared tree by one thread; a cell keeps every reader `&self`.
     problems: RefCell<Vec<Problem>>,
 }
 
 impl Context {
     pub(super) fn new(text: Arc<Text>) -> Self {
-        Self { text, problems: RefCell::default() }
+        Self { text, kept: false, problems: RefCell::default() }
+    }
+
+    /// The context of a file that ran before and was kept.
+    pub(super) fn of_kept(text: Arc<Text>) -> Self {
+        Self { kept: true, ..Self::new(text) }
     }
 
     pub(super) fn report(&self, draft: Draft) {

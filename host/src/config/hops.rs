@@ -169,6 +169,9 @@ fn module(section: &Section<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
         Ok(path) => PathBuf::from(path),
         Err(error) => return refuse(format!("the module of {what} is not a usable path: {error}"), "name a file"),
     };
+    if section.cx.kept {
+        return Some(path);
+    }
     match path.metadata() {
         Ok(metadata) if metadata.is_file() => Some(path),
         Ok(_) => refuse(

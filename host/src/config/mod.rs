@@ -19,6 +19,7 @@ mod names;
 mod order;
 mod paths;
 mod quantities;
+mod resolved;
 mod section;
 mod sources;
 mod syntax;
@@ -74,12 +75,21 @@ pub fn load(path: &Path, vars: &BTreeMap<String, String>) -> Result<Loaded, Prob
         Err(error) => return Err(not_utf8(name, &error)),
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    read(Text::new(name, body), folder, vars)
+    read(Context::new(Arc::new(Text::new(name, body))), folder, vars)
 }
 
-fn read(text: Text, folder: &Path, given: &BTreeMap<String, String>) -> Result<Loaded, Problems> {
-    let file = text.name().to_owned();
-    let cx = Context::new(Arc::new(text));
+/// Reads a pipeline that was kept beside its tables: [`Plan::text`] of a plan that ran, which
+/// people know by `name`. The modules that it names need not be where they were; whoever
+/// reads it has them from elsewhere.
+///
+/// # Errors
+/// As [`load`]; the text is not what this program keeps.
+pub fn reload(name: &str, text: String) -> Result<Loaded, Problems> {
+    read(Context::of_kept(Arc::new(Text::new(name, text))), Path::new(""), &BTreeMap::new())
+}
+
+fn read(cx: Context, folder: &Path, given: &BTreeMap<String, String>) -> Result<Loaded, Problems> {
+    let file = cx.text.name().to_owned();
     let loaded = interpret(&cx, folder, given);
     if loaded.is_none() && !cx.has_errors() {
         // No way leads here; if one does, a person must not be told that nothing is wrong.
@@ -129,7 +139,7 @@ fn interpret(cx: &Context, folder: &Path, given: &BTreeMap<String, String>) -> O
     vars.report_unused(cx);
     links::report_unused(cx, &parts);
     let Value::Table(entries) = &root.value else { return None };
-    let plan = assemble(name?.value, config_hash(entries), parts, &order?)?;
+    let plan = assemble(name?.value, config_hash(entries), resolved::text(entries), parts, &order?)?;
     Some(Loaded { plan, lake, places: Places::new(cx.text.clone(), entries), warnings: Vec::new() })
 }
 
@@ -150,7 +160,7 @@ fn config_hash(entries: &[Entry]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn assemble(name: String, config_hash: String, parts: Parts, order: &[usize]) -> Option<Plan> {
+fn assemble(name: String, config_hash: String, text: String, parts: Parts, order: &[usize]) -> Option<Plan> {
     let sources = parts.sources.into_iter().map(|source| source.spec).collect::<Option<Vec<_>>>()?;
     let mut hops: Vec<_> = parts.hops.into_iter().map(|hop| hop.spec).collect();
     let hops = order.iter().map(|&index| hops[index].take()).collect::<Option<Vec<_>>>()?;
@@ -169,7 +179,7 @@ fn assemble(name: String, config_hash: String, parts: Parts, order: &[usize]) ->
         hop.lookups.iter().for_each(|(_, table)| add(table));
         hop.to.iter().for_each(|(_, table)| add(table));
     }
-    Some(Plan { name, config_hash, sources, tables, hops })
+    Some(Plan { name, config_hash, text, sources, tables, hops })
 }
 
 fn unreadable(name: &str, error: io::Error) -> Problems {

@@ -77,7 +77,7 @@ pub(super) async fn write_entry(
 }
 
 /// Puts a file that is either whole or not there, also after a power cut, and never over another.
-fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), EntryError> {
+pub(super) fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), EntryError> {
     let folder = path.parent().unwrap_or(path);
     if !folder.exists() {
         create_folder(folder)?;
@@ -99,6 +99,6 @@ fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), EntryError> {
     match put {
         Ok(()) => Ok(sync_folder(folder)?),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(EntryError::Exists),
-        Err(error) => Err(EntryError::Failed(LakeError::io("write log entry", path)(error))),
+        Err(error) => Err(EntryError::Failed(LakeError::io("write", path)(error))),
     }
 }

@@ -252,6 +252,20 @@ pub enum LakeError {
         /// The version.
         version: u64,
     },
+    /// A module or pipeline that a commit names was never kept, or was removed.
+    #[error("'{path}' is not in the lake, though commits name it")]
+    NotKept {
+        /// Where it should be.
+        path: String,
+    },
+    /// A kept module is not the one that its name says.
+    #[error("'{path}' is not what was kept there: its SHA-256 is {found}")]
+    NotItself {
+        /// Where it lies.
+        path: String,
+        /// Its digest.
+        found: String,
+    },
     /// A file has a partition value that its column's type cannot hold.
     #[error("data file '{path}' has partition value '{value}' for column '{column}'")]
     PartitionValue {
@@ -426,7 +440,11 @@ impl Fault for LakeError {
             Self::NegativeCount { .. } => {
                 "the upstream took away rows that this table never had: rebuild the table from the beginning"
             }
-            Self::PartitionValue { .. } | Self::Vector { .. } => "the table was damaged or written by another tool; check that file's entry",
+            Self::NotKept { .. } => "restore the file from a backup of the lake",
+            Self::NotItself { .. } => "somebody changed it; restore the file from a backup of the lake",
+            Self::PartitionValue { .. } | Self::Vector { .. } => {
+                "the table was damaged or written by another tool; check that file's entry"
+            }
             _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
                 match self.io_kind()? {

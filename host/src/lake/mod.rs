@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod files;
 mod follow;
+mod history;
 mod info;
 mod json;
 mod keep;
@@ -24,6 +25,7 @@ mod location;
 mod log;
 mod marks;
 mod object;
+mod origin;
 mod partition;
 mod protocol;
 mod provenance;
@@ -35,6 +37,7 @@ mod upsert;
 mod vectors;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -46,6 +49,7 @@ pub use commit::{Commit, Committed};
 pub use contract::Refused;
 pub use error::LakeError;
 pub use follow::Added;
+pub use history::{CommitRecord, Step};
 pub use info::TableInfo;
 pub use provenance::Provenance;
 pub use quarantine::{quarantine_batch, quarantine_schema};
@@ -64,6 +68,8 @@ const QUARANTINE: &str = "quarantine";
 #[derive(Clone, Debug)]
 pub struct Lake {
     location: Location,
+    /// Tables that are read from elsewhere, each at one version.
+    pins: HashMap<TableName, (Location, u64)>,
 }
 
 impl Lake {
@@ -75,13 +81,20 @@ impl Lake {
         {
             return Err(LakeError::NotAFolder { path: file.display().to_string() });
         }
-        Ok(Self { location })
+        Ok(Self { location, pins: HashMap::new() })
     }
 
     /// A lake in a store of the caller's, whose root is the root of `url`: for tests that make a
     /// store fail, and for stores that need a wrapper.
     pub fn with_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
-        Ok(Self { location: Location::with_store(store, url)? })
+        Ok(Self { location: Location::with_store(store, url)?, pins: HashMap::new() })
+    }
+
+    /// This lake, where one table is that of another lake as it stood at `version`. It can be
+    /// read and followed up to there, and not be written.
+    pub fn pinned(mut self, table: &TableName, from: &Lake, version: u64) -> Result<Self, LakeError> {
+        self.pins.insert(table.clone(), (from.folder(table)?, version));
+        Ok(self)
     }
 
     /// Where it lies, as people see it.
@@ -101,7 +114,10 @@ impl Lake {
             description: spec.description.clone(),
             rescues: spec.name.layer == Layer::Bronze,
         };
-        Table::open(self.folder(&spec.name)?, manner).await
+        match self.pins.get(&spec.name) {
+            Some((folder, version)) => Table::open_at(folder.clone(), manner, *version).await,
+            None => Table::open(self.folder(&spec.name)?, manner).await,
+        }
     }
 
     /// The quarantine table of a hop, which may not exist yet. Its columns are [`quarantine_schema`].

@@ -70,10 +70,21 @@ pub struct Table {
     pub(super) encodings: Encodings,
     /// The state is behind what this process itself committed.
     pub(super) stale: bool,
+    /// The table is looked at as it stood at this version.
+    pinned: Option<u64>,
 }
 
 impl Table {
     pub(super) async fn open(location: Location, manner: Manner) -> Result<Self, LakeError> {
+        Self::open_pinned(location, manner, None).await
+    }
+
+    /// The table as it stood at `version`, whatever was committed since.
+    pub(super) async fn open_at(location: Location, manner: Manner, version: u64) -> Result<Self, LakeError> {
+        Self::open_pinned(location, manner, Some(version)).await
+    }
+
+    async fn open_pinned(location: Location, manner: Manner, pinned: Option<u64>) -> Result<Self, LakeError> {
         if let Some(folder) = &location.folder
             && let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir())
         {
@@ -89,6 +100,7 @@ impl Table {
             transactions: HashMap::new(),
             encodings: Encodings::default(),
             stale: false,
+            pinned,
         };
         table.refresh().await?;
         Ok(table)
@@ -119,12 +131,19 @@ impl Table {
     pub async fn refresh(&mut self) -> Result<(), LakeError> {
         let name = self.manner.name.clone();
         let before = self.delta.version();
+        if self.pinned.is_some() && before.is_some() {
+            return Ok(());
+        }
         if before.is_none() {
             let log = self.delta.log_store();
             if !log.is_delta_table_location().await.map_err(LakeError::delta("look for", &name))? {
                 return Ok(());
             }
-            self.delta.load().await.map_err(LakeError::delta("read", &name))?;
+            let loaded = match self.pinned {
+                Some(version) => self.delta.load_version(version).await,
+                None => self.delta.load().await,
+            };
+            loaded.map_err(LakeError::delta("read", &name))?;
         } else {
             self.delta.update_state().await.map_err(LakeError::delta("read", &name))?;
         }

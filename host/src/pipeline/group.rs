@@ -89,6 +89,7 @@ mod tests {
         Plan {
             name: "p".into(),
             config_hash: String::new(),
+            text: String::new(),
             sources: Vec::new(),
             tables: hops.iter().map(|(_, to, _)| spec(to)).collect(),
             hops: hops

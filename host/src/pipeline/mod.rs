@@ -14,6 +14,8 @@ mod hop;
 mod intake;
 mod lookup;
 pub mod module;
+mod origin;
+pub mod replay;
 mod rows;
 pub mod run;
 mod sink;

@@ -180,6 +180,7 @@ impl Run {
     ) -> Result<Ready, PipelineError> {
         let hop = context.spec.clone();
         let module = self.bound.modules.get(&hop.name).cloned();
+        super::origin::keep(&self.lake, &self.plan, &hop.name, module.as_ref()).await?;
         let mut sinks = Vec::new();
         for (_, name) in &hop.to {
             let failed = || lake_error(&hop.name, format!("opening {name} failed"));

@@ -23,6 +23,7 @@ mod descriptor;
 mod encode;
 mod engine;
 mod error;
+mod gather;
 mod guest;
 mod instance;
 mod job;

@@ -1,5 +1,6 @@
 //! The rows of the batch being pushed: who names them, and what continues them.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -10,6 +11,7 @@ use arrow_select::take::take;
 
 use super::binding::{From, Same};
 use super::cause::RowProblem;
+use super::gather::Runs;
 
 /// A set of rows of one batch.
 #[derive(Debug)]
@@ -106,22 +108,25 @@ impl Selection {
         upstream: &RecordBatch,
         emitted: &RecordBatch,
     ) -> Result<RecordBatch, ArrowError> {
-        let filter = self.run.is_none().then(|| {
+        let indices = indices(emitted);
+        let runs = indices.filter(|_| self.run.is_none()).and_then(|indices| Runs::of(indices.values()));
+        let filter = LazyCell::new(|| {
             let mask = BooleanBuffer::new(self.words.clone().into(), 0, self.rows);
             // Worth preparing once when several columns go through it.
             FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build()
         });
-        let indices = indices(emitted);
         let select = |column: &ArrayRef| -> Result<ArrayRef, ArrowError> {
-            match (&filter, self.run) {
-                // Copying runs pays for text; numbers are gathered one by one in less time
-                // than it takes to find where the runs end.
-                (Some(filter), _) => match indices.filter(|_| column.data_type().is_primitive()) {
-                    Some(indices) => take(column, indices, None),
-                    None => filter.filter(column),
-                },
-                (None, Some(first)) if self.kept < self.rows => Ok(column.slice(first, self.kept)),
-                _ => Ok(Arc::clone(column)),
+            if let Some(first) = self.run {
+                return Ok(if self.kept < self.rows { column.slice(first, self.kept) } else { Arc::clone(column) });
+            }
+            if let Some(column) = runs.as_ref().and_then(|runs| runs.of_column(column)) {
+                return Ok(column);
+            }
+            // Where runs are short, numbers are gathered one by one in less time than it takes
+            // to find where the runs end.
+            match indices.filter(|_| column.data_type().is_primitive()) {
+                Some(indices) => take(column, indices, None),
+                None => filter.filter(column),
             }
         };
         let columns = same

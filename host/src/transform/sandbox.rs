@@ -118,6 +118,11 @@ impl Module {
         &self.code.digest
     }
 
+    /// The component, as it was read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.code.bytes
+    }
+
     /// The name of its file, without ending.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,0 +1,93 @@
+//! What tables were made by, kept beside them: every module under its digest, every
+//! pipeline under the hash of its configuration, each put once and never changed.
+
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use sha2::{Digest, Sha256};
+
+use super::entry::{EntryError, put_local};
+use super::error::LakeError;
+use super::{Lake, location::Location};
+
+/// The folder of the modules, beside the layers.
+const MODULES: &str = "_modules";
+
+/// The folder of the pipelines, beside the layers.
+const PIPELINES: &str = "_pipelines";
+
+impl Lake {
+    /// Keeps a module at `<lake>/_modules/<digest>.wasm`, unless it is there. Must be done
+    /// before the first commit that names it.
+    pub async fn keep_module(&self, digest: &str, component: &[u8]) -> Result<(), LakeError> {
+        keep(&self.location.below(MODULES)?, format!("{digest}.wasm"), component).await
+    }
+
+    /// The module with that digest, exactly as it ran.
+    pub async fn module(&self, digest: &str) -> Result<Vec<u8>, LakeError> {
+        let folder = self.location.below(MODULES)?;
+        let name = format!("{digest}.wasm");
+        let component = read(&folder, &name).await?;
+        let found = hex(&Sha256::digest(&component));
+        if found == digest { Ok(component) } else { Err(LakeError::NotItself { path: shown(&folder, &name), found }) }
+    }
+
+    /// Keeps the text of a pipeline at `<lake>/_pipelines/<hash>.toml`, unless it is there.
+    pub async fn keep_pipeline(&self, config_hash: &str, text: &str) -> Result<(), LakeError> {
+        keep(&self.location.below(PIPELINES)?, format!("{config_hash}.toml"), text.as_bytes()).await
+    }
+
+    /// The text of the pipeline with that hash. Whoever reads it must see that its plan has
+    /// this hash: the hash is of what the text says and not of how it is written.
+    pub async fn pipeline(&self, config_hash: &str) -> Result<String, LakeError> {
+        let folder = self.location.below(PIPELINES)?;
+        let name = format!("{config_hash}.toml");
+        let text = read(&folder, &name).await?;
+        String::from_utf8(text).map_err(|error| {
+            let found = hex(&Sha256::digest(error.as_bytes()));
+            LakeError::NotItself { path: shown(&folder, &name), found }
+        })
+    }
+}
+
+/// Puts a file where none is, whole and durably: a commit is about to name it.
+async fn keep(folder: &Location, name: String, bytes: &[u8]) -> Result<(), LakeError> {
+    let (store, path) = (folder.store(), Path::from(name.as_str()));
+    match store.head(&path).await {
+        Ok(_) => return Ok(()),
+        Err(object_store::Error::NotFound { .. }) => {}
+        Err(error) => return Err(LakeError::store("look for", shown(folder, &name))(error)),
+    }
+    let bytes = bytes.to_vec();
+    if let Some(root) = &folder.folder {
+        let target = root.join(&name);
+        let put = tokio::task::spawn_blocking(move || put_local(&target, &bytes)).await;
+        let task = |source| LakeError::Task { action: "keep", table: shown(folder, &name), source };
+        return match put.map_err(task)? {
+            // Another hop, or another process, keeps the same.
+            Ok(()) | Err(EntryError::Exists) => Ok(()),
+            Err(EntryError::Failed(error)) => Err(error),
+        };
+    }
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    match store.put_opts(&path, bytes.into(), options).await {
+        Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(LakeError::store("keep", shown(folder, &name))(error)),
+    }
+}
+
+async fn read(folder: &Location, name: &str) -> Result<Vec<u8>, LakeError> {
+    let fetched = match folder.store().get(&Path::from(name)).await {
+        Ok(found) => found.bytes().await,
+        Err(object_store::Error::NotFound { .. }) => return Err(LakeError::NotKept { path: shown(folder, name) }),
+        Err(error) => Err(error),
+    };
+    Ok(fetched.map_err(LakeError::store("read", shown(folder, name)))?.to_vec())
+}
+
+fn shown(folder: &Location, name: &str) -> String {
+    format!("{}/{name}", folder.name.trim_end_matches('/'))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
