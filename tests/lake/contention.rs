@@ -48,8 +48,7 @@ async fn two_processes_lose_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = folder.path().join("lake");
     let mut newest = BTreeMap::new();
-    let pipelines =
-        [("one", 0), ("two", 1)].map(|(name, offset)| pipeline(folder.path(), name, offset, &mut newest));
+    let pipelines = [("one", 0), ("two", 1)].map(|(name, offset)| pipeline(folder.path(), name, offset, &mut newest));
     let children = pipelines.map(|pipeline| {
         sluice::command()
             .args(["run".as_ref(), pipeline.as_os_str(), "--json".as_ref(), "--lake".as_ref(), lake.as_os_str()])

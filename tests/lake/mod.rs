@@ -8,6 +8,7 @@ mod contention;
 mod contract;
 mod follow;
 mod kept;
+mod oracle;
 mod partitions;
 mod replace;
 mod splice;

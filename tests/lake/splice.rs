@@ -16,14 +16,22 @@ const ROWS: i64 = 300_000;
 
 /// Numbers that do not compress, so that the file is large.
 fn noise(id: i64, salt: i64) -> i64 {
-    id.wrapping_add(salt).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64).rotate_left(31).wrapping_mul(-49_064_778_989_728_563)
+    id.wrapping_add(salt)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64)
+        .rotate_left(31)
+        .wrapping_mul(-49_064_778_989_728_563)
 }
 
 fn batch(ids: &[i64], salt: i64) -> RecordBatch {
-    let column = |salt: i64| -> ArrayRef { Arc::new(ids.iter().map(|id| Some(noise(*id, salt))).collect::<Int64Array>()) };
+    let column =
+        |salt: i64| -> ArrayRef { Arc::new(ids.iter().map(|id| Some(noise(*id, salt))).collect::<Int64Array>()) };
     let id: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
-    RecordBatch::try_from_iter_with_nullable([("id", id, true), ("a", column(salt), true), ("b", column(salt + 1), true)])
-        .expect("columns of one length")
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", id, true),
+        ("a", column(salt), true),
+        ("b", column(salt + 1), true),
+    ])
+    .expect("columns of one length")
 }
 
 /// The one data file of a table, and its footer.
@@ -82,7 +90,8 @@ async fn untouched_row_groups_are_copied_as_they_are() {
     let statement = "select count(*) as n, min(id) as low, max(id) as high, sum(a::hugeint)::varchar as a \
                      from delta_scan('{lake}/silver/noise') where id between 65536 and 131071";
     let Some(found) = duckdb::row(&lake, statement) else { return };
-    let sum: i128 = (65_536..131_072).map(|id| i128::from(noise(id, if (70_000..=70_001).contains(&id) { 7 } else { 0 }))).sum();
+    let sum: i128 =
+        (65_536..131_072).map(|id| i128::from(noise(id, if (70_000..=70_001).contains(&id) { 7 } else { 0 }))).sum();
     assert_eq!(found, serde_json::json!({ "n": 65_536, "low": 65_536, "high": 131_071, "a": sum.to_string() }));
 }
 
@@ -101,7 +110,8 @@ async fn several_files_at_once_come_out_in_order() {
     assert_eq!((done.files_removed, done.files_added, done.updated), (2, 2, 600));
     let sluicebox::lake::Changes::InMemory(told) = &done.changes else { panic!("few changes stay in memory") };
     let told: Vec<String> = told.iter().flat_map(super::support::lines).collect();
-    let ids: Vec<i64> = told.iter().map(|line| line.split('|').next().expect("an id").parse().expect("a number")).collect();
+    let ids: Vec<i64> =
+        told.iter().map(|line| line.split('|').next().expect("an id").parse().expect("a number")).collect();
     assert_eq!(ids.len(), 1_200);
     assert!(ids.is_sorted(), "changes come in the order of the table");
 }

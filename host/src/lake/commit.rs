@@ -128,8 +128,7 @@ impl Table {
             let version = self.state()?.version() + 1;
             let schema = self.schema_after(attempt)?;
             let change = self.change(attempt, &schema).await?;
-            let extra =
-                change.written.iter().chain(&change.feed).map(|written| written.add.path.clone());
+            let extra = change.written.iter().chain(&change.feed).map(|written| written.add.path.clone());
             let extra: Vec<String> = extra.chain(change.vectors.clone()).collect();
             let counts = change.counts;
             let committed = Committed {
@@ -258,7 +257,16 @@ impl Table {
         let task = |source| LakeError::Task { action: "rewrite data files", table: self.manner.name.clone(), source };
         let (change, rest) = tokio::task::spawn_blocking(move || {
             let runtime = Handle::current();
-            let rewrite = Rewrite { shelf: &shelf, files, schema: &schema, runtime: &runtime, target: &target, feeds, memory, marks };
+            let rewrite = Rewrite {
+                shelf: &shelf,
+                files,
+                schema: &schema,
+                runtime: &runtime,
+                target: &target,
+                feeds,
+                memory,
+                marks,
+            };
             let change = match &rest {
                 Match::Rows(source) => rewrite.merge(source),
                 Match::Groups(groups) => rewrite.remove(groups, &files_of_rows),

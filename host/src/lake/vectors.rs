@@ -106,14 +106,7 @@ fn parse(bytes: &[u8]) -> Result<RoaringTreemap, VectorError> {
 
 fn file_name(id: u128) -> String {
     let hex = format!("{id:032x}");
-    format!(
-        "deletion_vector_{}-{}-{}-{}-{}.bin",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("deletion_vector_{}-{}-{}-{}-{}.bin", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// The vectors of one commit in the making.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use chrono::Utc;
 use deltalake::kernel::Add;
@@ -113,11 +113,6 @@ impl DataFile {
         Ok(())
     }
 
-    /// Whether row groups of a file with this footer can be taken over as they are.
-    pub(in crate::lake) fn takes(&self, footer: &ParquetMetaData) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.takes(footer.file_metadata().schema_descr()))
-    }
-
     /// Takes over a row group of another file as encoded bytes, which `reader` has.
     pub(in crate::lake) fn splice(
         &mut self,
@@ -125,16 +120,40 @@ impl DataFile {
         footer: &ParquetMetaData,
         group: usize,
     ) -> Result<(), LakeError> {
-        // Bounds of ours leave a column with a NaN out; others may not say that there is one.
-        let ours = footer.file_metadata().created_by().is_some_and(|maker| maker.starts_with("sluicebox"));
-        for (field, with_nan) in self.schema.fields().iter().zip(&mut self.with_nan) {
-            *with_nan = *with_nan || (!ours && field.data_type().is_floating());
-        }
+        self.distrust(footer);
         match &mut self.writer {
             Some(writer) => {
                 writer.splice(reader, footer.row_group(group)).map_err(LakeError::parquet("write to", &self.path))
             }
             None => Ok(()),
+        }
+    }
+
+    /// As [`Self::splice`], with other values in some columns, which are as many.
+    pub(in crate::lake) fn patch(
+        &mut self,
+        reader: &impl ChunkReader,
+        footer: &ParquetMetaData,
+        group: usize,
+        columns: &[Option<Vec<ArrayRef>>],
+    ) -> Result<(), LakeError> {
+        self.distrust(footer);
+        for (values, with_nan) in columns.iter().zip(&mut self.with_nan) {
+            *with_nan = *with_nan || values.iter().flatten().any(has_nan);
+        }
+        match &mut self.writer {
+            Some(writer) => writer
+                .patch(reader, footer.row_group(group), columns)
+                .map_err(LakeError::parquet("write to", &self.path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Bounds of ours leave a column with a NaN out; other writers may not say that there is one.
+    fn distrust(&mut self, footer: &ParquetMetaData) {
+        let ours = footer.file_metadata().created_by().is_some_and(|maker| maker.starts_with("sluicebox"));
+        for (field, with_nan) in self.schema.fields().iter().zip(&mut self.with_nan) {
+            *with_nan = *with_nan || (!ours && field.data_type().is_floating());
         }
     }
 

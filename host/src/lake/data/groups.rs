@@ -3,24 +3,32 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
-use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::SchemaDescriptor;
 
 use super::chunk::Packer;
 use super::encoding::{Choice, ROW_GROUP_ROWS};
-use super::group::Group;
+use super::group::{Group, as_it_is};
 
 /// A row group ends at this size in memory even if it has few rows.
 const GROUP_BYTES: usize = 32 << 20;
+
+/// Whether row groups of a file with this footer can be taken over into one for rows of `schema`.
+pub(in crate::lake) fn takes(schema: &SchemaRef, footer: &ParquetMetaData) -> bool {
+    let (Ok(own), other) = (ArrowSchemaConverter::new().convert(schema), footer.file_metadata().schema_descr()) else {
+        return false;
+    };
+    own.num_columns() == other.num_columns()
+        && own.columns().iter().zip(other.columns()).all(|(own, other)| own == other)
+        && own.root_schema().get_fields() == other.root_schema().get_fields()
+}
 
 /// Row groups of one file.
 pub(super) struct Groups<W: Write + Send> {
@@ -82,33 +90,34 @@ impl<W: Write + Send> Groups<W> {
         Ok(given_up)
     }
 
-    /// Whether row groups of a file with these columns can be taken over as they are.
-    pub(super) fn takes(&self, columns: &SchemaDescriptor) -> bool {
-        let own = self.file.schema_descr();
-        own.num_columns() == columns.num_columns()
-            && own.columns().iter().zip(columns.columns()).all(|(own, other)| own == other)
-            && own.root_schema().get_fields() == columns.root_schema().get_fields()
-    }
-
     /// Takes over a row group of another file as encoded bytes, which `reader` has.
     pub(super) fn splice(&mut self, reader: &impl ChunkReader, group: &RowGroupMetaData) -> Result<()> {
         self.flush()?;
-        let rows = u64::try_from(group.num_rows()).unwrap_or_default();
         let mut next = self.file.next_row_group()?;
-        for column in group.columns() {
-            // Filters and indexes of pages stay behind: their places in the file would not be right.
-            let close = ColumnCloseResult {
-                bytes_written: u64::try_from(column.compressed_size()).unwrap_or_default(),
-                rows_written: rows,
-                metadata: column.clone(),
-                bloom_filter: None,
-                column_index: None,
-                offset_index: None,
-            };
-            next.append_column(reader, close)?;
+        for leaf in 0..group.num_columns() {
+            next.append_column(reader, as_it_is(group, leaf))?;
         }
         next.close()?;
         Ok(())
+    }
+
+    /// As [`Self::splice`], with other values in some columns, which are as many.
+    pub(super) fn patch(
+        &mut self,
+        reader: &impl ChunkReader,
+        group: &RowGroupMetaData,
+        columns: &[Option<Vec<ArrayRef>>],
+    ) -> Result<()> {
+        self.flush()?;
+        let index = self.file.flushed_row_groups().len();
+        let mut next = Group::new(&self.factory, index, &self.schema, &self.leaves, &self.choices)?;
+        for (index, values) in columns.iter().enumerate() {
+            for values in values.iter().flatten() {
+                next.write_column(index, values, &self.schema)?;
+            }
+        }
+        let replaced: Vec<bool> = columns.iter().map(Option::is_some).collect();
+        next.patch(&mut self.file, &mut self.packer, reader, group, &replaced)
     }
 
     /// Ends the file; its size is then [`Self::bytes_written`].

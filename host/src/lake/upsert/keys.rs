@@ -86,18 +86,21 @@ impl Keys {
         };
         let Some(possible) = possible else {
             let keys = self.converter.convert_columns(&columns)?;
-            return Ok(keys.iter().enumerate().filter_map(|(row, key)| Some((row, self.find(key.as_ref())?))).collect());
+            return Ok(keys
+                .iter()
+                .enumerate()
+                .filter_map(|(row, key)| Some((row, self.find(key.as_ref())?)))
+                .collect());
         };
         if possible.is_empty() {
             return Ok(Vec::new());
         }
         let few = UInt32Array::from(possible);
-        let columns = columns
-            .iter()
-            .map(|column| arrow_select::take::take(column, &few, None))
-            .collect::<Result<Vec<_>, _>>()?;
+        let columns =
+            columns.iter().map(|column| arrow_select::take::take(column, &few, None)).collect::<Result<Vec<_>, _>>()?;
         let keys = self.converter.convert_columns(&columns)?;
-        let found = keys.iter().zip(few.values()).filter_map(|(key, row)| Some((*row as usize, self.find(key.as_ref())?)));
+        let found =
+            keys.iter().zip(few.values()).filter_map(|(key, row)| Some((*row as usize, self.find(key.as_ref())?)));
         Ok(found.collect())
     }
 

@@ -6,8 +6,10 @@
 
 mod accumulate;
 mod file;
+mod heir;
 mod keys;
 mod lane;
+mod mark;
 mod pass;
 mod prune;
 mod rewrite;
@@ -38,8 +40,8 @@ use super::marks;
 use super::partition;
 use super::read::{DataRef, Shelf, open, select};
 use super::vectors::Vectors;
-use pass::Pass;
 use lane::{Halt, Lane, Turns};
+use pass::Pass;
 use rewrite::Rewriter;
 
 /// New rows that are poured out at once.
@@ -209,6 +211,15 @@ impl Rewrite<'_> {
     }
 }
 
+/// A file of which rows are deleted.
+#[derive(Clone)]
+struct Marked {
+    file: DataRef,
+    deleted: Arc<RoaringTreemap>,
+    /// Rows in all.
+    rows: u64,
+}
+
 /// The change in the making.
 struct Work<'a> {
     shelf: &'a Shelf,
@@ -224,8 +235,8 @@ struct Work<'a> {
     out: Option<Files>,
     feed: Option<Feed>,
     removed: Vec<DataRef>,
-    /// By path, where rows are only marked: the file, its deleted rows, and how many rows it has in all.
-    marks: Option<BTreeMap<String, (DataRef, Arc<RoaringTreemap>, u64)>>,
+    /// By path, where rows are only marked.
+    marks: Option<BTreeMap<String, Marked>>,
     /// Paths of the files of which this pass left nothing.
     gone: HashSet<String>,
     counts: Counts,
@@ -253,7 +264,7 @@ impl Work<'_> {
                 let lane = Lane::new(number, &turns, &work, feeds);
                 let done = match &marks {
                     None => rewriter.rewrite(file, lane),
-                    Some(marks) => rewriter.mark(file, marks.get(&file.path).map(|(_, deleted, _)| deleted), lane),
+                    Some(marks) => rewriter.mark(file, marks.get(&file.path).map(|marked| &marked.deleted), lane),
                 };
                 match done {
                     Ok(()) => {}
@@ -293,7 +304,8 @@ impl Work<'_> {
     /// More rows of a file are deleted.
     fn mark(&mut self, file: &DataRef, deleted: RoaringTreemap, rows: u64) {
         if let Some(marks) = &mut self.marks {
-            marks.insert(file.path.clone(), (file.clone(), Arc::new(deleted), rows));
+            let marked = Marked { file: file.clone(), deleted: Arc::new(deleted), rows };
+            marks.insert(file.path.clone(), marked);
         }
     }
 
@@ -373,7 +385,7 @@ impl Work<'_> {
     fn complete(&mut self) -> Result<Change, LakeError> {
         self.turn_over()?;
         let (mut marked, mut vectors) = (Vec::new(), Vectors::new(&self.target));
-        for (file, deleted, rows) in self.marks.take().unwrap_or_default().into_values() {
+        for Marked { file, deleted, rows } in self.marks.take().unwrap_or_default().into_values() {
             if deleted.len() < rows {
                 let failed = |source| LakeError::Vector { path: file.path.clone(), source };
                 marked.push(marked_add(&file, vectors.add(&deleted).map_err(failed)?));

@@ -153,6 +153,29 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Whether rows take the place of others without a look at which is newer.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.kind, Kind::Newest { order: None, .. })
+    }
+
+    /// As [`Self::settle`] where it is plain, and known which rows of the table are the same.
+    pub(super) fn settle_plainly(&self, keys: &[u32], same: &[bool]) -> Vec<Verdict> {
+        let Kind::Newest { gone, .. } = &self.kind else {
+            return vec![Verdict::Goes; keys.len()];
+        };
+        let verdict = |(key, same): (&u32, &bool)| {
+            let first = self.met[*key as usize].swap(MET, Ordering::Relaxed) == NEW;
+            if gone.value(*key as usize) || !first {
+                Verdict::Goes
+            } else if *same {
+                Verdict::Stays
+            } else {
+                Verdict::Becomes
+            }
+        };
+        keys.iter().zip(same).map(verdict).collect()
+    }
+
     /// The keys that the table has no row of, and whose rows are to be added.
     pub(super) fn unplaced(&self) -> Result<Vec<u32>, LakeError> {
         let mut new = Vec::new();
@@ -183,19 +206,20 @@ impl<'a> Pass<'a> {
 fn equal_rows(a: &RecordBatch, b: &RecordBatch) -> Result<Vec<bool>, ArrowError> {
     let mut same = vec![true; a.num_rows()];
     for (a, b) in a.columns().iter().zip(b.columns()) {
-        if a.data_type().is_nested() {
-            let (a, b) = encoded(a, b)?;
-            for (row, same) in same.iter_mut().enumerate() {
-                *same = *same && a.row(row) == b.row(row);
-            }
-        } else {
-            let equal = not_distinct(a, b)?;
-            for (row, same) in same.iter_mut().enumerate() {
-                *same = *same && equal.value(row);
-            }
+        for (same, equal) in same.iter_mut().zip(equal_values(a, b)?) {
+            *same = *same && equal;
         }
     }
     Ok(same)
+}
+
+/// Row by row whether both have the same value.
+pub(super) fn equal_values(a: &ArrayRef, b: &ArrayRef) -> Result<Vec<bool>, ArrowError> {
+    if a.data_type().is_nested() {
+        let (a, b) = encoded(a, b)?;
+        return Ok((0..a.num_rows()).map(|row| a.row(row) == b.row(row)).collect());
+    }
+    Ok(not_distinct(a, b)?.iter().map(|equal| equal == Some(true)).collect())
 }
 
 fn encoded(a: &ArrayRef, b: &ArrayRef) -> Result<(Rows, Rows), ArrowError> {

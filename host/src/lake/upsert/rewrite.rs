@@ -1,18 +1,19 @@
 //! One data file with some of its rows replaced or removed.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use arrow_array::{Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
-use roaring::RoaringTreemap;
 use tokio::runtime::Handle;
 
 use super::file::OpenFile;
+use super::heir::Heir;
 use super::lane::{Halt, Lane};
-use super::pass::{Pass, Settled, Verdict};
+use super::pass::{Pass, Settled, Verdict, equal_values};
 use super::prune::Pruner;
-use crate::lake::data::{DataFile, Target, Written};
+use crate::lake::data::Target;
 use crate::lake::error::LakeError;
 use crate::lake::feed::with_changes;
 use crate::lake::marks;
@@ -22,32 +23,32 @@ use crate::lake::schema::find;
 
 /// Decoded rows that may wait for the first change of their row group.
 const WAITING_BYTES: usize = 32 << 20;
-/// Files below this size are not worth being kept apart: their rows are written together.
-const POUR_BYTES: u64 = 4 << 20;
-/// A row group of fewer rows is filled up with those of the next.
-const SMALL_GROUP: usize = 8 << 10;
+/// Where fewer than one row of so many changes, its values are looked at before the others.
+const DENSE: usize = 8;
 
 /// Takes the rows of a pass to data files.
 pub(super) struct Rewriter<'a> {
-    shelf: &'a Shelf,
-    schema: &'a SchemaRef,
-    runtime: &'a Handle,
-    pass: &'a Pass<'a>,
-    pruner: Pruner,
+    pub(super) shelf: &'a Shelf,
+    pub(super) schema: &'a SchemaRef,
+    pub(super) runtime: &'a Handle,
+    pub(super) pass: &'a Pass<'a>,
+    pub(super) pruner: Pruner,
     key_schema: SchemaRef,
     /// Partition columns that are no part of the key, so that a row can change its partition.
     roaming: Vec<(usize, String)>,
     /// The columns that files have: all but those of partitions.
-    data_columns: Vec<usize>,
-    data_schema: SchemaRef,
-    target: Target,
+    pub(super) data_columns: Vec<usize>,
+    pub(super) data_schema: SchemaRef,
+    pub(super) target: Target,
+    /// The column in which rows differed the last time.
+    pub(super) telling: AtomicUsize,
 }
 
 /// A row of a row group that has one of the keys.
 #[derive(Clone, Copy)]
-struct Match {
-    row: usize,
-    key: u32,
+pub(super) struct Match {
+    pub(super) row: usize,
+    pub(super) key: u32,
 }
 
 impl<'a> Rewriter<'a> {
@@ -65,15 +66,27 @@ impl<'a> Rewriter<'a> {
         let roams = |column: &&String| !columns.iter().any(|key| key.eq_ignore_ascii_case(column));
         let roaming = shelf.partition_by.iter().filter(roams);
         let roaming = roaming.filter_map(|column| Some((find(schema, column)?, column.clone()))).collect();
-        let partitions =
-            |name: &str| shelf.partition_by.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let partitions = |name: &str| shelf.partition_by.iter().any(|column| column.eq_ignore_ascii_case(name));
         let data_columns: Vec<usize> =
             (0..schema.fields().len()).filter(|index| !partitions(schema.field(*index).name())).collect();
         let data_schema = Arc::new(schema.project(&data_columns).map_err(failed())?);
-        Ok(Self { shelf, schema, runtime, pass, pruner, key_schema, roaming, data_columns, data_schema, target })
+        let telling = AtomicUsize::new(data_columns.last().copied().unwrap_or(0));
+        Ok(Self {
+            shelf,
+            schema,
+            runtime,
+            pass,
+            pruner,
+            key_schema,
+            roaming,
+            data_columns,
+            data_schema,
+            target,
+            telling,
+        })
     }
 
-    fn data_of(&self, rows: &RecordBatch) -> Result<RecordBatch, LakeError> {
+    pub(super) fn data_of(&self, rows: &RecordBatch) -> Result<RecordBatch, LakeError> {
         rows.project(&self.data_columns).map_err(LakeError::arrow("choose columns", &self.shelf.table))
     }
 
@@ -85,7 +98,7 @@ impl<'a> Rewriter<'a> {
     /// Writes what `file` becomes, if one of its rows changes.
     pub(super) fn rewrite(&self, file: &DataRef, mut lane: Lane<'_, '_, '_>) -> Result<(), Halt> {
         let open = OpenFile::open(self.shelf, file, self.runtime, None)?;
-        let mut heir = Heir { of: self, file, open: &open, before: Vec::new(), begun: false, own: None, rows: 0 };
+        let mut heir = Heir::new(self, file, &open);
         for group in 0..open.footer().num_row_groups() {
             let matches = match self.pruner.may_hold_group(open.footer(), group) {
                 true => self.matches(&open, group)?,
@@ -93,6 +106,10 @@ impl<'a> Rewriter<'a> {
             };
             if matches.is_empty() {
                 heir.copy(group, &mut lane)?;
+                continue;
+            }
+            if heir.spliceable && open.is_whole(group) && matches.len() * DENSE < open.rows(group) {
+                self.patch(&mut heir, group, &matches, &mut lane)?;
                 continue;
             }
             let (mut edited, mut bytes, mut changed, mut poured) = (Vec::new(), 0, false, false);
@@ -129,7 +146,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// The rows of a row group that have one of the keys.
-    fn matches(&self, open: &OpenFile<'_>, group: usize) -> Result<Vec<Match>, LakeError> {
+    pub(super) fn matches(&self, open: &OpenFile<'_>, group: usize) -> Result<Vec<Match>, LakeError> {
         let failed = || LakeError::arrow("compare keys", &self.shelf.table);
         let mut matches = Vec::new();
         let (mut first, start) = (0, open.first(group));
@@ -142,6 +159,87 @@ impl<'a> Rewriter<'a> {
             first += rows.num_rows();
         }
         Ok(matches)
+    }
+
+    /// Rewrites a row group of which few rows change: their values are read first, and where no
+    /// row goes, columns in which none of them differs are copied as they are.
+    fn patch(
+        &self,
+        heir: &mut Heir<'_>,
+        group: usize,
+        matches: &[Match],
+        lane: &mut Lane<'_, '_, '_>,
+    ) -> Result<(), Halt> {
+        let failed = || LakeError::arrow("replace rows", &self.shelf.table);
+        let open = heir.open;
+        let old = open.read_some(group, self.schema, Some(selection(matches, open.rows(group))))?;
+        let old = old.collect::<Result<Vec<_>, _>>()?;
+        let old = arrow_select::concat::concat_batches(self.schema, &old).map_err(failed())?;
+        let keys: Vec<u32> = matches.iter().map(|found| found.key).collect();
+        let Some(settled) = self.settle(&old, &keys, lane)? else {
+            return heir.copy(group, lane);
+        };
+        let becomes = |row: &usize| settled.verdicts[*row] == Verdict::Becomes;
+        let in_place = (0..keys.len()).all(|row| match settled.verdicts[row] {
+            Verdict::Stays => true,
+            Verdict::Goes => false,
+            Verdict::Becomes => !self.roams(&settled.fresh, row, heir.file),
+        });
+        if !in_place {
+            let (mut first, mut at) = (0, 0);
+            for rows in open.read(group, self.schema)? {
+                let rows = rows?;
+                let here = matches[at..].partition_point(|found| found.row < first + rows.num_rows());
+                let now = self.apply(&rows, first, &matches[at..at + here], (&settled, at), open, group, lane)?;
+                (first, at) = (first + rows.num_rows(), at + here);
+                heir.write(vec![now], lane)?;
+            }
+            return heir.end_group();
+        }
+        let mut columns: Vec<Option<Vec<ArrayRef>>> = Vec::with_capacity(self.data_columns.len());
+        for index in &self.data_columns {
+            let (was, is) = (old.column(*index), settled.fresh.column(*index));
+            let same = equal_values(was, is).map_err(failed())?;
+            let changed: Vec<usize> = (0..keys.len()).filter(becomes).filter(|row| !same[*row]).collect();
+            columns.push(match changed.is_empty() {
+                true => None,
+                false => Some(self.replaced(open, group, *index, matches, &changed, is)?),
+            });
+        }
+        heir.patch(group, &columns, lane)
+    }
+
+    /// A column of a row group with some of its values replaced.
+    fn replaced(
+        &self,
+        open: &OpenFile<'_>,
+        group: usize,
+        column: usize,
+        matches: &[Match],
+        changed: &[usize],
+        fresh: &ArrayRef,
+    ) -> Result<Vec<ArrayRef>, LakeError> {
+        let failed = || LakeError::arrow("replace values", &self.shelf.table);
+        let schema: SchemaRef = Arc::new(self.schema.project(&[column]).map_err(failed())?);
+        let (mut first, mut rest, mut values) = (0, changed, Vec::new());
+        for rows in open.read(group, &schema)? {
+            let rows = rows?;
+            let own = rows.column(0);
+            let here = rest.partition_point(|at| matches[*at].row < first + own.len());
+            let (now, later) = rest.split_at(here);
+            let mut chosen: Vec<(usize, usize)> = (0..own.len()).map(|row| (0, row)).collect();
+            for at in now {
+                chosen[matches[*at].row - first] = (1, *at);
+            }
+            values.push(match now.is_empty() {
+                true => Arc::clone(own),
+                false => {
+                    arrow_select::interleave::interleave(&[own.as_ref(), fresh.as_ref()], &chosen).map_err(failed())?
+                }
+            });
+            (first, rest) = (first + own.len(), later);
+        }
+        Ok(values)
     }
 
     /// What becomes of some rows, the first of which is row `first` of its row group; `None` if
@@ -166,15 +264,32 @@ impl<'a> Rewriter<'a> {
         let Some(settled) = self.settle(&old, &keys, lane)? else {
             return Ok(None);
         };
+        self.apply(rows, first, found, (&settled, 0), open, group, lane).map(Some)
+    }
+
+    /// The rows that stay or take the place of others. `found` are those of `rows` that were
+    /// decided about, the first of them at the given place in `settled`.
+    #[expect(clippy::too_many_arguments, reason = "they are the rows, what was found of them, and where they are")]
+    fn apply(
+        &self,
+        rows: &RecordBatch,
+        first: usize,
+        found: &[Match],
+        (settled, offset): (&Settled, usize),
+        open: &OpenFile<'_>,
+        group: usize,
+        lane: &mut Lane<'_, '_, '_>,
+    ) -> Result<RecordBatch, Halt> {
+        let failed = || LakeError::arrow("replace rows", &self.shelf.table);
         let start = open.first(group) + first as u64;
         let there = |row: &usize| open.deleted().is_none_or(|deleted| !deleted.contains(start + *row as u64));
         let mut roaming: Vec<u32> = Vec::new();
         let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(rows.num_rows());
         let mut row = 0;
-        for (index, (found, verdict)) in found.iter().zip(&settled.verdicts).enumerate() {
+        for (index, found) in (offset..).zip(found) {
             chosen.extend((row..found.row - first).filter(there).map(|row| (0, row)));
             row = found.row - first + 1;
-            match verdict {
+            match settled.verdicts[index] {
                 Verdict::Stays => chosen.push((0, row - 1)),
                 Verdict::Goes => {}
                 Verdict::Becomes if self.roams(&settled.fresh, index, open.file()) => {
@@ -188,24 +303,18 @@ impl<'a> Rewriter<'a> {
             let roaming = UInt32Array::from(roaming);
             lane.write(arrow_select::take::take_record_batch(&settled.fresh, &roaming).map_err(failed())?)?;
         }
-        Ok(Some(mix(rows, &settled.fresh, &chosen).map_err(failed())?))
+        Ok(mix(rows, &settled.fresh, &chosen).map_err(failed())?)
     }
 
     /// Decides about rows of the table and records what changes; `None` if nothing does.
-    fn settle(
+    pub(super) fn settle(
         &self,
         old: &RecordBatch,
         keys: &[u32],
         lane: &mut Lane<'_, '_, '_>,
     ) -> Result<Option<Settled>, Halt> {
         let settled = self.pass.settle(&self.shelf.table, old, keys)?;
-        for verdict in &settled.verdicts {
-            match verdict {
-                Verdict::Stays => lane.counts().unchanged += 1,
-                Verdict::Goes => lane.counts().deleted += 1,
-                Verdict::Becomes => lane.counts().updated += 1,
-            }
-        }
+        self.count(&settled.verdicts, lane);
         if settled.verdicts.iter().all(|verdict| *verdict == Verdict::Stays) {
             return Ok(None);
         }
@@ -215,56 +324,18 @@ impl<'a> Rewriter<'a> {
         Ok(Some(settled))
     }
 
-    /// Marks the rows of `file` that are replaced or go, and writes those that take their places.
-    pub(super) fn mark(
-        &self,
-        file: &DataRef,
-        marked: Option<&Arc<RoaringTreemap>>,
-        mut lane: Lane<'_, '_, '_>,
-    ) -> Result<(), Halt> {
-        let failed = || LakeError::arrow("replace rows", &self.shelf.table);
-        let open = OpenFile::open(self.shelf, file, self.runtime, marked)?;
-        let mut deleted: Option<RoaringTreemap> = None;
-        for group in 0..open.footer().num_row_groups() {
-            if !self.pruner.may_hold_group(open.footer(), group) {
-                continue;
-            }
-            let matches = self.matches(&open, group)?;
-            if matches.is_empty() {
-                continue;
-            }
-            let mut rest = matches.as_slice();
-            for old in open.read_some(group, self.schema, Some(selection(&matches, open.rows(group))))? {
-                let old = old?;
-                let (found, later) = rest.split_at(old.num_rows());
-                rest = later;
-                let keys: Vec<u32> = found.iter().map(|found| found.key).collect();
-                let Some(settled) = self.settle(&old, &keys, &mut lane)? else {
-                    continue;
-                };
-                let deleted = deleted.get_or_insert_with(|| open.deleted().cloned().unwrap_or_default());
-                let start = open.first(group);
-                let mut fresh: Vec<u32> = Vec::new();
-                for (index, (found, verdict)) in found.iter().zip(&settled.verdicts).enumerate() {
-                    if *verdict != Verdict::Stays {
-                        deleted.insert(start + found.row as u64);
-                    }
-                    if *verdict == Verdict::Becomes {
-                        fresh.push(u32::try_from(index).unwrap_or(u32::MAX));
-                    }
-                }
-                if !fresh.is_empty() {
-                    let fresh = UInt32Array::from(fresh);
-                    lane.write(arrow_select::take::take_record_batch(&settled.fresh, &fresh).map_err(failed())?)?;
-                }
+    pub(super) fn count(&self, verdicts: &[Verdict], lane: &mut Lane<'_, '_, '_>) {
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Stays => lane.counts().unchanged += 1,
+                Verdict::Goes => lane.counts().deleted += 1,
+                Verdict::Becomes => lane.counts().updated += 1,
             }
         }
-        let rows = u64::try_from(open.footer().file_metadata().num_rows()).unwrap_or_default();
-        lane.finish_marked(file, deleted, rows)
     }
 
     /// Whether a row belongs to another partition than `file`.
-    fn roams(&self, fresh: &RecordBatch, row: usize, file: &DataRef) -> bool {
+    pub(super) fn roams(&self, fresh: &RecordBatch, row: usize, file: &DataRef) -> bool {
         self.roaming.iter().any(|(index, column)| {
             let own = file.partition.get(column).cloned().flatten().filter(|text| !text.is_empty());
             let column = fresh.column(*index);
@@ -297,7 +368,7 @@ impl<'a> Rewriter<'a> {
 }
 
 /// The matching rows of a row group.
-fn selection(matches: &[Match], rows: usize) -> RowSelection {
+pub(super) fn selection(matches: &[Match], rows: usize) -> RowSelection {
     let mut selectors = Vec::with_capacity(2 * matches.len() + 1);
     let mut row = 0;
     for found in matches {
@@ -308,101 +379,6 @@ fn selection(matches: &[Match], rows: usize) -> RowSelection {
     selectors.push(RowSelector::skip(rows - row));
     selectors.retain(|selector| selector.row_count > 0);
     RowSelection::from(selectors)
-}
-
-/// What a file becomes.
-struct Heir<'a> {
-    of: &'a Rewriter<'a>,
-    file: &'a DataRef,
-    open: &'a OpenFile<'a>,
-    /// Row groups before the first change.
-    before: Vec<usize>,
-    begun: bool,
-    /// Its file, unless it is so small that its rows go where others go.
-    own: Option<DataFile>,
-    rows: usize,
-}
-
-impl Heir<'_> {
-    /// Begins the file, with rows that show what its columns are like.
-    fn begin(&mut self, sample: &[RecordBatch], lane: &mut Lane<'_, '_, '_>) -> Result<(), Halt> {
-        self.begun = true;
-        if self.file.size >= POUR_BYTES {
-            let sample = sample.iter().map(|rows| self.of.data_of(rows)).collect::<Result<Vec<_>, _>>()?;
-            let partition = self.of.shelf.partition_by.iter();
-            let partition = partition.map(|column| self.file.partition.get(column).cloned().flatten()).collect();
-            let schema = self.of.data_schema.clone();
-            self.own = Some(DataFile::create(&self.of.target, schema, partition, &sample)?);
-        }
-        for group in std::mem::take(&mut self.before) {
-            self.copy(group, lane)?;
-        }
-        Ok(())
-    }
-
-    /// A row group stays as it is.
-    fn copy(&mut self, group: usize, lane: &mut Lane<'_, '_, '_>) -> Result<(), Halt> {
-        if !self.begun {
-            self.before.push(group);
-            return Ok(());
-        }
-        let (open, footer) = (self.open, self.open.footer());
-        match &mut self.own {
-            Some(own) if open.is_whole(group) && own.takes(footer) => {
-                let chunks: Vec<_> =
-                    (0..footer.row_group(group).num_columns()).map(|leaf| open.range(group, leaf)).collect();
-                self.rows += open.rows(group);
-                Ok(own.splice(&open.fetch(&chunks)?, footer, group)?)
-            }
-            _ => {
-                let mut first = open.first(group);
-                for rows in open.read(group, self.of.schema)? {
-                    let rows = rows?;
-                    let here = first;
-                    first += rows.num_rows() as u64;
-                    self.put(open.live(rows, here)?, lane)?;
-                }
-                self.end_group()
-            }
-        }
-    }
-
-    /// Rows of a row group that changes.
-    fn write(&mut self, batches: Vec<RecordBatch>, lane: &mut Lane<'_, '_, '_>) -> Result<(), Halt> {
-        if !self.begun {
-            self.begin(&batches, lane)?;
-        }
-        batches.into_iter().try_for_each(|rows| self.put(rows, lane))
-    }
-
-    fn put(&mut self, rows: RecordBatch, lane: &mut Lane<'_, '_, '_>) -> Result<(), Halt> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        self.rows += rows.num_rows();
-        match &mut self.own {
-            Some(own) => Ok(own.write(&self.of.data_of(&rows)?)?),
-            None => lane.write(rows),
-        }
-    }
-
-    /// Row groups stay what they were, so that the next change touches as few; very small ones grow together.
-    fn end_group(&mut self) -> Result<(), Halt> {
-        match &mut self.own {
-            Some(own) if own.rows_buffered() >= SMALL_GROUP => Ok(own.flush()?),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether any row changed, and the complete file, if there is one.
-    fn finish(self) -> Result<(bool, Option<Written>), Halt> {
-        let written = match self.own {
-            Some(own) if self.rows > 0 => Some(own.finish()?),
-            // A file without rows is removed as it is dropped.
-            _ => None,
-        };
-        Ok((self.begun, written))
-    }
 }
 
 /// Rows of two batches, each named by batch and row, in that order.
