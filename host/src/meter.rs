@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::plan::Otherwise;
+
 /// What one hop has done so far. Shared; every count only grows.
 #[derive(Debug, Default)]
 pub struct Meters {
@@ -25,6 +27,21 @@ pub struct Meters {
     pub source_total: AtomicU64,
     /// Named numbers that the hop's module added to.
     pub metrics: Mutex<BTreeMap<String, f64>>,
+    /// Committed work's rows that did not fulfil an expectation, where there were any.
+    pub unmet: Mutex<BTreeMap<Expected, u64>>,
+}
+
+/// An expectation, as counts name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expected {
+    /// The table, as `layer.name`.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// The rule, such as `range`.
+    pub rule: &'static str,
+    /// What happens to a row that does not fulfil it.
+    pub otherwise: Otherwise,
 }
 
 /// The counts of one moment.
@@ -64,6 +81,18 @@ impl Meters {
         // A thread that panicked while it held the lock left a number too small at worst.
         let mut metrics = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *metrics.entry(name.to_owned()).or_default() += value;
+    }
+
+    /// Counts rows that did not fulfil an expectation.
+    pub fn add_unmet(&self, expected: Expected, rows: u64) {
+        let mut unmet = self.unmet.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *unmet.entry(expected).or_default() += rows;
+    }
+
+    /// Every expectation that rows did not fulfil, with how many they were.
+    pub fn unmet(&self) -> Vec<(Expected, u64)> {
+        let unmet = self.unmet.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        unmet.iter().map(|(expected, rows)| (expected.clone(), *rows)).collect()
     }
 
     /// The counts now. They are read one after another, so a batch in flight may be in one

@@ -1,6 +1,8 @@
 //! The program as a shell sees it: exit codes, what is printed where, and the words of
 //! errors that every newcomer meets.
 
+mod maintain;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -103,6 +103,7 @@ pub fn run(args: &Args) -> Exit {
             rows_out: counts.rows_out,
             rows_rejected: counts.rows_rejected,
             commits: counts.commits,
+            expectations: meters[index].unmet(),
             conflicts: counts.conflicts,
         }
     });

@@ -37,6 +37,16 @@ pub fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 impl PipelineArgs {
+    /// Reads the file; prints every problem in it.
+    pub fn load(&self) -> Result<Loaded, Exit> {
+        let loaded = self.read().map_err(|problems| {
+            report::problems(&problems);
+            Exit::Usage
+        })?;
+        report::warnings(&loaded.warnings);
+        Ok(loaded)
+    }
+
     /// Reads the file.
     fn read(&self) -> Result<Loaded, Problems> {
         let vars: BTreeMap<_, _> = self.vars.iter().cloned().collect();
@@ -99,7 +109,8 @@ impl Session {
                 | PipelineError::Describe { .. }
                 | PipelineError::Bind { .. }
                 | PipelineError::Ports { .. }
-                | PipelineError::Table { .. } => true,
+                | PipelineError::Table { .. }
+                | PipelineError::Expect { .. } => true,
                 PipelineError::Source { source, .. } => source.is_misnamed(),
                 _ => false,
             });

@@ -11,8 +11,11 @@ mod text;
 
 mod columns;
 mod context;
+mod derive;
+mod expect;
 mod hops;
 mod json;
+mod layout;
 mod links;
 mod mode;
 mod modes;

@@ -14,8 +14,8 @@ use super::module::{HopModule, Loader};
 use super::rows::{ingested_at, with_marks};
 use super::sink::lake_error;
 use crate::batch::column;
-use crate::lake::Lake;
-use crate::plan::{HopSpec, Plan, TableName, Upstream};
+use crate::lake::{self, Lake};
+use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream};
 use crate::source;
 use crate::transform::Sandbox;
 
@@ -69,10 +69,27 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
             problems.extend(found);
         }
     }
+    problems.extend(plan.hops.iter().flat_map(|hop| unfit_expectations(plan, hop, &bound)));
     problems.extend(
         plan.hops.iter().flat_map(|hop| columns::missing_groups(plan, hop, |table| table_schema(&bound, table))),
     );
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
+}
+
+/// Expectations that name other columns than the rows have, or that do not fit their types.
+fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineError> {
+    let mut problems = Vec::new();
+    for (_, name) in &hop.to {
+        let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
+        // The table holds other types than rows may have, and it is what rows are checked as.
+        let Ok(schema) = lake::stored_schema(&name.to_string(), &schema) else { continue };
+        problems.extend(lake::unfit_expectations(spec, &schema).into_iter().map(|unfit| PipelineError::Expect {
+            table: name.to_string(),
+            key: format!("expect.{}.{}", unfit.entry, unfit.key),
+            source: Box::new(unfit.error),
+        }));
+    }
+    problems
 }
 
 /// Binds a hop. Gives the columns of the rows that each of its tables will get; nothing where
@@ -113,7 +130,7 @@ fn bind_hop(
 }
 
 /// The columns of the rows that a hop takes in.
-fn upstream_schema(
+pub(super) fn upstream_schema(
     plan: &Plan,
     hop: &HopSpec,
     bound: &Bound,
@@ -126,7 +143,10 @@ fn upstream_schema(
         })),
         Upstream::Source(name) => {
             let Some(spec) = plan.source(name) else { return Ok(None) };
-            let known = hop.to.first().and_then(|(_, table)| bound.existing.get(table)).map(without_system_columns);
+            let known = hop
+                .to
+                .first()
+                .and_then(|(_, table)| Some(decoded_columns(bound.existing.get(table)?, plan.table(table))));
             let decoded = source::schema(spec, known, runtime).map_err(|error| PipelineError::Source {
                 hop: hop.name.clone(),
                 upstream: name.clone(),
@@ -160,12 +180,14 @@ fn landed(decoded: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The columns of a bronze table that a source decodes.
-pub fn without_system_columns(schema: &SchemaRef) -> SchemaRef {
+/// The columns of a bronze table that a source decodes: all but those that the host adds.
+pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaRef {
     let system = [column::LANE, column::POSITION, column::INGESTED_AT, column::RESCUED, column::RAW];
-    Arc::new(Schema::new(
-        schema.fields().iter().filter(|field| !system.contains(&field.name().as_str())).cloned().collect::<Vec<_>>(),
-    ))
+    let derived = table.map_or(&[][..], |table| &table.derive);
+    let decoded = |name: &str| {
+        !system.contains(&name) && !derived.iter().any(|derived| derived.column.eq_ignore_ascii_case(name))
+    };
+    Arc::new(Schema::new(schema.fields().iter().filter(|field| decoded(field.name())).cloned().collect::<Vec<_>>()))
 }
 
 fn hop_of(plan: &Plan, table: &TableName) -> String {

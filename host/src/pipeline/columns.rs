@@ -14,11 +14,21 @@ pub(super) fn missing(spec: &TableSpec, rows: &SchemaRef, existing: Option<&Sche
     if let WriteMode::Upsert { delete_when: Some(rule), .. } = &spec.mode {
         named.push(("delete_when", &rule.column));
     }
-    let absent = |column: &str| !has(rows, column) && !existing.is_some_and(|table| has(table, column));
+    named.extend(spec.layout.sort_by.iter().map(|column| ("sort_by", column.as_str())));
+    named.extend(spec.upkeep.z_order.iter().map(|column| ("z_order", column.as_str())));
+    let derived = |column: &str| spec.derive.iter().any(|each| each.column.eq_ignore_ascii_case(column));
+    let absent =
+        |column: &str| !has(rows, column) && !derived(column) && !existing.is_some_and(|table| has(table, column));
+    let brought = spec.derive.iter().filter(|each| has(rows, &each.column)).map(|each| PipelineError::Table {
+        table: spec.name.to_string(),
+        message: format!("`derive` of {} makes `{}`, which its rows have already", spec.name, each.column),
+        hint: "give the derived column another name, or leave it out of `derive`".into(),
+    });
     named
         .into_iter()
         .filter(|(_, column)| absent(column))
         .map(|(rule, column)| problem(spec, rule, column, rows))
+        .chain(brought)
         .collect()
 }
 

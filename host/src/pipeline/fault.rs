@@ -67,6 +67,17 @@ pub enum PipelineError {
         /// What would.
         hint: String,
     },
+    /// An expectation of a table does not fit its columns.
+    #[error("an expectation of {table} does not fit")]
+    Expect {
+        /// The table.
+        table: String,
+        /// The key of the pipeline file below the table's, such as `expect.0.min`.
+        key: String,
+        /// Why.
+        #[source]
+        source: Box<LakeError>,
+    },
     /// The source failed.
     #[error("hop `{hop}`: reading source `{upstream}` failed")]
     Source {
@@ -170,6 +181,7 @@ impl PipelineError {
             Self::Admission { hop, .. } | Self::Describe { hop, .. } => Some(format!("hops.{hop}.module")),
             Self::Bind { hop, .. } | Self::Ports { hop, .. } => Some(format!("hops.{hop}")),
             Self::Table { table, .. } => Some(format!("tables.{table}")),
+            Self::Expect { table, key, .. } => Some(format!("tables.{table}.{key}")),
             Self::Source { upstream, .. } => Some(format!("sources.{upstream}")),
             Self::Job { hop, .. } => Some(format!("hops.{hop}.module")),
             _ => None,
@@ -184,7 +196,7 @@ impl PipelineError {
             Self::Bind { source, .. } => Some(source.as_ref()),
             Self::Source { source, .. } => Some(source.as_ref()),
             Self::Job { source, .. } => Some(source.as_ref()),
-            Self::Lake { source, .. } | Self::OpenLake(source) => Some(source.as_ref()),
+            Self::Lake { source, .. } | Self::Expect { source, .. } | Self::OpenLake(source) => Some(source.as_ref()),
             Self::Ports { .. }
             | Self::Table { .. }
             | Self::Positions { .. }

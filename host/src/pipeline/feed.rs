@@ -6,7 +6,7 @@ use std::thread;
 use crossbeam_channel::Receiver;
 use futures::TryStreamExt;
 
-use super::bind::without_system_columns;
+use super::bind::decoded_columns;
 use super::fault::PipelineError;
 use super::flow::Flow;
 use super::group::Taking;
@@ -147,8 +147,10 @@ impl Run {
         let context = hop.context();
         let upstream = context.upstream();
         let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
-        let known =
-            hop.sinks().first().and_then(|sink| sink.table.schema()).map(|schema| without_system_columns(&schema));
+        let known = hop
+            .sinks()
+            .first()
+            .and_then(|sink| Some(decoded_columns(&sink.table.schema()?, self.plan.table(&sink.name))));
         let since = match hop.sinks().first().filter(|sink| sink.table.version().is_some()) {
             Some(sink) => {
                 let failed = lake_error(&context.spec.name, format!("reading the history of {} failed", sink.name));

@@ -4,7 +4,7 @@
 //! them; any other waits until everything it reads is complete. A group is a hop with
 //! all that hang on it live.
 
-use crate::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
+use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
 
 /// Hops that run at the same time, by their index in the plan.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +90,13 @@ pub fn has_changes(mode: &WriteMode) -> bool {
 pub fn live_upstream(plan: &Plan, index: usize) -> Option<usize> {
     let hop = &plan.hops[index];
     let Upstream::Table(table) = &hop.from else { return None };
-    let followed = plan.table(table).is_some_and(|table| table.mode == WriteMode::Append || has_changes(&table.mode));
+    // Rows that are sorted or split by partition lie in the table in another order than they came,
+    // and a hop below must see them in the same order whenever it reads them. Changes are handed on
+    // as they were committed.
+    let in_order = |table: &TableSpec| table.layout.sort_by.is_empty() && table.partition_by.is_empty();
+    let followed = plan
+        .table(table)
+        .is_some_and(|table| table.mode == WriteMode::Append && in_order(table) || has_changes(&table.mode));
     let lookups_rest = hop.lookups.iter().all(|(_, table)| writer(plan, table).is_none());
     if taking(plan, hop).is_whole() || !followed || !lookups_rest {
         return None;
@@ -114,7 +120,7 @@ fn reads(hop: &HopSpec) -> impl Iterator<Item = &TableName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Flush, Layer, TableSpec};
+    use crate::plan::{Flush, Layer};
 
     fn table(text: &str) -> TableName {
         let (layer, name) = text.split_once('.').expect("tests write layer.table");

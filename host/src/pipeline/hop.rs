@@ -229,6 +229,10 @@ impl Hop {
             self.sinks.iter().map(|sink| self.whole || !is_ahead(&sink.recorded, &self.cursor, &lanes)).collect();
         let quarantining = self.whole || !is_ahead(self.quarantine.recorded(), &self.cursor, &lanes);
         for reject in intake.rejects {
+            for sink in &self.sinks {
+                let doing = format!("writing {} failed", sink.name);
+                sink.check_type(&reject).map_err(lake_error(&self.context.spec.name, doing))?;
+            }
             self.reject(reject, quarantining)?;
         }
         if intake.rows.num_rows() > 0 {

@@ -170,7 +170,7 @@ impl Run {
         for (_, name) in &hop.to {
             let failed = || lake_error(&hop.name, format!("opening {name} failed"));
             let Some(spec) = self.plan.table(name) else { continue };
-            let mut sink = Sink::open(&self.lake, spec, &context.app).await.map_err(failed())?;
+            let mut sink = Sink::open(&self.lake, &self.plan, spec, &context.app).await.map_err(failed())?;
             if let (None, Some(schema)) = (sink.table.schema(), self.bound.schemas.get(name)) {
                 sink.table
                     .create(schema, context.provenance(module.as_ref()))

@@ -11,9 +11,11 @@ use super::context::HopContext;
 use super::fault::PipelineError;
 use super::flow::Flow;
 use super::group;
+use super::keeper::Keeper;
 use crate::batch::{Positions, Reject};
 use crate::lake::{self, Added, Changes, Commit, Groups, Lake, LakeError, Provenance, Table, Writer};
-use crate::plan::{TableName, TableSpec, WriteMode};
+use crate::meter::{Expected, Meters};
+use crate::plan::{Contract, Drift, Plan, TableName, TableSpec, WriteMode};
 
 /// A table that a hop writes.
 pub struct Sink {
@@ -32,6 +34,9 @@ pub struct Sink {
     followers: Vec<Follower>,
     writer: Option<Writer>,
     rows: u64,
+    unmet: Vec<lake::Unmet>,
+    keeper: Keeper,
+    contract: Contract,
 }
 
 /// A hop below that takes what this table gets from memory.
@@ -43,7 +48,7 @@ struct Follower {
 
 impl Sink {
     /// Opens the table and reads how far this hop came in it.
-    pub async fn open(lake: &Lake, spec: &TableSpec, app: &str) -> Result<Self, LakeError> {
+    pub async fn open(lake: &Lake, plan: &Plan, spec: &TableSpec, app: &str) -> Result<Self, LakeError> {
         let table = lake.table(spec).await?;
         let recorded = table.positions(&format!("{app}/")).await?;
         let changes = group::has_changes(&spec.mode);
@@ -52,7 +57,20 @@ impl Sink {
             _ => Vec::new(),
         };
         let (name, followers) = (spec.name.clone(), Vec::new());
-        Ok(Self { name, table, recorded, changes, by, named: None, followers, writer: None, rows: 0 })
+        Ok(Self {
+            name,
+            table,
+            recorded,
+            changes,
+            by,
+            named: None,
+            followers,
+            writer: None,
+            rows: 0,
+            unmet: Vec::new(),
+            keeper: Keeper::new(plan, spec),
+            contract: spec.contract,
+        })
     }
 
     /// The same table, which the next commit makes anew.
@@ -93,7 +111,7 @@ impl Sink {
     }
 
     /// Writes rows that the next commit will make visible, and passes them down.
-    /// Gives back the rows that the table's contract refuses.
+    /// Gives back the rows that the table's contract or its expectations refuse.
     pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<lake::Refused>, LakeError> {
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
@@ -109,6 +127,7 @@ impl Sink {
             return Err(LakeError::Stranger { table: self.name.to_string(), group });
         }
         self.rows += written.rows.num_rows() as u64;
+        self.unmet.extend(written.unmet);
         // What rows change in a table is known when they are committed.
         if written.rows.num_rows() > 0 && !self.changes {
             // A follower that is gone has failed and says so itself; this table goes on.
@@ -139,6 +158,32 @@ impl Sink {
         let committed = runtime.block_on(self.table.commit(writer, commit))?;
         self.rows = 0;
         Ok(committed)
+    }
+
+    /// What the table's contract says to a row that a source could not decode: a value of another type
+    /// is refused with its row, unless types are not to change at all.
+    pub fn check_type(&self, reject: &Reject) -> Result<(), lake::LakeError> {
+        let frozen = matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve);
+        if !frozen || !matches!(reject.reason.as_str(), "csv.type" | "json.type") {
+            return Ok(());
+        }
+        let place = match reject.line {
+            Some(line) => format!("{}:{line}", reject.lane),
+            None => format!("record {} of {}", reject.position, reject.lane),
+        };
+        Err(lake::LakeError::Frozen { table: self.name.to_string(), place, message: reject.message.clone() })
+    }
+
+    /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.
+    pub fn keep(&mut self, committed: &lake::Committed, lake: &Lake, runtime: &Handle) {
+        self.keeper.after_commit(&mut self.table, committed, lake, runtime);
+    }
+
+    /// Counts the rows since the last call that did not fulfil an expectation.
+    pub fn count_unmet(&mut self, meter: &Meters) {
+        for lake::Unmet { column, rule, otherwise, rows } in self.unmet.drain(..) {
+            meter.add_unmet(Expected { table: self.name.to_string(), column, rule, otherwise }, rows);
+        }
     }
 
     /// Whether rows went down that a commit shows to be another run's: which of its versions
@@ -208,6 +253,7 @@ impl Sink {
 
     /// Throws away what was written since the last commit.
     pub fn abandon(&mut self, runtime: &Handle) {
+        self.unmet.clear();
         if let Some(writer) = self.writer.take() {
             runtime.block_on(writer.abandon());
         }

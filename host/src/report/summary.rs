@@ -7,6 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::Value as Json;
 
 use super::{usage, visible};
+use crate::meter::Expected;
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub struct HopSummary {
     pub rows_rejected: u64,
     /// Commits made.
     pub commits: u64,
+    /// Rows that did not fulfil an expectation, where there were any.
+    pub expectations: Vec<(Expected, u64)>,
     /// How often another writer committed first, so that a commit was made again.
     pub conflicts: u64,
 }
@@ -110,8 +113,9 @@ impl Summary {
         let conflicts: String =
             self.hops.iter().filter(|hop| hop.conflicts > 0).map(HopSummary::to_conflicts).collect();
         let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
+        let unmet: String = self.hops.iter().flat_map(HopSummary::expectations_lines).collect();
         format!(
-            "{body}{conflicts}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
+            "{body}{conflicts}{unmet}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
             self.status.as_str(),
             self.seconds,
             self.cpu_seconds,
@@ -127,7 +131,7 @@ impl HopSummary {
             some => format!(",\"conflicts\":{some}"),
         };
         format!(
-            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}{conflicts}}}",
+            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}{conflicts}{}}}",
             Json::from(self.hop.as_str()),
             Json::from(self.module.as_deref()),
             Json::from(self.digest.as_deref()),
@@ -135,7 +139,33 @@ impl HopSummary {
             self.rows_out,
             self.rows_rejected,
             self.commits,
+            self.expectations_json(),
         )
+    }
+
+    /// A further field, only where there is something to say.
+    fn expectations_json(&self) -> String {
+        let of = |(expected, rows): &(Expected, u64)| {
+            format!(
+                "{{\"table\":{},\"column\":{},\"rule\":{},\"otherwise\":{},\"rows\":{rows}}}",
+                Json::from(expected.table.as_str()),
+                Json::from(expected.column.as_str()),
+                Json::from(expected.rule),
+                Json::from(expected.otherwise.as_str()),
+            )
+        };
+        match self.expectations.as_slice() {
+            [] => String::new(),
+            unmet => format!(",\"expectations\":[{}]", unmet.iter().map(of).collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    fn expectations_lines(&self) -> impl Iterator<Item = String> {
+        self.expectations.iter().map(|(expected, rows)| {
+            let (table, column) = (&expected.table, visible(&expected.column));
+            let (rule, otherwise) = (expected.rule, expected.otherwise.as_str());
+            format!("{table}: {} rows unlike what is expected of {column} ({rule}: {otherwise})\n", HumanCount(*rows))
+        })
     }
 
     fn to_conflicts(&self) -> String {
@@ -172,6 +202,7 @@ fn milliseconds(seconds: f64) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Otherwise;
 
     fn summary() -> Summary {
         Summary {
@@ -188,6 +219,7 @@ mod tests {
                     rows_out: 1_234_500,
                     rows_rejected: 67,
                     commits: 3,
+                    expectations: Vec::new(),
                     conflicts: 0,
                 },
                 HopSummary {
@@ -198,6 +230,15 @@ mod tests {
                     rows_out: 0,
                     rows_rejected: 0,
                     commits: 1_000,
+                    expectations: vec![(
+                        Expected {
+                            table: "silver.users".into(),
+                            column: "age".into(),
+                            rule: "range",
+                            otherwise: Otherwise::Warn,
+                        },
+                        1_200,
+                    )],
                     conflicts: 0,
                 },
             ],
@@ -224,7 +265,8 @@ mod tests {
             concat!(
                 r#"{{"status":"done","seconds":12.346,"cpu_seconds":20.0,"peak_memory_bytes":327155712,"hops":["#,
                 r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3}},"#,
-                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000}}]}}"#,
+                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000,"#,
+                r#""expectations":[{{"table":"silver.users","column":"age","rule":"range","otherwise":"warn","rows":1200}}]}}]}}"#,
             ),
             digest
         );
@@ -239,6 +281,7 @@ hop           module                             rows in    rows out   rejected 
 ────────────────────────────────────────────────────────────────────────────────────────────────────
 land_users    –                                1,234,567   1,234,500         67         3   99,999
 clean_users   c2c \"clean\" users@0123456789ab   1,234,500           0          0     1,000   99,994
+silver.users: 1,200 rows unlike what is expected of age (range: warn)
 done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
 ";
         assert_eq!(summary().to_table(), expected);

@@ -74,7 +74,7 @@ impl Keys {
     }
 
     /// The position of a key that is added unless it is there, and whether it was added.
-    pub(super) fn insert(&mut self, key: arrow_row::Row<'_>) -> (u32, bool) {
+    pub(in crate::lake) fn insert(&mut self, key: arrow_row::Row<'_>) -> (u32, bool) {
         let hash = self.hasher.hash_one(key.as_ref());
         let Self { values, table, hasher, .. } = self;
         if let Some(at) = table.find(hash, |at| values.row(*at as usize).as_ref() == key.as_ref()) {
