@@ -62,7 +62,7 @@ impl Hop {
         let provenance = Provenance {
             rows_in: taken.rows,
             rows_out: taken.rows_out,
-            rows_rejected: self.quarantine.pending(),
+            rows_rejected: taken.rows_rejected,
             ..self.context.provenance(self.module.as_ref())
         };
         if !self.whole && is_behind(self.quarantine.recorded(), &taken.positions) {

@@ -170,7 +170,16 @@ impl QuarantineSink {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
+                let absent = self.table.version().is_none();
                 runtime.block_on(self.table.create(&lake::quarantine_schema(), self.maker.clone()))?;
+                let app = format!("{}/{}/", self.maker.pipeline, self.maker.hop);
+                let found = runtime.block_on(self.table.positions(&app))?;
+                // There was no table when this hop began, so whoever has put rows in since has taken
+                // the same ones.
+                if let Some((lane, _)) = found.iter().next().filter(|_| absent) {
+                    let (table, lane) = (self.table.name().to_owned(), format!("{app}{lane}"));
+                    return Err(lake::LakeError::Overtaken { table, lane });
+                }
                 self.writer.insert(runtime.block_on(self.table.begin())?)
             }
         };
