@@ -230,6 +230,25 @@ async fn ended_at_every_point_a_run_is_finished_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn ended_while_files_are_put_together_no_row_is_lost_or_doubled() {
+    let example = Example::new();
+    let expected = example.expected().await;
+    let lake = example.lake("undisturbed");
+    let arguments = ["maintain", "--lake", text(&lake)].map(str::to_owned);
+    let before = commits(&lake, "silver.lines").await.len();
+    let mut ended = 0;
+    while ended < PASSINGS && crashes(&arguments, Point::Compacted.as_str(), 1 + ended % 2) {
+        ended += 1;
+        assert_eq!(tables(&lake).await, expected, "after {ended} ends");
+    }
+    assert!(ended > 0, "nothing was put together");
+    sluice::run(&["maintain", "--lake", text(&lake)]).ok();
+    assert!(commits(&lake, "silver.lines").await.len() > before, "the files were put together in the end");
+    example.run(&lake);
+    assert_eq!(tables(&lake).await, expected);
+}
+
+#[tokio::test]
 async fn killed_at_random_the_tables_and_their_commits_are_the_same() {
     let kills = std::env::var("SLUICE_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let example = Example::new();

@@ -1,6 +1,10 @@
 //! Every key of the pipeline file, once: the reader checks against this table and the
 //! JSON Schema is made of it, so the two cannot disagree.
 
+mod keeping;
+
+pub use keeping::{EXPECT, LAYOUT, UPKEEP};
+
 use super::words;
 use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding};
 
@@ -78,12 +82,18 @@ pub enum Kind {
     Texts,
     /// A glob or a list of globs.
     Globs,
+    /// A value of a column: text, a number, a date or an instant.
+    Bound,
+    /// A list of values of a column, at least one.
+    Bounds,
     /// A list of distinct column names, at least one.
     Columns,
     /// A list of distinct column names, or a table of such a column to a column of the upstream.
     Groups,
     /// Column names with their types.
     ColumnTypes,
+    /// Column names with how they are made from other columns.
+    Derivations,
     /// The name of a source, or `layer.table`.
     Upstream,
     /// `layer.table`, or a table of output port to `layer.table`.
@@ -94,6 +104,8 @@ pub enum Kind {
     Free,
     /// A table with these keys.
     Section(&'static Section),
+    /// A list of tables with these keys.
+    List(&'static Section),
     /// Tables by name, each with these keys.
     Named(&'static Section),
     /// Tables by layer and name, each with these keys.
@@ -319,6 +331,20 @@ pub static TABLE: Section = Section {
             Kind::Text,
             "\"One row for each order.\"",
             "One sentence, kept in the table's metadata.",
+        ),
+        Key::new(
+            "derive",
+            Kind::Derivations,
+            "{ order_date = \"date(ordered_at)\" }",
+            "Columns that the host makes out of others: `year`, `month`, `date` and `hour` of a column, or its `bucket`.",
+        ),
+        Key::new("upkeep", Kind::Section(&UPKEEP), "{ every = \"1h\" }", "What is done to keep the table in shape."),
+        Key::new("layout", Kind::Section(&LAYOUT), "{ sort_by = [\"ordered_at\"] }", "How the data files are made."),
+        Key::new(
+            "expect",
+            Kind::List(&EXPECT),
+            "[{ column = \"price\", min = 0 }]",
+            "What the values of its rows must fulfil.",
         ),
         Key::new(
             "contract",

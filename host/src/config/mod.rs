@@ -11,8 +11,11 @@ mod text;
 
 mod columns;
 mod context;
+mod derive;
+mod expect;
 mod hops;
 mod json;
+mod layout;
 mod links;
 mod mode;
 mod modes;
@@ -141,8 +144,8 @@ fn interpret(cx: &Context, folder: &Path, given: &BTreeMap<String, String>) -> O
     links::report_unused(cx, &parts);
     let Value::Table(entries) = &root.value else { return None };
     let followed = modes::followed(&parts);
-    let (hash, text) = (config_hash(entries), resolved::text(entries));
-    let plan = assemble(name?.value, hash, text, parts, &order?, &followed)?;
+    let text = resolved::text(entries);
+    let plan = assemble(name?.value, config_hash(entries), text, parts, &order?, &followed)?;
     Some(Loaded { plan, lake, places: Places::new(cx.text.clone(), entries), warnings: Vec::new() })
 }
 

@@ -67,6 +67,8 @@ fn value(kind: Kind) -> Json {
             { "type": "string", "minLength": 1 },
             { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
         ] }),
+        Kind::Bound => bound(),
+        Kind::Bounds => json!({ "type": "array", "items": bound(), "minItems": 1 }),
         Kind::Columns => columns(),
         Kind::Groups => json!({ "anyOf": [
             columns(),
@@ -74,6 +76,9 @@ fn value(kind: Kind) -> Json {
         ] }),
         Kind::ColumnTypes => json!({
             "type": "object", "additionalProperties": column_type(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
+        }),
+        Kind::Derivations => json!({
+            "type": "object", "additionalProperties": derivation(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
         }),
         Kind::Upstream => json!({ "type": "string", "minLength": 1 }),
         Kind::Outputs => json!({ "anyOf": [
@@ -83,6 +88,7 @@ fn value(kind: Kind) -> Json {
         Kind::Lookups => json!({ "type": "object", "additionalProperties": table_name() }),
         Kind::Free => json!({ "type": "object" }),
         Kind::Section(inner) => section(inner, None),
+        Kind::List(inner) => json!({ "type": "array", "items": section(inner, None) }),
         Kind::Named(inner) => named(section(inner, None), NAME),
         Kind::Layered(inner) => {
             let layers = words::names::<Layer>();
@@ -112,6 +118,14 @@ fn columns() -> Json {
 fn table_name() -> Json {
     let layers = words::names::<Layer>().join("|");
     text(&format!(r"^({layers})\.[a-z0-9][a-z0-9_]*$"))
+}
+
+fn bound() -> Json {
+    json!({ "type": ["string", "number"] })
+}
+
+fn derivation() -> Json {
+    text(r"^\s*((year|month|date|hour)\s*\([^,()]+\)|bucket\s*\([^()]+,\s*[0-9_]+\s*\))\s*$")
 }
 
 fn column_type() -> Json {

@@ -1,7 +1,10 @@
 //! `[tables.<layer>.<name>]`: tables that are not plain append tables.
 
 use super::context::{At, Context, meant_or_known};
+use super::derive;
+use super::expect;
 use super::keys;
+use super::layout;
 use super::mode::{self, Mode};
 use super::names::check_table_name;
 use super::problem::Draft;
@@ -9,7 +12,7 @@ use super::section::{Section, table};
 use super::text::Span;
 use super::tree::Entry;
 use super::words;
-use crate::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use crate::plan::{Contract, Drift, Layer, Layout, TableName, TableSpec, Upkeep, WriteMode};
 
 /// A declared table as far as it could be read.
 pub(super) struct TableDraft {
@@ -89,11 +92,19 @@ fn spec(section: &Section<'_>, name: &TableName) -> Option<TableSpec> {
     let mode = mode::read(section, name);
     let partition_by = section.or("partition_by", Vec::new(), Section::columns);
     let description = section.or("description", None, |section, key| Some(Some(section.text(key)?.value)));
+    let derive = section.or("derive", Vec::new(), derive::read);
+    let expect = section.or("expect", Vec::new(), expect::read);
+    let layout = section.or("layout", Layout::default(), |section, key| layout::read(&section.section(key)?));
+    let upkeep = section.or("upkeep", Upkeep::default(), |section, key| layout::upkeep(&section.section(key)?));
     let contract = section.or("contract", Contract::default(), |section, key| contract(&section.section(key)?));
     let Mode { mode, groups_from } = mode?;
     Some(TableSpec {
         groups_from,
         partition_by: partition_by?,
+        derive: derive?,
+        expect: expect?,
+        layout: layout?,
+        upkeep: upkeep?,
         contract: contract?,
         description: description?,
         ..TableSpec::new(name.clone(), mode)

@@ -383,7 +383,7 @@ impl Table {
     }
 
     /// Whether the entry of `version` is the one with this id.
-    async fn is_ours(&self, version: u64, id: &str) -> Result<bool, LakeError> {
+    pub(super) async fn is_ours(&self, version: u64, id: &str) -> Result<bool, LakeError> {
         let entry = log::read(self.store.as_ref(), &self.manner.name, version).await?;
         let info = entry.and_then(|entry| entry.info);
         let found = info.as_ref().and_then(|info| info.info.get("sluicebox")?.get("commit")?.as_str());
@@ -475,7 +475,7 @@ fn app_id(app: &str, lane: &str) -> String {
     format!("{app}/{lane}")
 }
 
-fn removal(file: &DataRef, now: i64) -> Remove {
+pub(super) fn removal(file: &DataRef, now: i64) -> Remove {
     Remove {
         path: file.path.clone(),
         data_change: true,

@@ -18,7 +18,9 @@ impl Hop {
             self.abandon();
             return Ok(());
         }
-        if let (true, Some(module)) = (complete, self.module.clone()) {
+        // What a module remembers from commit to commit has no end: the next run goes on with it.
+        let ends = complete && self.memory.is_none();
+        if let (true, Some(module)) = (ends, self.module.clone()) {
             // A module that aggregates has something to say about an empty table too.
             if let (None, Some(schema)) = (&self.job, self.lookups.rows_schema()) {
                 let writing = vec![true; self.sinks.len()];
@@ -56,6 +58,10 @@ impl Hop {
                 self.sinks.iter().map(|sink| whole || !is_behind(&sink.recorded, &self.taken.positions)).collect();
             self.write_output(&module, output, None, &writing, true)?;
         }
+        let state = self.save_state()?;
+        if state.is_some() {
+            crash::pass(Point::State);
+        }
         let taken = std::mem::take(&mut self.taken);
         self.quarantine.place(&taken.positions);
         let hop = self.context.spec.name.clone();
@@ -63,6 +69,8 @@ impl Hop {
             rows_in: taken.rows,
             rows_out: taken.rows_out,
             rows_rejected: taken.rows_rejected,
+            lookups: self.lookups.versions(),
+            state,
             ..self.context.provenance(self.module.as_ref())
         };
         if !self.whole && is_behind(self.quarantine.recorded(), &taken.positions) {
@@ -81,10 +89,44 @@ impl Hop {
             let committed = sink
                 .commit(&self.context.app, &taken.positions, provenance.clone(), self.whole, &self.context.runtime)
                 .map_err(lake_error(&hop, format!("committing to {name} failed")))?;
+            if sink.is_overtaken(&committed) {
+                return Err(PipelineError::Overtaken { hop, table: name });
+            }
+            sink.hand_on(&committed, &self.context.runtime)
+                .map_err(lake_error(&hop, format!("reading back what {name} got failed")))?;
             crash::pass(Point::Table);
             tracing::debug!(hop, table = name, version = committed.version, rows, "committed");
             Meters::add(&self.context.meter.commits, 1);
+            Meters::add(&self.context.meter.conflicts, u64::from(committed.conflicts));
             Meters::add(&self.context.meter.rows_out, rows);
+            sink.count_unmet(&self.context.meter);
+            sink.keep(&committed, &self.lake, &self.context.runtime);
+        }
+        if let Some(memory) = &self.memory {
+            self.context.runtime.block_on(memory.forget(&self.cursor));
+        }
+        self.refresh_lookups()
+    }
+
+    /// Saves what the module remembers, before the commit that counts on it. Gives where.
+    fn save_state(&mut self) -> Result<Option<String>, PipelineError> {
+        let Some(memory) = &mut self.memory else { return Ok(None) };
+        let hop = &self.context.spec.name;
+        if let Some(open) = &mut self.job {
+            memory.remember(open.job.snapshot().map_err(job_error(hop))?);
+        }
+        self.context.runtime.block_on(memory.save(hop, &self.cursor)).map(Some)
+    }
+
+    /// Takes up what the tables have become that the module looks rows up in: the job that
+    /// knows the old ones is over, and the next rows open another.
+    fn refresh_lookups(&mut self) -> Result<(), PipelineError> {
+        // A hop that takes the whole of its upstream is at its end here.
+        if self.whole {
+            return Ok(());
+        }
+        if self.context.runtime.block_on(self.lookups.refresh(&self.context.spec.name))? {
+            self.job = None;
         }
         Ok(())
     }

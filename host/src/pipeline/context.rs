@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::group::{self, Taking};
 use super::module::HopModule;
 use crate::lake::Provenance;
 use crate::meter::Meters;
@@ -24,8 +25,8 @@ pub struct HopContext {
     pub meter: Arc<Meters>,
     /// For the I/O of sources and tables.
     pub runtime: Handle,
-    /// Whether the hop takes its whole upstream as one commit.
-    pub whole: bool,
+    /// What the hop takes of its upstream.
+    pub taking: Taking,
     /// Whether files that were read to their end are kept beside the table.
     pub keep_files: bool,
 }
@@ -40,7 +41,7 @@ impl HopContext {
             config_hash: plan.config_hash.clone(),
             meter,
             runtime,
-            whole: super::group::is_whole(plan, spec),
+            taking: group::taking(plan, spec),
             keep_files: match &spec.from {
                 Upstream::Source(name) => plan
                     .source(name)
@@ -60,6 +61,11 @@ impl HopContext {
             contract: module.map(|_| transform::CONTRACT.to_owned()),
             ..Provenance::default()
         }
+    }
+
+    /// Whether the hop takes its upstream as one commit that stands for all of it.
+    pub fn whole(&self) -> bool {
+        self.taking.is_whole()
     }
 
     /// The upstream's name, the lane of a table.

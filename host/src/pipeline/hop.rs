@@ -4,20 +4,23 @@ use std::time::Instant;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_schema::SchemaRef;
 use chrono::Utc;
+use crossbeam_channel::Sender;
 
 use super::context::HopContext;
 use super::fault::PipelineError;
-use super::flow::Intake;
+use super::flow::{Flow, Intake};
 use super::lookup::Lookups;
 use super::module::HopModule;
 use super::passage::OpenJob;
 use super::rows::with_ingested_at;
 use super::sink::{QuarantineSink, Sink, lake_error};
+use super::state::Memory;
 use crate::batch::{Lane, Positions, column};
-use crate::lake::Lake;
+use crate::lake::{Groups, Lake};
 use crate::meter::Meters;
-use crate::plan::Upstream;
+use crate::plan::{TableName, Upstream};
 
 /// What a hop took in since its last commit.
 #[derive(Default)]
@@ -40,6 +43,8 @@ pub struct Hop {
     pub(super) lookups: Lookups,
     pub(super) sinks: Vec<Sink>,
     pub(super) quarantine: QuarantineSink,
+    /// What the module remembers, where commits come in between.
+    pub(super) memory: Option<Memory>,
     /// How far every lane was taken, committed or not.
     pub(super) cursor: Positions,
     pub(super) taken: Taken,
@@ -58,10 +63,43 @@ impl Hop {
         quarantine: QuarantineSink,
         lake: Lake,
     ) -> Self {
-        let whole = context.whole;
+        let whole = context.whole();
         // A whole table is taken from its beginning every time.
         let cursor = if whole { Positions::default() } else { start(&sinks) };
-        Self { context, module, job: None, lookups, sinks, quarantine, cursor, taken: Taken::default(), whole, lake }
+        let taken = Taken::default();
+        Self { context, module, job: None, lookups, sinks, quarantine, memory: None, cursor, taken, whole, lake }
+    }
+
+    /// The same hop, whose module remembers what it did before.
+    pub async fn recall(mut self) -> Result<Self, PipelineError> {
+        self.memory = Memory::recall(&self.lake, &self.context, self.module.as_ref(), &self.cursor).await?;
+        Ok(self)
+    }
+
+    /// The same hop, of which this run makes the tables anew: groups that it does not make are gone.
+    pub fn rewriting(mut self) -> Self {
+        self.sinks = self.sinks.into_iter().map(Sink::rewriting).collect();
+        self
+    }
+
+    /// The same hop, of which this run makes only these groups of its upstream.
+    pub async fn narrowed(mut self, groups: &Groups) -> Result<Self, PipelineError> {
+        for sink in &mut self.sinks {
+            let failed = lake_error(&self.context.spec.name, format!("naming the groups of {} failed", sink.name));
+            sink.name_groups(groups).await.map_err(failed)?;
+        }
+        Ok(self)
+    }
+
+    /// Whether its tables have these groups as the upstream has them: under names of their own,
+    /// of the same types.
+    pub fn groups_fit(&self, columns: &[String], upstream: &SchemaRef) -> bool {
+        self.sinks.iter().all(|sink| sink.groups_fit(columns, upstream))
+    }
+
+    /// Whether rows of it are in quarantine.
+    pub fn has_rejects(&self) -> bool {
+        self.quarantine.has_rows()
     }
 
     /// How far every lane was taken.
@@ -72,6 +110,14 @@ impl Hop {
     /// The hop's own facts.
     pub fn context(&self) -> &HopContext {
         &self.context
+    }
+
+    /// From now on hands on what one of its tables gets to a hop that has read that up to
+    /// version `seen`.
+    pub fn follow(&mut self, table: &TableName, to: Sender<Flow>, seen: Option<u64>) {
+        if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == *table) {
+            sink.follow(to, seen);
+        }
     }
 
     /// The tables it writes.
@@ -184,6 +230,10 @@ impl Hop {
             self.sinks.iter().map(|sink| self.whole || !is_ahead(&sink.recorded, &self.cursor, &lanes)).collect();
         let quarantining = self.whole || !is_ahead(self.quarantine.recorded(), &self.cursor, &lanes);
         for reject in intake.rejects {
+            for sink in &self.sinks {
+                let doing = format!("writing {} failed", sink.name);
+                sink.check_type(&reject).map_err(lake_error(&self.context.spec.name, doing))?;
+            }
             self.reject(reject, quarantining)?;
         }
         if intake.rows.num_rows() > 0 {

@@ -9,8 +9,9 @@ use arrow_schema::SchemaRef;
 use super::fault::PipelineError;
 use super::hop::Hop;
 use super::module::HopModule;
-use super::rows::{describe, slices};
+use super::rows::{describe, origin_of, slices};
 use super::sink::lake_error;
+use super::state::Memory;
 use crate::batch::{Lane, Reject, Stage};
 use crate::meter::Meters;
 use crate::transform::{self, Job};
@@ -56,11 +57,16 @@ impl Hop {
         let hop = self.context.spec.name.clone();
         if let Some(mut open) = self.job.take() {
             let output = open.job.flush(None).map_err(job_error(&hop))?;
+            if let Some(memory) = &mut self.memory {
+                memory.remember(open.job.snapshot().map_err(job_error(&hop))?);
+            }
             self.write_output(module, output, None, writing, quarantining)?;
         }
         let Some(spec) = self.context.spec.module.clone() else { return Ok(()) };
         let binding = module.bind(&hop, schema, &self.lookups.schemas())?;
-        let mut job = Job::open(&module.module, &spec.config, binding, &spec.limits, None).map_err(job_error(&hop))?;
+        let restored = self.memory.as_ref().and_then(Memory::saved);
+        let opened = Job::open(&module.module, &spec.config, binding, &spec.limits, restored);
+        let mut job = opened.map_err(job_error(&hop))?;
         for (port, table) in &module.lookups {
             let lookup: Vec<RecordBatch> = self.lookups.rows(table).cloned().collect();
             for rows in &lookup {
@@ -112,9 +118,10 @@ impl Hop {
             false => Vec::new(),
             true => {
                 let name = self.sinks[sink].name.to_string();
-                self.sinks[sink]
-                    .write(rows, &self.context.runtime)
-                    .map_err(lake_error(&self.context.spec.name, format!("writing {name} failed")))?
+                self.sinks[sink].write(rows, &self.context.runtime).map_err(|error| {
+                    let place = origin_of(rows).filter(|_| error.is_drift()).unwrap_or_default();
+                    lake_error(&self.context.spec.name, format!("writing {name} failed{place}"))(error)
+                })?
             }
         };
         self.taken.rows_out += (rows.num_rows() - refused.len()) as u64;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 
 use super::sink::UNKNOWN_POSITION;
@@ -54,6 +54,14 @@ pub fn ingested_at() -> Field {
     Field::new(column::INGESTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
 }
 
+/// The columns of a table's changes: its own, and those that say what becomes of each row.
+pub fn with_marks(table: &SchemaRef) -> SchemaRef {
+    let mut fields = table.fields().to_vec();
+    fields.push(Arc::new(Field::new(column::CHANGE_TYPE, DataType::Utf8, true)));
+    fields.push(Arc::new(Field::new(column::WEIGHT, DataType::Int64, true)));
+    Arc::new(Schema::new(fields))
+}
+
 /// Where rows came from and what they hold, for quarantine; reason and message are left to the
 /// caller. Rows that do not say their lane come from `upstream`.
 pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &Stage) -> Vec<Reject> {
@@ -79,4 +87,12 @@ pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &
             payload,
         })
         .collect()
+}
+
+/// Where rows came from, for errors that are about all of them.
+pub fn origin_of(rows: &RecordBatch) -> Option<String> {
+    let lanes = arrow_cast::cast(rows.column_by_name(column::LANE)?, &DataType::Utf8).ok()?;
+    let positions = rows.column_by_name(column::POSITION)?.as_primitive_opt::<Int64Type>()?;
+    let lane = lanes.as_string_opt::<i32>().filter(|lanes| !lanes.is_empty() && lanes.is_valid(0))?.value(0);
+    Some(format!(" at record {} of `{lane}`", positions.value(0)))
 }

@@ -33,7 +33,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let session = match Session::start(&args.pipeline) {
         Ok(session) => session,
-        Err(exit) => return exit,
+        Err(not_started) => return not_started.exit,
     };
     let (scratch, sandbox) = match (TempDir::new(), session::sandbox()) {
         (Ok(scratch), Ok(sandbox)) => (scratch, sandbox),

@@ -16,7 +16,6 @@ use super::chunk::{self, Packer};
 use super::dictionary::Dictionary;
 use super::encoding::Choice;
 use super::integers::Integers;
-use super::stats::INDEXED_COLUMNS;
 
 /// The columns of a row group in the making.
 pub(super) struct Group {
@@ -98,11 +97,13 @@ impl Group {
         self.columns.iter().map(of_column).sum()
     }
 
-    /// Writes the row group to the file. Returns the columns whose text did not repeat.
+    /// Writes the row group to the file; `indexed` says of which columns bounds are kept. Returns the
+    /// columns whose text did not repeat.
     pub(super) fn finish<W: Write + Send>(
         self,
         file: &mut SerializedFileWriter<W>,
         packer: &mut Packer,
+        indexed: &[bool],
     ) -> Result<Vec<usize>> {
         let descriptors = file.schema_descr().columns().to_vec();
         let mut given_up = Vec::new();
@@ -111,7 +112,7 @@ impl Group {
         for (index, column) in self.columns.into_iter().enumerate() {
             match column {
                 Column::Text(dictionary) => {
-                    let with_statistics = index < INDEXED_COLUMNS;
+                    let with_statistics = indexed[index];
                     if !dictionary.repeats() {
                         given_up.push(index);
                     }
@@ -120,7 +121,7 @@ impl Group {
                     leaf += 1;
                 }
                 Column::Integers(integers) => {
-                    let with_statistics = index < INDEXED_COLUMNS;
+                    let with_statistics = indexed[index];
                     let (bytes, close) = chunk::of_integers(&integers, &descriptors[leaf], with_statistics, packer)?;
                     group.append_column(&bytes, close)?;
                     leaf += 1;

@@ -14,3 +14,4 @@ mod validity;
 pub(super) use encoding::{Encodings, ROW_GROUP_ROWS};
 pub(super) use file::{DataFile, Keeping, Target, Written};
 pub(super) use sink::{create_folder, discard, sync_folder};
+pub(super) use stats::stats_columns;

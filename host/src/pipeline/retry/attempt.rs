@@ -17,7 +17,7 @@ use super::typed::{Typed, typed};
 use crate::batch::{Lane, Positions, Reject, Stage};
 use crate::format;
 use crate::lake::{Commit, Lake, LakeError, Provenance, quarantined};
-use crate::pipeline::bind::without_system_columns;
+use crate::pipeline::bind::decoded_columns;
 use crate::pipeline::lookup::Lookups;
 use crate::pipeline::module::HopModule;
 use crate::pipeline::passage::job_error;
@@ -203,7 +203,11 @@ impl Attempt {
             return Ok(Some("its hop reads a table now and not a source".to_owned()));
         };
         let Some(spec) = self.plan.source(&name).cloned() else { return Ok(Some(format!("source {name} is gone"))) };
-        let known = self.hop.to.first().and_then(|(_, table)| self.existing.get(table)).map(without_system_columns);
+        let known = self
+            .hop
+            .to
+            .first()
+            .and_then(|(_, table)| Some(decoded_columns(self.existing.get(table)?, self.plan.table(table))));
         let records: Vec<Record<'_>> =
             rejects.iter().map(|(reject, _)| Record { position: reject.position, bytes: &reject.payload }).collect();
         let lane = rejects[0].0.lane.clone();
