@@ -275,7 +275,6 @@ pub struct QuarantineSink {
     kept: Vec<Reject>,
     /// Of the kept rows, those without a position of their own yet.
     unplaced: usize,
-    rows: u64,
     /// The hop takes its whole upstream every time, so its rejected rows are those of the
     /// last time.
     whole: bool,
@@ -298,7 +297,6 @@ impl QuarantineSink {
             writer: None,
             kept: Vec::new(),
             unplaced: 0,
-            rows: 0,
             whole,
         })
     }
@@ -316,7 +314,6 @@ impl QuarantineSink {
     /// Takes a row for the next commit.
     pub fn push(&mut self, reject: Reject, runtime: &Handle) -> Result<(), lake::LakeError> {
         self.unplaced += usize::from(reject.position == UNKNOWN_POSITION);
-        self.rows += 1;
         self.kept.push(reject);
         if self.kept.len() >= KEPT && self.unplaced == 0 { self.write(runtime) } else { Ok(()) }
     }
@@ -329,11 +326,6 @@ impl QuarantineSink {
             }
         }
         self.unplaced = 0;
-    }
-
-    /// Rows taken since the last commit.
-    pub fn pending(&self) -> u64 {
-        self.rows
     }
 
     fn write(&mut self, runtime: &Handle) -> Result<(), lake::LakeError> {
@@ -371,7 +363,6 @@ impl QuarantineSink {
         if !self.kept.is_empty() {
             self.write(runtime)?;
         }
-        self.rows = 0;
         let writer = match self.writer.take() {
             Some(writer) => writer,
             // What was rejected the last time is not rejected any more.
@@ -384,7 +375,7 @@ impl QuarantineSink {
 
     /// Throws away what was taken since the last commit.
     pub fn abandon(&mut self, runtime: &Handle) {
-        (self.kept, self.unplaced, self.rows) = (Vec::new(), 0, 0);
+        (self.kept, self.unplaced) = (Vec::new(), 0);
         if let Some(writer) = self.writer.take() {
             runtime.block_on(writer.abandon());
         }
