@@ -57,7 +57,7 @@ by = ["order_date"]
 [hops.land]
 from = "orders"
 to = "bronze.orders"
-flush = { rows = 200 }
+flush = { rows = 50 }
 
 [hops.lines]
 from = "bronze.orders"
