@@ -134,8 +134,9 @@ impl Example {
     pub fn file_with_other_commits(&self) -> PathBuf {
         let file = self.folder.path().join("other.toml");
         let pipeline = fs::read_to_string(self.file()).expect("the file is there");
-        fs::write(&file, pipeline.replace("rows = 2", "rows = 3").replace("rows = 300", "rows = 130"))
-            .expect("writable");
+        let other = [("rows = 50", "rows = 110"), ("rows = 300", "rows = 130"), ("rows = 250", "rows = 400")];
+        let pipeline = other.iter().fold(pipeline, |pipeline, (from, to)| pipeline.replace(from, to));
+        fs::write(&file, pipeline).expect("a temporary folder is writable");
         file
     }
 
