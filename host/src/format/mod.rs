@@ -25,6 +25,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
+pub use self::parquet::ParquetWriter;
 pub use binary::Binary;
 pub use error::FormatError;
 pub use input::{Input, Meter};

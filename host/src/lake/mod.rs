@@ -53,7 +53,7 @@ pub use follow::Added;
 pub use history::{CommitRecord, Step};
 pub use info::TableInfo;
 pub use provenance::Provenance;
-pub use quarantine::{quarantine_batch, quarantine_schema};
+pub use quarantine::{quarantine_batch, quarantine_schema, quarantined};
 pub use scan::Groups;
 pub use state::States;
 pub use table::Table;
@@ -124,7 +124,16 @@ impl Lake {
 
     /// The quarantine table of a hop, which may not exist yet. Its columns are [`quarantine_schema`].
     pub async fn quarantine(&self, hop: &str) -> Result<Table, LakeError> {
-        let manner = Manner {
+        Table::open(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop)).await
+    }
+
+    /// The quarantine table of a hop as it stood at `version`.
+    pub async fn quarantine_at(&self, hop: &str, version: u64) -> Result<Table, LakeError> {
+        Table::open_at(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop), version).await
+    }
+
+    fn of_quarantine(hop: &str) -> Manner {
+        Manner {
             name: format!("{QUARANTINE}.{hop}"),
             mode: WriteMode::Append,
             partition_by: Vec::new(),
@@ -137,8 +146,7 @@ impl Lake {
             changes: false,
             description: Some(format!("Rows that hop '{hop}' could not pass on, and why.")),
             rescues: false,
-        };
-        Table::open(self.location.below(QUARANTINE)?.below(hop)?, manner).await
+        }
     }
 
     /// Every table that exists, as layer (or `quarantine`) and name, in order.

@@ -72,6 +72,8 @@ pub struct Table {
     pub(super) stale: bool,
     /// The table is looked at as it stood at this version.
     pinned: Option<u64>,
+    /// The only version that commits may be made on top of.
+    pub(super) held: Option<u64>,
 }
 
 impl Table {
@@ -101,6 +103,7 @@ impl Table {
             encodings: Encodings::default(),
             stale: false,
             pinned,
+            held: None,
         };
         table.refresh().await?;
         Ok(table)
@@ -109,6 +112,13 @@ impl Table {
     /// The same table, of which every commit is the whole.
     pub fn rewritten(mut self) -> Self {
         self.manner.mode = WriteMode::Overwrite;
+        self
+    }
+
+    /// The same table, on which only what was made of the version that it is at now can be
+    /// committed: once somebody else commits, a commit is a [`LakeError::Conflict`].
+    pub fn held(mut self) -> Self {
+        self.held = self.version();
         self
     }
 

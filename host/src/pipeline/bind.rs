@@ -113,7 +113,7 @@ fn bind_hop(
 }
 
 /// The columns of the rows that a hop takes in.
-fn upstream_schema(
+pub(super) fn upstream_schema(
     plan: &Plan,
     hop: &HopSpec,
     bound: &Bound,

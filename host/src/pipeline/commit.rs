@@ -6,6 +6,7 @@ use super::hop::Hop;
 use super::passage::job_error;
 use super::sink::lake_error;
 use crate::batch::Positions;
+use crate::crash::{self, Point};
 use crate::lake::Provenance;
 use crate::meter::Meters;
 
@@ -75,6 +76,7 @@ impl Hop {
         self.quarantine
             .commit(&self.context.app, &taken.positions, provenance.clone(), &self.context.runtime)
             .map_err(lake_error(&hop, format!("committing to the quarantine of `{hop}` failed")))?;
+        crash::pass(Point::Quarantined);
         for sink in &mut self.sinks {
             if !self.whole && is_behind(&sink.recorded, &taken.positions) {
                 continue;
@@ -89,6 +91,7 @@ impl Hop {
             }
             sink.hand_on(&committed, &self.context.runtime)
                 .map_err(lake_error(&hop, format!("reading back what {name} got failed")))?;
+            crash::pass(Point::Table);
             tracing::debug!(hop, table = name, version = committed.version, rows, "committed");
             Meters::add(&self.context.meter.commits, 1);
             Meters::add(&self.context.meter.conflicts, u64::from(committed.conflicts));

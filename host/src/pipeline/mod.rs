@@ -21,6 +21,7 @@ pub mod module;
 mod origin;
 mod passage;
 pub mod replay;
+pub mod retry;
 mod rows;
 pub mod run;
 mod sink;

@@ -3,19 +3,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 
 use super::fault::PipelineError;
 use super::hop::Hop;
 use super::module::HopModule;
-use super::rows::{slices, without_origin};
-use super::sink::{UNKNOWN_POSITION, lake_error};
+use super::rows::{describe, slices};
+use super::sink::lake_error;
 use super::state::Memory;
-use crate::batch::{Lane, Reject, column};
-use crate::format;
+use crate::batch::{Lane, Reject, Stage};
 use crate::meter::Meters;
 use crate::transform::{self, Job};
 
@@ -98,7 +95,8 @@ impl Hop {
         }
         if let Some(pushed) = pushed.filter(|_| !output.rejections.is_empty()) {
             let rows: Vec<usize> = output.rejections.iter().map(|rejection| rejection.row as usize).collect();
-            let rejects = self.describe_rows(pushed, &rows);
+            let upstream = Lane::from(self.context.upstream());
+            let rejects = describe(pushed, &rows, &upstream, &Stage::Module);
             for (reject, rejection) in rejects.into_iter().zip(output.rejections) {
                 self.reject(Reject { reason: rejection.code, message: rejection.message, ..reject }, quarantining)?;
             }
@@ -128,9 +126,16 @@ impl Hop {
         self.taken.rows_out += (rows.num_rows() - refused.len()) as u64;
         if !refused.is_empty() {
             let indexes: Vec<usize> = refused.iter().map(|refused| refused.row).collect();
-            for (reject, refused) in self.describe_rows(rows, &indexes).into_iter().zip(refused) {
+            let stage = Stage::Table(self.sinks[sink].name.to_string().into());
+            let upstream = Lane::from(self.context.upstream());
+            for (reject, refused) in describe(rows, &indexes, &upstream, &stage).into_iter().zip(refused) {
                 self.reject(
-                    Reject { reason: refused.code.to_owned(), message: refused.message, ..reject },
+                    Reject {
+                        reason: refused.code.to_owned(),
+                        message: refused.message,
+                        stage: stage.clone(),
+                        ..reject
+                    },
                     quarantining,
                 )?;
             }
@@ -147,33 +152,6 @@ impl Hop {
         self.quarantine
             .push(reject, &self.context.runtime)
             .map_err(lake_error(hop, format!("writing to the quarantine of `{hop}` failed")))
-    }
-
-    /// Where rows came from and what they hold, for quarantine.
-    fn describe_rows(&self, rows: &RecordBatch, indexes: &[usize]) -> Vec<Reject> {
-        let lanes = rows.column_by_name(column::LANE).and_then(|lanes| arrow_cast::cast(lanes, &DataType::Utf8).ok());
-        let positions = rows
-            .column_by_name(column::POSITION)
-            .and_then(|positions| positions.as_primitive_opt::<Int64Type>().cloned());
-        let upstream = Lane::from(self.context.upstream());
-        indexes
-            .iter()
-            .zip(format::rows_as_json(&without_origin(rows), indexes))
-            .map(|(row, payload)| Reject {
-                lane: match &lanes {
-                    Some(lanes) if !lanes.is_null(*row) => Lane::from(lanes.as_string::<i32>().value(*row)),
-                    _ => upstream.clone(),
-                },
-                position: match &positions {
-                    Some(positions) if !positions.is_null(*row) => positions.value(*row),
-                    _ => UNKNOWN_POSITION,
-                },
-                line: None,
-                reason: String::new(),
-                message: String::new(),
-                payload,
-            })
-            .collect()
     }
 }
 

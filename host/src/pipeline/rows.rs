@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 
-use crate::batch::column;
+use super::sink::UNKNOWN_POSITION;
+use crate::batch::{Lane, Reject, Stage, column};
+use crate::format;
 
 /// Rows that cross the sandbox in one call. More fall out of the processor's cache
 /// and are slower per row, fewer pay more for the call.
@@ -56,4 +60,31 @@ pub fn with_marks(table: &SchemaRef) -> SchemaRef {
     fields.push(Arc::new(Field::new(column::CHANGE_TYPE, DataType::Utf8, true)));
     fields.push(Arc::new(Field::new(column::WEIGHT, DataType::Int64, true)));
     Arc::new(Schema::new(fields))
+}
+
+/// Where rows came from and what they hold, for quarantine; reason and message are left to the
+/// caller. Rows that do not say their lane come from `upstream`.
+pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &Stage) -> Vec<Reject> {
+    let lanes = rows.column_by_name(column::LANE).and_then(|lanes| arrow_cast::cast(lanes, &DataType::Utf8).ok());
+    let positions =
+        rows.column_by_name(column::POSITION).and_then(|positions| positions.as_primitive_opt::<Int64Type>().cloned());
+    indexes
+        .iter()
+        .zip(format::rows_as_json(&without_origin(rows), indexes))
+        .map(|(row, payload)| Reject {
+            lane: match &lanes {
+                Some(lanes) if !lanes.is_null(*row) => Lane::from(lanes.as_string::<i32>().value(*row)),
+                _ => upstream.clone(),
+            },
+            position: match &positions {
+                Some(positions) if !positions.is_null(*row) => positions.value(*row),
+                _ => UNKNOWN_POSITION,
+            },
+            line: None,
+            reason: String::new(),
+            message: String::new(),
+            stage: stage.clone(),
+            payload,
+        })
+        .collect()
 }

@@ -29,6 +29,14 @@ use arrow_schema::{Schema, SchemaRef};
 pub(super) use infer::infer;
 pub use write::CsvWriter;
 
+/// The names of a file's columns, in its order: from its header, or counted.
+///
+/// # Errors
+/// The file cannot be opened, or its header is none.
+pub fn names(input: &Input, format: &CsvFormat, compression: Compression) -> Result<Vec<String>, FormatError> {
+    infer::names(text::open(input, compression, format.encoding, &Meter::default())?, format)
+}
+
 use self::column::{BadValue, Block, Why};
 use self::cursor::{Cursor, Front};
 use self::header::Column;
@@ -36,8 +44,8 @@ use self::scan::Marks;
 use self::split::Splitter;
 use super::plain::type_name;
 use super::text::{Original, Text};
-use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, Rows};
-use crate::plan::CsvFormat;
+use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Input, Meter, Numbers, PAYLOAD_BYTES, Rows, text};
+use crate::plan::{Compression, CsvFormat};
 
 /// The rows of one file of delimited text.
 pub(super) struct CsvRows {

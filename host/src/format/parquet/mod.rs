@@ -6,6 +6,7 @@
 //! numbers become wider signed ones, nanoseconds microseconds).
 
 mod remote;
+mod write;
 
 use std::fs::File;
 
@@ -18,6 +19,7 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
 
 use self::remote::Object;
+pub use self::write::ParquetWriter;
 use super::plain::{Codes, Plan};
 use super::{BATCH_ROWS, Decoded, FormatError, Input, Meter, Rows};
 
