@@ -79,12 +79,29 @@ pub struct Committed {
     pub already: bool,
 }
 
+impl Committed {
+    /// As `commitInfo` tells it: names of Delta where it has them, and text, as its writers have it.
+    fn metrics(&self) -> serde_json::Value {
+        json!({
+            "numTargetRowsInserted": self.inserted.to_string(),
+            "numTargetRowsUpdated": self.updated.to_string(),
+            "numTargetRowsDeleted": self.deleted.to_string(),
+            "numTargetFilesAdded": self.files_added.to_string(),
+            "numTargetFilesRemoved": self.files_removed.to_string(),
+            "conflicts": self.conflicts.to_string(),
+        })
+    }
+}
+
 impl Table {
     /// Makes the writer's rows and the commit's positions part of the table, at once and once.
     ///
     /// Without rows only the positions are recorded. If every lane is already at or past
     /// its position, nothing is written; if only some are, it is an error.
     pub async fn commit(&mut self, writer: Writer, commit: Commit) -> Result<Committed, LakeError> {
+        // What the rows begin behind, as this handle knew it when it began them.
+        let lanes = commit.positions.iter().map(|(lane, _)| app_id(&commit.app, lane));
+        let since = lanes.map(|app| (self.transactions.get(&app).copied(), app)).collect();
         if self.stale {
             self.refresh().await?;
         }
@@ -96,7 +113,7 @@ impl Table {
         let own = finished?;
         crash::pass(Point::Written);
         let paths = own.iter().map(|written| written.add.path.clone()).collect();
-        let mut attempt = Attempt { commit, mode, began_with, schema, target, rest: Some(rest), rows, own };
+        let mut attempt = Attempt { commit, since, mode, began_with, schema, target, rest: Some(rest), rows, own };
         let outcome = self.attempt(&mut attempt).await;
         match &outcome {
             Ok(committed) if !committed.already => {}
@@ -114,14 +131,15 @@ impl Table {
             if self.is_recorded(&attempt.commit)? {
                 return Ok(already(self.state()?.version(), self.feeds()));
             }
+            self.is_alone(attempt)?;
             let version = self.state()?.version() + 1;
             if self.held.is_some_and(|held| held + 1 != version) {
                 return Err(LakeError::Conflict { table: name, attempts: 1 });
             }
             let schema = self.schema_after(attempt)?;
             let change = self.change(attempt, &schema).await?;
-            let extra: Vec<String> =
-                change.written.iter().chain(&change.feed).map(|written| written.add.path.clone()).collect();
+            let extra = change.written.iter().chain(&change.feed).map(|written| written.add.path.clone());
+            let extra: Vec<String> = extra.chain(change.vectors.clone()).collect();
             let counts = change.counts;
             let committed = Committed {
                 version,
@@ -131,13 +149,13 @@ impl Table {
                 deleted: counts.deleted,
                 unchanged: counts.unchanged,
                 files_added: attempt.own.len() + change.written.len(),
-                files_removed: change.removed.len(),
+                files_removed: change.removed.len() - change.marked.len(),
                 bytes_added: attempt.own.iter().chain(&change.written).map(|w| w.add.size.unsigned_abs()).sum(),
                 conflicts,
                 changes: self.changes_of(attempt, &change, &schema)?,
                 already: false,
             };
-            let failure = match self.put(attempt, &change, &schema, version, &id).await {
+            let failure = match self.put(attempt, &change, &committed, &schema, &id).await {
                 Ok(()) => {
                     crash::pass(Point::Committed);
                     self.landed(&attempt.commit, version).await;
@@ -199,6 +217,16 @@ impl Table {
         }
     }
 
+    /// Whether no other run of the same hop has moved its lanes since these rows were begun. One
+    /// that did has taken some of them, and no position says which.
+    fn is_alone(&self, attempt: &Attempt) -> Result<(), LakeError> {
+        let moved = attempt.since.iter().find(|(before, app)| self.transactions.get(app) != before.as_ref());
+        match moved.filter(|_| !attempt.commit.whole) {
+            None => Ok(()),
+            Some((_, app)) => Err(LakeError::Overtaken { table: self.manner.name.clone(), lane: app.clone() }),
+        }
+    }
+
     /// The table's schema with the columns that the rows add to it.
     fn schema_after(&self, attempt: &Attempt) -> Result<SchemaRef, LakeError> {
         let now = self.known_schema()?;
@@ -248,11 +276,21 @@ impl Table {
             return Ok(Change::default());
         };
         let (shelf, files, schema, target) = (self.shelf()?, self.files()?, schema.clone(), attempt.target.clone());
-        let (feeds, files_of_rows) = (self.feeds(), attempt.own.clone());
+        let marks = self.manner.layout.deletion_vectors;
+        let (feeds, memory, files_of_rows) = (self.feeds(), self.manner.layout.memory, attempt.own.clone());
         let task = |source| LakeError::Task { action: "rewrite data files", table: self.manner.name.clone(), source };
         let (change, rest) = tokio::task::spawn_blocking(move || {
             let runtime = Handle::current();
-            let rewrite = Rewrite { shelf: &shelf, files, schema: &schema, runtime: &runtime, target: &target, feeds };
+            let rewrite = Rewrite {
+                shelf: &shelf,
+                files,
+                schema: &schema,
+                runtime: &runtime,
+                target: &target,
+                feeds,
+                memory,
+                marks,
+            };
             let change = match &rest {
                 Match::Rows(source) => rewrite.merge(source),
                 Match::Groups(groups) => rewrite.remove(groups, &files_of_rows),
@@ -288,17 +326,18 @@ impl Table {
         &self,
         attempt: &Attempt,
         change: &Change,
+        committed: &Committed,
         schema: &SchemaRef,
-        version: u64,
         id: &str,
     ) -> Result<(), EntryError> {
-        let state = self.state()?;
+        let (state, version) = (self.state()?, committed.version);
         let mut actions = Vec::new();
         actions.extend(self.described(schema)?);
         let now = Utc::now().timestamp_millis();
         actions.extend(change.removed.iter().map(|file| Action::Remove(removal(file, now))));
         let written: Vec<&Written> = attempt.own.iter().chain(&change.written).collect();
         actions.extend(written.iter().map(|written| Action::Add(written.add.clone())));
+        actions.extend(change.marked.iter().map(|add| Action::Add(add.clone())));
         actions.extend(change.feed.iter().map(|written| {
             Action::Cdc(AddCDCFile {
                 path: written.add.path.clone(),
@@ -323,6 +362,7 @@ impl Table {
             .collect();
         let mut info = attempt.commit.provenance.clone().into_info(id, &attempt.commit.positions);
         info.insert("readVersion".to_owned(), json!(version - 1));
+        info.insert("operationMetrics".to_owned(), committed.metrics());
         info.insert("isBlindAppend".to_owned(), json!(attempt.mode == WriteMode::Append));
         write_entry(&self.location, version, actions, operation, info, transactions).await
     }
@@ -406,6 +446,8 @@ impl Table {
 /// Everything that a commit needs over its attempts.
 struct Attempt {
     commit: Commit,
+    /// Where the commit's lanes stood when its rows were begun.
+    since: Vec<(Option<i64>, String)>,
     mode: WriteMode,
     began_with: SchemaRef,
     schema: SchemaRef,
@@ -467,6 +509,7 @@ pub(super) fn removal(file: &DataRef, now: i64) -> Remove {
         extended_file_metadata: Some(true),
         partition_values: Some(file.partition.clone()),
         size: i64::try_from(file.size).ok(),
+        deletion_vector: file.vector.clone(),
         ..Remove::default()
     }
 }

@@ -6,6 +6,7 @@ use arrow_schema::{ArrowError, DataType};
 use deltalake::DeltaTableError;
 use parquet::errors::ParquetError;
 
+use super::vectors::VectorError;
 use crate::fault::{Fault, Remedy};
 
 /// What helps where rights are missing.
@@ -288,6 +289,14 @@ pub enum LakeError {
         /// A lane that is not.
         missing: String,
     },
+    /// Another run of the same hop committed some of the same rows.
+    #[error("another run moved '{lane}' of table '{table}' while rows were written for it")]
+    Overtaken {
+        /// The table.
+        table: String,
+        /// The application and lane.
+        lane: String,
+    },
     /// Other writers were faster every time.
     #[error("table '{table}' was changed by other writers during each of {attempts} attempts to commit")]
     Conflict {
@@ -386,6 +395,15 @@ pub enum LakeError {
     NoGroups {
         /// The table.
         table: String,
+    },
+    /// A deletion vector is not what the protocol says.
+    #[error("the deletion vector of data file '{path}' is unreadable")]
+    Vector {
+        /// The data file.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: VectorError,
     },
     /// A background task ended without a result.
     #[error("the task that was to {action} in table '{table}' did not finish")]
@@ -520,6 +538,9 @@ impl Fault for LakeError {
             Self::MixedPositions { .. } => {
                 "two runs of the same pipeline read different lanes at the same time; stop one of them"
             }
+            Self::Overtaken { .. } => {
+                "let one run of a pipeline write a lake at a time; nothing was lost, and the next run continues"
+            }
             Self::Removed { .. } => "read a table that rows are only added to, or write to an overwrite table",
             Self::LogGone { .. } => "read the whole table once into a new one",
             Self::SumType { .. } => {
@@ -531,7 +552,9 @@ impl Fault for LakeError {
             }
             Self::NotKept { .. } => "restore the file from a backup of the lake",
             Self::NotItself { .. } => "somebody changed it; restore the file from a backup of the lake",
-            Self::PartitionValue { .. } => "the table was damaged or written by another tool; check that file's entry",
+            Self::PartitionValue { .. } | Self::Vector { .. } => {
+                "the table was damaged or written by another tool; check that file's entry"
+            }
             _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
                 match self.io_kind()? {
