@@ -205,7 +205,7 @@ async fn bounds_of_the_columns_that_are_looked_up() {
     columns.push(("id".to_owned(), ids));
     let batch = RecordBatch::try_from_iter(columns).expect("batch");
     let mut table = sandbox.lake.table(&spec("wide", super::support::upsert("id", None))).await.expect("table");
-    put(&mut table, &[batch.clone()], at("f", 1)).await.expect("commit");
+    put(&mut table, std::slice::from_ref(&batch), at("f", 1)).await.expect("commit");
     assert_eq!(bounds(&sandbox.path("wide").join("_delta_log/00000000000000000001.json")), [(1, 2)]);
     let metadata = std::fs::read_to_string(sandbox.path("wide").join("_delta_log/00000000000000000000.json"));
     let metadata = metadata.expect("entry");
