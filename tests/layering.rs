@@ -12,6 +12,7 @@ use crate::harness::root;
 const MODULES: &[(&str, Imports)] = &[
     // L0: plain data.
     ("batch", Imports::Only(L0)),
+    ("crash", Imports::Only(L0)),
     ("fault", Imports::Only(L0)),
     ("meter", Imports::Only(L0)),
     ("plan", Imports::Only(L0)),
@@ -19,14 +20,25 @@ const MODULES: &[(&str, Imports)] = &[
     // decode with `format` and generate with `simulate`, which can also write what it generates.
     ("format", Imports::Only(L0)),
     ("lake", Imports::Only(L0)),
-    ("simulate", Imports::Only(&["batch", "fault", "meter", "plan", "format"])),
-    ("source", Imports::Only(&["batch", "fault", "meter", "plan", "format", "simulate"])),
+    ("simulate", Imports::Only(&["batch", "crash", "fault", "meter", "plan", "format"])),
+    ("source", Imports::Only(&["batch", "crash", "fault", "meter", "plan", "format", "simulate"])),
     ("transform", Imports::Only(L0)),
     // L2: text to plan, plan to running pipeline.
     ("config", Imports::Only(L0)),
     (
         "pipeline",
-        Imports::Only(&["batch", "fault", "meter", "plan", "format", "lake", "simulate", "source", "transform"]),
+        Imports::Only(&[
+            "batch",
+            "crash",
+            "fault",
+            "meter",
+            "plan",
+            "format",
+            "lake",
+            "simulate",
+            "source",
+            "transform",
+        ]),
     ),
     // L3: what people touch.
     ("cli", Imports::Any),
@@ -35,7 +47,7 @@ const MODULES: &[(&str, Imports)] = &[
     ("lib", Imports::Any),
 ];
 
-const L0: &[&str] = &["batch", "fault", "meter", "plan"];
+const L0: &[&str] = &["batch", "crash", "fault", "meter", "plan"];
 
 enum Imports {
     Any,

@@ -1,6 +1,7 @@
 //! The one thing that moves: rows, and how far they bring their reader.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -93,6 +94,38 @@ pub struct Batch {
     pub positions: Positions,
 }
 
+/// Where in its hop a row was refused, which says what its payload is and where it goes in again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It could not be decoded; the payload is the record.
+    Source,
+    /// The module refused it; the payload is the row that went in.
+    Module,
+    /// A table refused it, named as `silver.orders`; the payload is the row that was to be written.
+    Table(Arc<str>),
+}
+
+impl Stage {
+    /// The stage that a quarantine table names.
+    pub fn read(text: &str) -> Option<Self> {
+        match text {
+            "source" => Some(Self::Source),
+            "module" => Some(Self::Module),
+            _ => text.strip_prefix("table:").map(|table| Self::Table(table.into())),
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source => f.write_str("source"),
+            Self::Module => f.write_str("module"),
+            Self::Table(table) => write!(f, "table:{table}"),
+        }
+    }
+}
+
 /// A row that cannot go on, with all that is needed to mend and retry it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
@@ -106,6 +139,8 @@ pub struct Reject {
     pub reason: String,
     /// What is wrong with this row, as a sentence with the offending value.
     pub message: String,
+    /// Where in its hop it was refused.
+    pub stage: Stage,
     /// The original bytes, or the row as one JSON object where it was decoded before.
     pub payload: Vec<u8>,
 }

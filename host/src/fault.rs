@@ -57,3 +57,13 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     }
     causes
 }
+
+/// An error and what led to it, in one line.
+pub fn in_one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    for cause in causes(error) {
+        text.push_str(": ");
+        text.push_str(&cause);
+    }
+    text
+}

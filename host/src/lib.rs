@@ -6,6 +6,7 @@
 
 // L0: plain data.
 pub mod batch;
+pub mod crash;
 pub mod fault;
 pub mod meter;
 pub mod plan;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::plan::Otherwise;
+
 /// What one hop has done so far. Shared; every count only grows.
 #[derive(Debug, Default)]
 pub struct Meters {
@@ -17,12 +19,29 @@ pub struct Meters {
     pub bytes_in: AtomicU64,
     /// Commits made.
     pub commits: AtomicU64,
+    /// How often another writer committed first, so that a commit was made again.
+    pub conflicts: AtomicU64,
     /// How much of its source was read, in the source's own unit: bytes of files, or rows.
     pub source_done: AtomicU64,
     /// How much there is to read in all, in the same unit; 0 where that is not known.
     pub source_total: AtomicU64,
     /// Named numbers that the hop's module added to.
     pub metrics: Mutex<BTreeMap<String, f64>>,
+    /// Committed work's rows that did not fulfil an expectation, where there were any.
+    pub unmet: Mutex<BTreeMap<Expected, u64>>,
+}
+
+/// An expectation, as counts name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expected {
+    /// The table, as `layer.name`.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// The rule, such as `range`.
+    pub rule: &'static str,
+    /// What happens to a row that does not fulfil it.
+    pub otherwise: Otherwise,
 }
 
 /// The counts of one moment.
@@ -38,6 +57,8 @@ pub struct Reading {
     pub bytes_in: u64,
     /// Commits made.
     pub commits: u64,
+    /// How often another writer committed first, so that a commit was made again.
+    pub conflicts: u64,
     /// How much of its source was read, and how much there is, where that is known.
     pub source: Option<(u64, u64)>,
 }
@@ -62,6 +83,18 @@ impl Meters {
         *metrics.entry(name.to_owned()).or_default() += value;
     }
 
+    /// Counts rows that did not fulfil an expectation.
+    pub fn add_unmet(&self, expected: Expected, rows: u64) {
+        let mut unmet = self.unmet.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *unmet.entry(expected).or_default() += rows;
+    }
+
+    /// Every expectation that rows did not fulfil, with how many they were.
+    pub fn unmet(&self) -> Vec<(Expected, u64)> {
+        let unmet = self.unmet.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        unmet.iter().map(|(expected, rows)| (expected.clone(), *rows)).collect()
+    }
+
     /// The counts now. They are read one after another, so a batch in flight may be in one
     /// and not yet in the next.
     pub fn read(&self) -> Reading {
@@ -72,6 +105,7 @@ impl Meters {
             rows_rejected: get(&self.rows_rejected),
             bytes_in: get(&self.bytes_in),
             commits: get(&self.commits),
+            conflicts: get(&self.conflicts),
             source: Some((get(&self.source_done), get(&self.source_total))).filter(|(_, total)| *total > 0),
         }
     }

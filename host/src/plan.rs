@@ -209,6 +209,9 @@ pub struct TableSpec {
     pub name: TableName,
     /// How rows change it.
     pub mode: WriteMode,
+    /// With mode `replace`, the upstream column that each column of `by` is made from: whoever
+    /// knows which upstream rows changed then knows which groups did.
+    pub groups_from: Vec<String>,
     /// Columns whose values name its folders.
     pub partition_by: Vec<String>,
     /// Columns that the host makes out of others as rows are written.
@@ -232,6 +235,10 @@ impl TableSpec {
     pub fn new(name: TableName, mode: WriteMode) -> Self {
         Self {
             name,
+            groups_from: match &mode {
+                WriteMode::Replace { by } => by.clone(),
+                _ => Vec::new(),
+            },
             mode,
             partition_by: Vec::new(),
             derive: Vec::new(),
@@ -343,8 +350,8 @@ pub enum Derivation {
 pub struct Expectation {
     /// The column.
     pub column: String,
-    /// What its values must fulfil.
-    pub rule: Rule,
+    /// What its values must fulfil, all of it.
+    pub rules: Vec<Rule>,
     /// What happens to a row that does not.
     pub otherwise: Otherwise,
 }
@@ -369,8 +376,18 @@ pub enum Rule {
     Unique(Vec<String>),
 }
 
+impl Rule {
+    /// The further columns that it names.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Rule::Unique(within) => within,
+            Rule::NotNull | Rule::Range { .. } | Rule::Matches(_) | Rule::OneOf(_) => &[],
+        }
+    }
+}
+
 /// What happens to a row that does not fulfil an expectation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Otherwise {
     /// It is counted and goes on.
     Warn,
@@ -378,6 +395,17 @@ pub enum Otherwise {
     Reject,
     /// The hop stops.
     Stop,
+}
+
+impl Otherwise {
+    /// Its word in files and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Otherwise::Warn => "warn",
+            Otherwise::Reject => "reject",
+            Otherwise::Stop => "stop",
+        }
+    }
 }
 
 /// How data files are made.

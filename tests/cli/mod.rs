@@ -1,6 +1,8 @@
 //! The program as a shell sees it: exit codes, what is printed where, and the words of
 //! errors that every newcomer meets.
 
+mod maintain;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,15 +83,35 @@ fn wrong_usage_and_invalid_pipelines_are_2() {
     sluice::run(&["check", text(&file), "--var", &var]).ok();
     let absent = folder.path().join("absent.toml");
     sluice::run(&["run", text(&absent)]).failed(2);
+    let json = sluice::run(&["run", text(&absent), "--json"]).failed(2);
+    assert!(json.summary()["errors"][0].as_str().is_some_and(|error| error.contains("absent.toml")), "{json}");
+    let module = crate::harness::module("select");
+    let test = sluice::run(&["test", text(&module), "--config", "{bad"]).failed(2);
+    assert!(test.stderr.contains("hint"), "{test}");
 }
 
 #[test]
-fn what_the_world_refuses_is_1_with_a_hint() {
+fn a_run_with_nothing_to_do_says_so_once() {
+    let (folder, file, var) = example();
+    let lake = folder.path().join("lake");
+    let arguments = ["run", text(&file), "--lake", text(&lake), "--var", &var];
+    sluice::run(&arguments).ok();
+    let idle = sluice::run(&arguments).ok();
+    assert_eq!(idle.stderr.matches("land").count(), 1, "{idle}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_the_same_to_every_command() {
     let (folder, file, _) = example();
     let lake = folder.path().join("lake");
     let nowhere = format!("data={}", text(&folder.path().join("nowhere")));
     let run = sluice::run(&["run", text(&file), "--lake", text(&lake), "--var", &nowhere]);
-    assert!(matches!(run.code, Some(1 | 2)), "{run}");
+    let run = run.failed(2);
+    let check = sluice::run(&["check", text(&file), "--lake", text(&lake), "--var", &nowhere]).failed(2);
+    assert!(check.stderr.contains("nowhere"), "{}", check.stderr);
+    let json = sluice::run(&["run", text(&file), "--lake", text(&lake), "--var", &nowhere, "--json"]).failed(2);
+    assert_eq!(json.summary()["status"], "failed");
+    assert!(json.summary()["errors"][0].as_str().is_some_and(|error| error.contains("source `rows`")), "{json}");
     assert!(run.stderr.contains("nowhere"), "{}", run.stderr);
     assert!(!lake.join("bronze/rows/_delta_log").exists() || !run.stderr.is_empty(), "nothing half done in silence");
 }
@@ -120,6 +142,10 @@ fn new_writes_a_project_that_names_itself() {
     }
     sluice::run_in(folder.path(), &["new", "clean_things"]).failed(2);
     sluice::run_in(folder.path(), &["new", "Clean Things"]).failed(2);
+    for keyword in ["fn", "self", "proc-macro"] {
+        let refused = sluice::run_in(folder.path(), &["new", keyword]).failed(2);
+        assert!(refused.stderr.contains("hint"), "{refused}");
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -44,7 +44,7 @@ fn every_example_of_the_document_loads_without_a_warning() {
 #[test]
 fn the_document_names_every_key_and_its_default() {
     let document = text();
-    let sections: [(&str, &keys::Section); 11] = [
+    let sections: [(&str, &keys::Section); 14] = [
         ("[pipeline]", &keys::PIPELINE),
         ("[vars.", &keys::VAR),
         ("type = \"files\"", &keys::FILES),
@@ -53,6 +53,9 @@ fn the_document_names_every_key_and_its_default() {
         ("type = \"simulate\"", &keys::SIMULATE),
         ("[tables.", &keys::TABLE),
         ("contract", &keys::CONTRACT),
+        ("layout", &keys::LAYOUT),
+        ("upkeep", &keys::UPKEEP),
+        ("expect", &keys::EXPECT),
         ("[hops.", &keys::HOP),
         ("limits", &keys::LIMITS),
         ("flush", &keys::FLUSH),

@@ -61,6 +61,9 @@ fn collect_keys(path: &str, schema: &Json, keys: &mut BTreeSet<String>) {
             collect_keys(&path, inner, keys);
             keys.insert(path);
         }
+        if let Some(inner) = branch.get("items") {
+            collect_keys(path, inner, keys);
+        }
         if let Some(inner) = branch.get("additionalProperties").filter(|inner| inner.is_object()) {
             collect_keys(&format!("{path}/*"), inner, keys);
         }
@@ -68,6 +71,13 @@ fn collect_keys(path: &str, schema: &Json, keys: &mut BTreeSet<String>) {
 }
 
 fn walk(path: &str, value: &Json, schema: &Json, met: &mut BTreeSet<String>) {
+    if let Some(items) = value.as_array() {
+        let of_items = branches(schema).find_map(|branch| branch.get("items"));
+        items
+            .iter()
+            .filter(|item| item.is_object())
+            .for_each(|item| walk(path, item, of_items.unwrap_or(&Json::Null), met));
+    }
     let Some(table) = value.as_object() else { return };
     let matching = branches(schema).find(|branch| {
         let wanted = branch.pointer("/properties/type/const");

@@ -1,7 +1,7 @@
 //! Files kept beside their table, and quarantine.
 
 use chrono::DateTime;
-use sluicebox::batch::Reject;
+use sluicebox::batch::{Reject, Stage};
 use sluicebox::lake::{Provenance, quarantine_batch, quarantine_schema};
 use sluicebox::plan::{Layer, TableName};
 
@@ -41,6 +41,7 @@ async fn rejects_are_rows() {
         line: Some(8),
         reason: "csv.column-count".into(),
         message: "3 fields instead of 2".into(),
+        stage: Stage::Source,
         payload: b"1,2,\xFF".to_vec(),
     };
     let at_time = DateTime::from_timestamp_millis(1_700_000_000_123).expect("a time");
@@ -48,7 +49,9 @@ async fn rejects_are_rows() {
     put(&mut table, &[batch], at("f.csv", 8)).await.expect("commit");
     assert_eq!(
         sorted(&table).await,
-        ["2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff"]
+        [
+            "2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff|source"
+        ]
     );
     assert_eq!(sandbox.lake.tables().await.expect("tables"), [("quarantine".to_owned(), "clean_orders".to_owned())]);
 }

@@ -1,7 +1,10 @@
 //! Whole pipelines, run as their users run them and read by somebody else.
 
 mod c2c;
+mod changes;
+mod groups;
 mod hostile;
 mod readers;
 mod resume;
 mod retail;
+mod storefront;

@@ -73,6 +73,20 @@ fn a_cut_anywhere_is_an_error() {
 }
 
 #[test]
+fn a_value_that_does_not_fit_costs_its_row_only() {
+    let (mut bytes, marker) = header();
+    block(&mut bytes, &[1, 300, -7], &marker);
+    let folder = Folder::new(Format::Avro).columns(&[("n", "int8")]).with("a.avro", &bytes);
+    let read = folder.read();
+    assert_eq!(read.table(), [["1"], ["-7"]]);
+    assert_eq!(read.bad(), [(1, 0, "avro.type", r#"{"n":300}"#.to_owned())]);
+    // A resume behind the first row counts on.
+    let rest = folder.read_after(&Positions::of("a.avro".into(), 1));
+    assert_eq!((rest.table(), rest.places()[0].1), (vec![vec!["-7".to_owned()]], 2));
+    assert_eq!(rest.bad().len(), 1);
+}
+
+#[test]
 fn a_damaged_block_is_an_error() {
     let (mut bytes, marker) = header();
     block(&mut bytes, &[1, 2], &marker);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use proptest::prelude::*;
+use sluicebox::fault::Fault;
 use sluicebox::plan::{Encoding, Format};
 
 use super::harness::{Folder, Read, csv};
@@ -21,6 +22,31 @@ fn columns_are_found_by_name() {
     let names: Vec<_> = read.batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["b", "a", "c", "_lane", "_position"]);
     assert_eq!(read.table(), [["1", "x", "y"]]);
+}
+
+#[test]
+fn a_header_may_be_written_in_another_case() {
+    let read = read(&[("UserId", "int32"), ("Name", "string")], "NAME,userid,Extra\nx,1,y\n");
+    let names: Vec<_> = read.batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["UserId", "Name", "Extra", "_lane", "_position"], "the declared names count");
+    assert_eq!(read.table(), [["1", "x", "y"]]);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named_for_what_it_is() {
+    for (bytes, kind, hint) in [
+        (&b"PAR1\x15\x04\x15"[..], "Parquet", "format = \"parquet\""),
+        (b"Obj\x01\x04\x16", "Avro", "format = \"avro\""),
+        (b"\x1f\x8b\x08\x00\x00", "gzip", "compression = \"gzip\""),
+        (b"\x28\xb5\x2f\xfd\x04", "zstd", "compression = \"zstd\""),
+        (b"PK\x03\x04\x14\x00", "spreadsheet", "CSV"),
+        (b"a,b\n1,\x00\n", "zero bytes", "UTF-8"),
+    ] {
+        let error = Folder::csv().columns(TWO).with("a.csv", bytes).fails();
+        let told = std::error::Error::source(&error).expect("because the file's own error is below").to_string();
+        assert!(told.contains("not text") && told.contains(kind), "{told}");
+        assert!(error.hint().is_some_and(|text| text.contains(hint)), "{:?}", error.hint());
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use sluicebox::fault::Fault;
+
 use super::harness::{Folder, Read, schema};
 
 fn read(columns: &[(&str, &str)], text: impl AsRef<[u8]>) -> Read {
@@ -87,6 +89,22 @@ fn columns_are_inferred_in_their_order() {
             ["1", "x", "{b: [true], c: , q: 1}", "∅", "∅", "{\"_lane\":\"mine\"}"],
             ["2", "∅", "{b: , c: t, q: }", "∅", "1.5", "∅"],
         ]
+    );
+}
+
+#[test]
+fn the_line_that_is_of_another_kind_is_named() {
+    let text = "{\"a\": 1}\n\n{\"a\": \"x\"}\n{\"a\": {\"b\": 1}}\n{\"a\": 2}\n{\"a\": {\"b\": 2}}\n";
+    let folder = Folder::json().with("a.jsonl", text);
+    let error = folder.schema(None).unwrap_err();
+    let told = std::error::Error::source(&error).expect("because the file's own error is below").to_string();
+    assert!(told.contains("line 4"), "{told}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("`columns`")), "{:?}", error.hint());
+    // What the hint says helps.
+    let read = folder.columns(&[("a", "string")]).read();
+    assert_eq!(
+        read.table().iter().map(|row| row[0].clone()).collect::<Vec<_>>(),
+        ["1", "x", "{\"b\": 1}", "2", "{\"b\": 2}"]
     );
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt8Array, UInt64Array,
+    ArrayRef, DictionaryArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampNanosecondArray,
+    UInt8Array, UInt64Array,
 };
 use parquet::arrow::ArrowWriter;
 use sluicebox::batch::Positions;
@@ -56,16 +57,38 @@ fn declared_columns_are_read_in_their_order_and_type() {
 }
 
 #[test]
-fn a_value_that_does_not_fit_stops_instead_of_becoming_null() {
-    let folder = Folder::new(Format::Parquet)
-        .columns(&[("a", "int32")])
-        .with("a.parquet", file(vec![("a", Arc::new(Int64Array::from(vec![1, 1 << 40])))]));
+fn a_value_that_does_not_fit_costs_its_row_only() {
+    let folder = Folder::new(Format::Parquet).columns(&[("A", "int32 not null"), ("b", "int32"), ("c", "date")]).with(
+        "a.parquet",
+        file(vec![
+            ("a", Arc::new(Int64Array::from(vec![Some(1), Some(1 << 40), None, Some(4), Some(5), Some(6)]))),
+            ("b", Arc::new(Float64Array::from(vec![Some(1.0), None, Some(1.5), Some(1.5), None, Some(-2.0)]))),
+            ("c", Arc::new(StringArray::from(vec!["2024-02-29", "", "", "2024-02-29", "29.2.2024", "2024-03-01"]))),
+        ]),
+    );
+    let read = folder.read();
+    assert_eq!(read.table(), [["1", "1", "2024-02-29"], ["6", "-2", "2024-03-01"]]);
+    assert_eq!(read.places().iter().map(|(_, position)| *position).collect::<Vec<_>>(), [0, 5]);
+    assert_eq!(
+        read.bad(),
+        [
+            (1, 0, "parquet.type", r#"{"a":1099511627776,"b":null,"c":""}"#.to_owned()),
+            (2, 0, "parquet.null", r#"{"a":null,"b":1.5,"c":""}"#.to_owned()),
+            (3, 0, "parquet.type", r#"{"a":4,"b":1.5,"c":"2024-02-29"}"#.to_owned()),
+            (4, 0, "parquet.type", r#"{"a":5,"b":null,"c":"29.2.2024"}"#.to_owned()),
+        ]
+    );
+    assert!(read.rejects[2].message.contains("column `b`: `1.5` is not of type int32"), "{}", read.rejects[2].message);
+    assert!(read.sealed("a.parquet").is_some(), "the file is read to its end");
+}
+
+#[test]
+fn a_type_of_which_nothing_fits_stops_the_file() {
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1)])]);
+    let folder =
+        Folder::new(Format::Parquet).columns(&[("a", "int32")]).with("a.parquet", file(vec![("a", Arc::new(lists))]));
     let error = folder.fails();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("column `a`"), "{error:?}");
-    let folder = Folder::new(Format::Parquet)
-        .columns(&[("a", "int32")])
-        .with("a.parquet", file(vec![("a", Arc::new(arrow_array::Float64Array::from(vec![1.0, 1.5])))]));
-    folder.fails();
 }
 
 #[test]

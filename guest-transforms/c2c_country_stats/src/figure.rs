@@ -5,8 +5,11 @@ use sluicebox_sdk::prelude::*;
 
 use crate::Group;
 
-/// An output: its columns, by name.
-pub(crate) struct Table(pub(crate) &'static [(&'static str, Figure)]);
+/// An output: its columns, some of which other outputs have, too.
+pub(crate) struct Table(pub(crate) &'static [Columns]);
+
+/// Columns by name.
+pub(crate) type Columns = &'static [(&'static str, Figure)];
 
 /// How a column follows from a group.
 pub(crate) enum Figure {
@@ -30,7 +33,7 @@ type Keyed<'a> = (&'a (String, String), &'a Group);
 
 impl Table {
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field> {
-        self.0.iter().map(|(name, figure)| match figure {
+        self.0.iter().copied().flatten().map(|(name, figure)| match figure {
             Figure::Country | Figure::Gender => required(utf8(name)),
             Figure::CountryCode => utf8(name),
             Figure::Count(_) => required(int64(name)),
@@ -41,7 +44,7 @@ impl Table {
 
     pub(crate) fn columns<'a>(&self, groups: impl Iterator<Item = Keyed<'a>>) -> Result<Vec<ArrayRef>> {
         let groups: Vec<Keyed> = groups.collect();
-        self.0.iter().map(|(_, figure)| figure.column(&groups)).collect()
+        self.0.iter().copied().flatten().map(|(_, figure)| figure.column(&groups)).collect()
     }
 }
 

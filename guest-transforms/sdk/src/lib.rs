@@ -59,6 +59,8 @@ mod out;
 mod rows;
 mod state;
 mod values;
+mod weights;
+mod windows;
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
@@ -81,7 +83,9 @@ pub use keys::{Groups, Lookup, Matches};
 pub use out::{Kept, Out, Reject, ensure};
 pub use rows::{Column, Rows};
 pub use state::State;
-pub use values::{booleans, dates, decimals, float64s, int32s, int64s, strings};
+pub use values::{booleans, dates, decimals, float64s, int32s, int64s, strings, timestamps};
+pub use weights::{WEIGHT, weight};
+pub use windows::{Merge, Sessions, Watermark, Window, Windowed, Windows};
 
 pub use arrow_array;
 pub use arrow_schema;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 
 use crate::Result;
@@ -58,6 +58,12 @@ pub fn float64s(values: impl IntoIterator<Item = impl Into<Option<f64>>>) -> Arr
 /// A column of days since 1970-01-01.
 pub fn dates(values: impl IntoIterator<Item = impl Into<Option<i32>>>) -> ArrayRef {
     primitive::<Date32Type>(values)
+}
+
+/// A column of microseconds since 1970-01-01 UTC.
+pub fn timestamps(values: impl IntoIterator<Item = impl Into<Option<i64>>>) -> ArrayRef {
+    let values: PrimitiveArray<TimestampMicrosecondType> = values.into_iter().map(Into::into).collect();
+    Arc::new(values.with_timezone("UTC"))
 }
 
 /// A column of truth values.

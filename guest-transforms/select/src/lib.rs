@@ -1,13 +1,16 @@
 //! Chosen columns of a table, under new names.
 
 use serde::Deserialize;
-use sluicebox_sdk::arrow_schema::Field;
+use sluicebox_sdk::arrow_schema::{DataType, Field};
 use sluicebox_sdk::prelude::*;
 
 /// Passes on the columns that its configuration names, each under a new name if it gives
 /// one: `columns = [{ name = "customer_key", from = "customer_id", type = "string" }]`.
+///
+/// With `where = "is_sale"` it passes on only the rows in which that column is true.
 pub struct Select {
     from: Vec<String>,
+    filter: Option<String>,
 }
 
 /// What to select.
@@ -15,6 +18,8 @@ pub struct Select {
 #[serde(deny_unknown_fields)]
 pub struct Config {
     columns: Vec<Selected>,
+    /// A column of truth values; rows in which it is false or null are left out.
+    r#where: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,20 +93,35 @@ impl Transform for Select {
                 }
             }
         }
+        if let Some(filter) = &config.r#where {
+            match read.iter().find(|field| field.name() == filter) {
+                None => read.push(boolean(filter)),
+                Some(field) if *field.data_type() == DataType::Boolean => {}
+                Some(_) => return Err(Failure::config(format!("`where` names {filter:?}, which is no bool"))),
+            }
+        }
         let made = config.columns.iter().map(|column| column.field(&column.name)).collect::<Result<Vec<_>>>()?;
-        Ok(Descriptor::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        let select = Descriptor::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
             .rows("rows", read)
-            .output("selected", made)
-            .row_preserving())
+            .output("selected", made);
+        Ok(if config.r#where.is_none() { select.row_preserving() } else { select })
     }
 
     fn open(config: Config, _: &Inputs, _: Option<&State>) -> Result<Self> {
-        Ok(Self { from: config.columns.iter().map(|column| column.from().to_owned()).collect() })
+        let from = config.columns.iter().map(|column| column.from().to_owned()).collect();
+        Ok(Self { from, filter: config.r#where })
     }
 
     fn rows(&mut self, rows: &Rows, out: &mut Out) -> Result<()> {
-        let from: Vec<&str> = self.from.iter().map(String::as_str).collect();
-        out.emit("selected", rows.columns(&from)?)
+        let kept = match &self.filter {
+            Some(filter) => {
+                let good = rows.bool(filter)?;
+                Kept::filter(rows, |row| good.get(row) == Some(true))
+            }
+            None => Kept::all(rows),
+        };
+        let columns = self.from.iter().map(|from| kept.of_column(rows.column(from)?));
+        out.emit("selected", columns.collect::<Result<_>>()?)
     }
 }
 
@@ -122,6 +142,28 @@ mod tests {
         let rows = r#"{"product_id": "1", "price": 2.50, "stock": 9}"#;
         let recorded = harness.push_json("rows", rows).unwrap();
         assert_eq!(recorded.json("selected"), [r#"{"product_key":"1","product_id":"1","unit_price":2.50}"#]);
+    }
+
+    #[test]
+    fn only_rows_that_the_filter_says_are_passed_on() {
+        let config = r#"{"where": "is_sale", "columns": [{"name": "id", "type": "int64", "required": true}]}"#;
+        let mut harness = Harness::<Select>::open(config).unwrap();
+        let rows = r#"
+            {"id": 1, "is_sale": true}
+            {"id": 2, "is_sale": false}
+            {"id": 3}
+            {"id": 4, "is_sale": true}
+        "#;
+        let recorded = harness.push_json("rows", rows).unwrap();
+        assert_eq!(recorded.json("selected"), [r#"{"id":1}"#, r#"{"id":4}"#]);
+        assert!(recorded.rejected().is_empty(), "what a filter leaves out is not wrong");
+    }
+
+    #[test]
+    fn a_filter_is_a_truth_value() {
+        let config = r#"{"where": "id", "columns": [{"name": "id", "type": "int64"}]}"#;
+        let error = Harness::<Select>::open(config).err().unwrap();
+        assert!(error.to_string().contains("no bool"), "{error}");
     }
 
     #[test]

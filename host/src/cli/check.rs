@@ -28,7 +28,6 @@ pub fn run(args: &Args) -> Exit {
             ));
             Exit::Done
         }
-        // Whatever is found here is found before anything ran.
-        Err(_) => Exit::Usage,
+        Err(stopped) => stopped.exit,
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod head;
 mod history;
+mod maintain;
 mod new;
 mod plan;
 mod quarantine;
@@ -86,6 +87,8 @@ enum Command {
     /// Look at rows that could not go on.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Keep tables in shape: put small files together, remove what nobody needs.
+    Maintain(maintain::Args),
     /// Write generated CSV files, the same for the same seed.
     Simulate(simulate::Args),
 }
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
+        Command::Maintain(args) => maintain::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     exit.into()

@@ -15,6 +15,68 @@ static TEMPLATE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../guest-transforms
 /// The SDK goes with the project, so that it compiles wherever it is taken.
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../guest-transforms/sdk");
 
+/// Names that a crate cannot have, or not beside the SDK.
+const KEYWORDS: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "serde",
+    "sluicebox_sdk",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sluice new clean_orders
@@ -36,6 +98,13 @@ pub fn run(args: &Args) -> Exit {
         report::message(
             &format!("`{name}` cannot be the name of a module"),
             Some("use lower-case letters, digits, `_` and `-`, beginning with a letter"),
+        );
+        return Exit::Usage;
+    }
+    if KEYWORDS.contains(&name.replace('-', "_").as_str()) {
+        report::message(
+            &format!("`{name}` cannot be the name of a module: Rust, or a crate that a module is built with, has it"),
+            Some(&format!("choose another one, such as `{name}_rows`")),
         );
         return Exit::Usage;
     }

@@ -21,7 +21,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Exit {
     let session = match Session::start(&args.pipeline) {
         Ok(session) => session,
-        Err(exit) => return exit,
+        Err(stopped) => return stopped.exit,
     };
     report::line(format_args!("pipeline {} into {}", session.loaded.plan.name, session.location));
     for hop in &session.loaded.plan.hops {

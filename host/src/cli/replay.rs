@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Exit {
 }
 
 /// Reads a pipeline that was kept.
-fn read(hash: &str, text: String) -> Result<Plan, Box<dyn Fault>> {
+pub fn read(hash: &str, text: String) -> Result<Plan, Box<dyn Fault>> {
     let name = format!("_pipelines/{hash}.toml");
     config::reload(&name, text).map(|loaded| loaded.plan).map_err(|problems| Box::new(problems) as Box<dyn Fault>)
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use super::session::{PipelineArgs, Session, print};
+use crate::fault::in_one_line;
 use crate::meter::Meters;
 use crate::pipeline::run::{Outcome, Run};
 use crate::report::{self, HopSummary, Progress, Show, Status, Summary, Ticker, Usage};
@@ -37,7 +38,13 @@ pub fn run(args: &Args) -> Exit {
     let started = Instant::now();
     let session = match Session::start(&args.pipeline) {
         Ok(session) => session,
-        Err(exit) => return exit,
+        Err(stopped) => {
+            if args.json {
+                let summary = Summary::not_started(started.elapsed(), stopped.errors);
+                report::line(format_args!("{}", summary.to_json()));
+            }
+            return stopped.exit;
+        }
     };
     let stop = CancellationToken::new();
     session.runtime.spawn(stop_on_signal(stop.clone()));
@@ -96,6 +103,8 @@ pub fn run(args: &Args) -> Exit {
             rows_out: counts.rows_out,
             rows_rejected: counts.rows_rejected,
             commits: counts.commits,
+            expectations: meters[index].unmet(),
+            conflicts: counts.conflicts,
         }
     });
     let summary = Summary {
@@ -104,6 +113,7 @@ pub fn run(args: &Args) -> Exit {
         cpu_seconds: usage.cpu_seconds,
         peak_memory_bytes: usage.peak_memory_bytes,
         hops: hops.collect(),
+        errors: outcome.failures.iter().map(|failure| in_one_line(failure)).collect(),
     };
     if args.json {
         report::line(format_args!("{}", summary.to_json()));

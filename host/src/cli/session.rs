@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use super::Exit;
-use crate::config::{self, Loaded};
-use crate::fault::Fault;
+use crate::config::{self, Loaded, Problems};
+use crate::fault::{Fault, in_one_line};
 use crate::lake::Lake;
 use crate::pipeline::PipelineError;
 use crate::pipeline::bind::{Bound, bind};
@@ -39,17 +39,18 @@ pub fn variable(text: &str) -> Result<(String, String), String> {
 impl PipelineArgs {
     /// Reads the file; prints every problem in it.
     pub fn load(&self) -> Result<Loaded, Exit> {
+        let loaded = self.read().map_err(|problems| {
+            report::problems(&problems);
+            Exit::Usage
+        })?;
+        report::warnings(&loaded.warnings);
+        Ok(loaded)
+    }
+
+    /// Reads the file.
+    fn read(&self) -> Result<Loaded, Problems> {
         let vars: BTreeMap<_, _> = self.vars.iter().cloned().collect();
-        match config::load(&self.file, &vars) {
-            Ok(loaded) => {
-                report::warnings(&loaded.warnings);
-                Ok(loaded)
-            }
-            Err(problems) => {
-                report::problems(&problems);
-                Err(Exit::Usage)
-            }
-        }
+        config::load(&self.file, &vars)
     }
 
     /// Where the lake is: as the command line says, else as the file says.
@@ -72,10 +73,28 @@ pub struct Session {
     pub runtime: Runtime,
 }
 
+/// Why nothing ran. It is printed already.
+pub struct NotStarted {
+    /// How the program ends.
+    pub exit: Exit,
+    /// What was wrong, each in one line.
+    pub errors: Vec<String>,
+}
+
+impl From<Exit> for NotStarted {
+    fn from(exit: Exit) -> Self {
+        Self { exit, errors: vec!["the run could not be set up; standard error says why".into()] }
+    }
+}
+
 impl Session {
     /// Does everything that comes before running; prints what is wrong.
-    pub fn start(args: &PipelineArgs) -> Result<Self, Exit> {
-        let loaded = args.load()?;
+    pub fn start(args: &PipelineArgs) -> Result<Self, NotStarted> {
+        let loaded = args.read().map_err(|problems| {
+            report::problems(&problems);
+            NotStarted { exit: Exit::Usage, errors: problems.iter().map(|problem| problem.message.clone()).collect() }
+        })?;
+        report::warnings(&loaded.warnings);
         let location = args.lake(&loaded);
         let runtime = runtime()?;
         let sandbox = sandbox()?;
@@ -85,17 +104,18 @@ impl Session {
                 print(problem, Some(&loaded));
             }
             // What the file says or names is wrong; what the lake or a disk does is a failure.
-            let usage = problems.iter().all(|problem| {
-                matches!(
-                    problem,
-                    PipelineError::Admission { .. }
-                        | PipelineError::Describe { .. }
-                        | PipelineError::Bind { .. }
-                        | PipelineError::Ports { .. }
-                        | PipelineError::Table { .. }
-                )
+            let usage = problems.iter().all(|problem| match problem {
+                PipelineError::Admission { .. }
+                | PipelineError::Describe { .. }
+                | PipelineError::Bind { .. }
+                | PipelineError::Ports { .. }
+                | PipelineError::Table { .. }
+                | PipelineError::Expect { .. } => true,
+                PipelineError::Source { source, .. } => source.is_misnamed(),
+                _ => false,
             });
-            if usage { Exit::Usage } else { Exit::Failed }
+            let errors = problems.iter().map(|problem| in_one_line(problem)).collect();
+            NotStarted { exit: if usage { Exit::Usage } else { Exit::Failed }, errors }
         })?;
         Ok(Self { loaded, location, lake, bound, runtime })
     }

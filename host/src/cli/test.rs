@@ -93,6 +93,13 @@ pub fn run(args: &Args) -> Exit {
 
 fn subjects(args: &Args) -> Result<Vec<Subject>, Exit> {
     if is_module(&args.file) {
+        if !matches!(serde_json::from_str(&args.config), Ok(serde_json::Value::Object(_))) {
+            report::message(
+                &format!("`--config` is not a JSON object: {}", args.config),
+                Some("write it in single quotes: --config '{\"country\": \"FR\"}'"),
+            );
+            return Err(Exit::Usage);
+        }
         let name = args.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         return Ok(vec![Subject {
             name,

@@ -1,6 +1,10 @@
 //! Every key of the pipeline file, once: the reader checks against this table and the
 //! JSON Schema is made of it, so the two cannot disagree.
 
+mod keeping;
+
+pub use keeping::{EXPECT, LAYOUT, UPKEEP};
+
 use super::words;
 use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding};
 
@@ -78,10 +82,18 @@ pub enum Kind {
     Texts,
     /// A glob or a list of globs.
     Globs,
+    /// A value of a column: text, a number, a date or an instant.
+    Bound,
+    /// A list of values of a column, at least one.
+    Bounds,
     /// A list of distinct column names, at least one.
     Columns,
+    /// A list of distinct column names, or a table of such a column to a column of the upstream.
+    Groups,
     /// Column names with their types.
     ColumnTypes,
+    /// Column names with how they are made from other columns.
+    Derivations,
     /// The name of a source, or `layer.table`.
     Upstream,
     /// `layer.table`, or a table of output port to `layer.table`.
@@ -92,6 +104,8 @@ pub enum Kind {
     Free,
     /// A table with these keys.
     Section(&'static Section),
+    /// A list of tables with these keys.
+    List(&'static Section),
     /// Tables by name, each with these keys.
     Named(&'static Section),
     /// Tables by layer and name, each with these keys.
@@ -268,14 +282,49 @@ pub static TABLE: Section = Section {
     keys: &[
         Key::new("mode", Kind::Word(words::names::<words::ModeName>), "\"upsert\"", "How rows change the table.")
             .default("\"append\""),
-        Key::new("key", Kind::Columns, "[\"order_id\"]", "The columns that name a row; only with `mode = \"upsert\"`."),
+        Key::new(
+            "key",
+            Kind::Columns,
+            "[\"order_id\"]",
+            "The columns that name a row, or a group of rows; with `mode = \"upsert\"` or `\"accumulate\"`.",
+        ),
         Key::new(
             "order_by",
             Kind::Text,
             "\"updated_at\"",
             "The column that says which of two rows is newer; only with `mode = \"upsert\"`.",
         ),
-        Key::new("by", Kind::Columns, "[\"date\"]", "The columns that name a group; only with `mode = \"replace\"`."),
+        Key::new(
+            "delete_when",
+            Kind::Section(&DELETE_WHEN),
+            "{ column = \"op\", is = [\"d\"] }",
+            "Which rows remove the row with their key; only with `mode = \"upsert\"`.",
+        ),
+        Key::new(
+            "sum",
+            Kind::Columns,
+            "[\"amount\"]",
+            "The columns that are summed up by key; only with `mode = \"accumulate\"`.",
+        ),
+        Key::new(
+            "count",
+            Kind::Text,
+            "\"orders\"",
+            "The column that counts the rows of a group; only with `mode = \"accumulate\"`.",
+        )
+        .default("\"rows\""),
+        Key::new(
+            "by",
+            Kind::Groups,
+            "[\"date\"]",
+            "The columns that name a group, or a table of each to the upstream's column that it is made from; only with `mode = \"replace\"`.",
+        ),
+        Key::new(
+            "change_feed",
+            Kind::Flag,
+            "true",
+            "Whether each commit records which rows it changed; without it, where a hop of this file follows them.",
+        ),
         Key::new("partition_by", Kind::Columns, "[\"date\"]", "Columns whose values name the table's folders."),
         Key::new(
             "description",
@@ -284,11 +333,34 @@ pub static TABLE: Section = Section {
             "One sentence, kept in the table's metadata.",
         ),
         Key::new(
+            "derive",
+            Kind::Derivations,
+            "{ order_date = \"date(ordered_at)\" }",
+            "Columns that the host makes out of others: `year`, `month`, `date` and `hour` of a column, or its `bucket`.",
+        ),
+        Key::new("upkeep", Kind::Section(&UPKEEP), "{ every = \"1h\" }", "What is done to keep the table in shape."),
+        Key::new("layout", Kind::Section(&LAYOUT), "{ sort_by = [\"ordered_at\"] }", "How the data files are made."),
+        Key::new(
+            "expect",
+            Kind::List(&EXPECT),
+            "[{ column = \"price\", min = 0 }]",
+            "What the values of its rows must fulfil.",
+        ),
+        Key::new(
             "contract",
             Kind::Section(&CONTRACT),
             "{ new_column = \"freeze\" }",
             "What happens when rows do not have the table's columns.",
         ),
+    ],
+};
+
+/// `delete_when` of a table.
+pub static DELETE_WHEN: Section = Section {
+    about: "Which rows of an upsert are deletions.",
+    keys: &[
+        Key::new("column", Kind::Text, "\"op\"", "The column that says so.").required(),
+        Key::new("is", Kind::Texts, "[\"d\"]", "Its values, as text, that mean deletion.").required(),
     ],
 };
 

@@ -11,9 +11,13 @@ mod text;
 
 mod columns;
 mod context;
+mod derive;
+mod expect;
 mod hops;
 mod json;
+mod layout;
 mod links;
+mod mode;
 mod modes;
 mod names;
 mod order;
@@ -139,7 +143,9 @@ fn interpret(cx: &Context, folder: &Path, given: &BTreeMap<String, String>) -> O
     vars.report_unused(cx);
     links::report_unused(cx, &parts);
     let Value::Table(entries) = &root.value else { return None };
-    let plan = assemble(name?.value, config_hash(entries), resolved::text(entries), parts, &order?)?;
+    let followed = modes::followed(&parts);
+    let text = resolved::text(entries);
+    let plan = assemble(name?.value, config_hash(entries), text, parts, &order?, &followed)?;
     Some(Loaded { plan, lake, places: Places::new(cx.text.clone(), entries), warnings: Vec::new() })
 }
 
@@ -160,7 +166,14 @@ fn config_hash(entries: &[Entry]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn assemble(name: String, config_hash: String, text: String, parts: Parts, order: &[usize]) -> Option<Plan> {
+fn assemble(
+    name: String,
+    config_hash: String,
+    text: String,
+    parts: Parts,
+    order: &[usize],
+    followed: &[TableName],
+) -> Option<Plan> {
     let sources = parts.sources.into_iter().map(|source| source.spec).collect::<Option<Vec<_>>>()?;
     let mut hops: Vec<_> = parts.hops.into_iter().map(|hop| hop.spec).collect();
     let hops = order.iter().map(|&index| hops[index].take()).collect::<Option<Vec<_>>>()?;
@@ -178,6 +191,9 @@ fn assemble(name: String, config_hash: String, text: String, parts: Parts, order
         }
         hop.lookups.iter().for_each(|(_, table)| add(table));
         hop.to.iter().for_each(|(_, table)| add(table));
+    }
+    for table in tables.iter_mut().filter(|table| followed.contains(&table.name)) {
+        table.changes = true;
     }
     Some(Plan { name, config_hash, text, sources, tables, hops })
 }

@@ -9,7 +9,8 @@ use super::tree::{Entry, Value};
 use crate::fault::{Fault, Place, causes};
 
 /// Where each key of a pipeline file stands, by its path: `hops.clean.module`,
-/// `tables.silver.users.key`, `hops.clean.to.users`. Items of a list are not in it.
+/// `tables.silver.users.key`, `hops.clean.to.users`. Tables of a list are numbered
+/// from 0: `tables.silver.users.expect.0.min`.
 #[derive(Clone, Debug)]
 pub struct Places {
     text: Arc<Text>,
@@ -64,6 +65,17 @@ fn collect(spans: &mut BTreeMap<String, Span>, above: &str, entries: &[Entry]) {
             Value::Table(entries) => {
                 collect(spans, &key, entries);
                 spans.insert(key, entry.key_span.clone());
+            }
+            Value::List(items) => {
+                for (number, item) in items.iter().enumerate() {
+                    if let Value::Table(entries) = &item.value {
+                        let key = format!("{key}.{number}");
+                        collect(spans, &key, entries);
+                        let span = entries.first().map_or(&item.span, |first| &first.key_span);
+                        spans.insert(key, span.clone());
+                    }
+                }
+                spans.insert(key, entry.node.span.clone());
             }
             _ => {
                 spans.insert(key, entry.node.span.clone());

@@ -67,11 +67,18 @@ fn value(kind: Kind) -> Json {
             { "type": "string", "minLength": 1 },
             { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
         ] }),
-        Kind::Columns => json!({
-            "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1, "uniqueItems": true,
-        }),
+        Kind::Bound => bound(),
+        Kind::Bounds => json!({ "type": "array", "items": bound(), "minItems": 1 }),
+        Kind::Columns => columns(),
+        Kind::Groups => json!({ "anyOf": [
+            columns(),
+            { "type": "object", "additionalProperties": { "type": "string", "minLength": 1 }, "minProperties": 1 },
+        ] }),
         Kind::ColumnTypes => json!({
             "type": "object", "additionalProperties": column_type(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
+        }),
+        Kind::Derivations => json!({
+            "type": "object", "additionalProperties": derivation(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
         }),
         Kind::Upstream => json!({ "type": "string", "minLength": 1 }),
         Kind::Outputs => json!({ "anyOf": [
@@ -81,6 +88,7 @@ fn value(kind: Kind) -> Json {
         Kind::Lookups => json!({ "type": "object", "additionalProperties": table_name() }),
         Kind::Free => json!({ "type": "object" }),
         Kind::Section(inner) => section(inner, None),
+        Kind::List(inner) => json!({ "type": "array", "items": section(inner, None) }),
         Kind::Named(inner) => named(section(inner, None), NAME),
         Kind::Layered(inner) => {
             let layers = words::names::<Layer>();
@@ -103,9 +111,21 @@ fn text(pattern: &str) -> Json {
     json!({ "type": "string", "pattern": format!("{pattern}|{VARIABLE}") })
 }
 
+fn columns() -> Json {
+    json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1, "uniqueItems": true })
+}
+
 fn table_name() -> Json {
     let layers = words::names::<Layer>().join("|");
     text(&format!(r"^({layers})\.[a-z0-9][a-z0-9_]*$"))
+}
+
+fn bound() -> Json {
+    json!({ "type": ["string", "number"] })
+}
+
+fn derivation() -> Json {
+    text(r"^\s*((year|month|date|hour)\s*\([^,()]+\)|bucket\s*\([^()]+,\s*[0-9_]+\s*\))\s*$")
 }
 
 fn column_type() -> Json {

@@ -77,6 +77,12 @@ impl<'a> Section<'a> {
         table(self.cx, &format!("`{key}` of {}", self.what), &entry.node)
     }
 
+    /// As the file names it in brackets, as far as its keys alone tell.
+    pub(super) fn path(&self) -> String {
+        let name = self.what.split('`').nth(1).unwrap_or("…");
+        format!("tables.{name}")
+    }
+
     /// Reports a key that is fine by itself and out of place beside the others.
     pub(super) fn misplaced(&self, key: &str, why: &str, hint: &str) {
         if let Some(entry) = self.peek(key) {

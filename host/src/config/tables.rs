@@ -1,20 +1,26 @@
 //! `[tables.<layer>.<name>]`: tables that are not plain append tables.
 
 use super::context::{At, Context, meant_or_known};
+use super::derive;
+use super::expect;
 use super::keys;
+use super::layout;
+use super::mode::{self, Mode};
 use super::names::check_table_name;
 use super::problem::Draft;
 use super::section::{Section, table};
 use super::text::Span;
 use super::tree::Entry;
-use super::words::{self, ModeName};
-use crate::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use super::words;
+use crate::plan::{Contract, Drift, Layer, Layout, TableName, TableSpec, Upkeep, WriteMode};
 
 /// A declared table as far as it could be read.
 pub(super) struct TableDraft {
     pub(super) name: At<TableName>,
     /// `None` when something about it is wrong; that is already reported.
     pub(super) spec: Option<TableSpec>,
+    /// What the file says about recording changes, if anything.
+    pub(super) change_feed: Option<At<bool>>,
 }
 
 /// Reads every declared table of the file.
@@ -35,8 +41,7 @@ pub(super) fn read(cx: &Context, layers: &[Entry]) -> Vec<TableDraft> {
         for entry in tables {
             if check_table_name(cx, &entry.key, &entry.key_span) {
                 let name = TableName { layer: found, name: entry.key.clone() };
-                let spec = spec(cx, &name, entry);
-                drafts.push(TableDraft { name: At::new(name, &entry.key_span), spec });
+                drafts.push(draft(cx, At::new(name, &entry.key_span), entry));
             }
         }
     }
@@ -69,73 +74,41 @@ pub(super) fn plain(name: &TableName) -> TableSpec {
     TableSpec::new(name.clone(), WriteMode::Append)
 }
 
-fn spec(cx: &Context, name: &TableName, entry: &Entry) -> Option<TableSpec> {
-    let what = format!("table `{name}`");
-    let section = Section::open(cx, &keys::TABLE, what, &entry.key_span, &entry.node)?;
-    let mode = mode(&section, name);
-    let partition_by = section.or("partition_by", Vec::new(), Section::columns);
-    let description = section.or("description", None, |section, key| Some(Some(section.text(key)?.value)));
-    let contract = section.or("contract", Contract::default(), |section, key| contract(&section.section(key)?));
-    Some(TableSpec {
-        name: name.clone(),
-        mode: mode?,
-        partition_by: partition_by?,
-        contract: contract?,
-        description: description?,
-        ..TableSpec::new(name.clone(), WriteMode::Append)
-    })
+fn draft(cx: &Context, name: At<TableName>, entry: &Entry) -> TableDraft {
+    let what = format!("table `{}`", name.value);
+    let Some(section) = Section::open(cx, &keys::TABLE, what, &entry.key_span, &entry.node) else {
+        return TableDraft { name, spec: None, change_feed: None };
+    };
+    let change_feed = section.or("change_feed", None, |section, key| Some(Some(section.flag(key)?)));
+    let spec = spec(&section, &name.value)
+        .zip(change_feed)
+        .map(|(spec, flag)| TableSpec { changes: flag.unwrap_or(false), ..spec });
+    let place = section.peek("change_feed").map(|entry| &entry.node.span);
+    let change_feed = change_feed.flatten().zip(place).map(|(flag, span)| At::new(flag, span));
+    TableDraft { name, spec, change_feed }
 }
 
-fn mode(section: &Section<'_>, name: &TableName) -> Option<WriteMode> {
-    let has = |key| section.peek(key).is_some();
-    let mode = match section.peek("mode") {
-        Some(_) => section.word("mode")?,
-        None => ModeName::Append,
-    };
-    let key = has("key").then(|| section.columns("key"));
-    let order_by = has("order_by").then(|| section.text("order_by"));
-    let by = has("by").then(|| section.columns("by"));
-    let word = words::name(mode);
-    for (key, home) in [("key", ModeName::Upsert), ("order_by", ModeName::Upsert), ("by", ModeName::Replace)] {
-        if mode != home {
-            let home = words::name(home);
-            let hint = match mode {
-                ModeName::Append if !has("mode") => format!("add `mode = \"{home}\"`"),
-                _ => format!("remove it, or set `mode = \"{home}\"`"),
-            };
-            section.misplaced(key, &format!("has no use with mode `{word}`"), &hint);
-        }
-    }
-    if name.layer == Layer::Bronze && mode != ModeName::Append {
-        section.misplaced(
-            "mode",
-            "is not `append`",
-            "bronze keeps everything as it arrived; give a silver or gold table this mode",
-        );
-        return None;
-    }
-    match mode {
-        ModeName::Append => Some(WriteMode::Append),
-        ModeName::Overwrite => Some(WriteMode::Overwrite),
-        ModeName::Upsert => {
-            let Some(key) = key else {
-                section.missing("key");
-                return None;
-            };
-            let order_by = match order_by {
-                Some(column) => Some(column?.value),
-                None => None,
-            };
-            Some(WriteMode::Upsert { key: key?, order_by, delete_when: None })
-        }
-        ModeName::Replace => {
-            let Some(by) = by else {
-                section.missing("by");
-                return None;
-            };
-            Some(WriteMode::Replace { by: by? })
-        }
-    }
+fn spec(section: &Section<'_>, name: &TableName) -> Option<TableSpec> {
+    let mode = mode::read(section, name);
+    let partition_by = section.or("partition_by", Vec::new(), Section::columns);
+    let description = section.or("description", None, |section, key| Some(Some(section.text(key)?.value)));
+    let derive = section.or("derive", Vec::new(), derive::read);
+    let expect = section.or("expect", Vec::new(), expect::read);
+    let layout = section.or("layout", Layout::default(), |section, key| layout::read(&section.section(key)?));
+    let upkeep = section.or("upkeep", Upkeep::default(), |section, key| layout::upkeep(&section.section(key)?));
+    let contract = section.or("contract", Contract::default(), |section, key| contract(&section.section(key)?));
+    let Mode { mode, groups_from } = mode?;
+    Some(TableSpec {
+        groups_from,
+        partition_by: partition_by?,
+        derive: derive?,
+        expect: expect?,
+        layout: layout?,
+        upkeep: upkeep?,
+        contract: contract?,
+        description: description?,
+        ..TableSpec::new(name.clone(), mode)
+    })
 }
 
 fn contract(section: &Section<'_>) -> Option<Contract> {

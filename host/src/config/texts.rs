@@ -91,6 +91,39 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A value of a column, as text: numbers and dates may stand without quotes.
+    pub(super) fn bound(&self, key: &str) -> Option<String> {
+        self.value_of(key, &self.entry(key)?.node)
+    }
+
+    /// A list of values of a column, at least one.
+    pub(super) fn bounds(&self, key: &str) -> Option<Vec<String>> {
+        let node = &self.entry(key)?.node;
+        let Value::List(items) = &node.value else {
+            self.wrong(key, "a list of values", node, None);
+            return None;
+        };
+        if items.is_empty() {
+            self.cx.report(Draft::error(format!("`{key}` of {} allows no value", self.what)).at(&node.span));
+            return None;
+        }
+        let values: Vec<String> = items.iter().filter_map(|item| self.value_of(key, item)).collect();
+        (values.len() == items.len()).then_some(values)
+    }
+
+    fn value_of(&self, key: &str, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Text(text) | Value::Moment(text) => Some(text.clone()),
+            Value::Integer(number) => Some(number.to_string()),
+            // As it is written: a double would not hold every decimal.
+            Value::Float(_) => Some(self.cx.text.slice(&node.span).replace('_', "")),
+            _ => {
+                self.wrong(key, "text, a number or a date", node, None);
+                None
+            }
+        }
+    }
+
     /// A list of distinct column names, at least one.
     pub(super) fn columns(&self, key: &str) -> Option<Vec<String>> {
         let columns = self.texts(key, false)?;

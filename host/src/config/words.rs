@@ -1,6 +1,6 @@
 //! The words that stand for a choice, as the file writes them.
 
-use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Layer};
+use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Layer, Otherwise};
 
 /// A choice that the file writes as a word.
 pub(super) trait Word: Copy + 'static {
@@ -37,6 +37,7 @@ pub(super) enum FormatName {
 pub(super) enum ModeName {
     Append,
     Upsert,
+    Accumulate,
     Overwrite,
     Replace,
 }
@@ -50,6 +51,7 @@ impl Word for ModeName {
     const ALL: &'static [(&'static str, Self)] = &[
         ("append", Self::Append),
         ("upsert", Self::Upsert),
+        ("accumulate", Self::Accumulate),
         ("overwrite", Self::Overwrite),
         ("replace", Self::Replace),
     ];
@@ -77,6 +79,11 @@ impl Word for Encoding {
 impl Word for Dataset {
     const ALL: &'static [(&'static str, Self)] =
         &[("customers", Self::Customers), ("products", Self::Products), ("orders", Self::Orders)];
+}
+
+impl Word for Otherwise {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("warn", Self::Warn), ("reject", Self::Reject), ("stop", Self::Stop)];
 }
 
 impl Word for Drift {

@@ -13,8 +13,10 @@ use arrow_array::RecordBatch;
 use arrow_avro::reader::{Reader, ReaderBuilder};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use super::plain::Plan;
-use super::{BATCH_ROWS, Decoded, FormatError, Numbers, Rows};
+use super::plain::{Codes, Plan};
+use super::{BATCH_ROWS, Decoded, FormatError, Rows};
+
+const CODES: Codes = Codes { kind: "avro.type", null: "avro.null" };
 
 /// The rows of one Avro file.
 pub(super) struct AvroRows {
@@ -38,7 +40,7 @@ impl AvroRows {
             .with_batch_size(BATCH_ROWS)
             .build(BufReader::new(blocks))
             .map_err(|error| broken(0, error))?;
-        let plan = Plan::new(&reader.schema(), declared.as_deref())?;
+        let plan = Plan::new(&reader.schema(), declared.as_deref(), CODES)?;
         Ok(Self { reader, plan, announced, done: 0, skip })
     }
 
@@ -49,8 +51,7 @@ impl AvroRows {
             return Ok(None);
         }
         let before = usize::try_from(self.skip.saturating_sub(first)).unwrap_or(usize::MAX);
-        let rows = self.plan.apply(&rows.slice(before, rows.num_rows() - before))?;
-        Ok(Some(Decoded { rows, numbers: Numbers::From(first + before as u64), bad: Vec::new(), done: self.done }))
+        self.plan.decode(&rows.slice(before, rows.num_rows() - before), first + before as u64).map(Some)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use arrow_schema::ArrowError;
 use thiserror::Error;
 
+use super::Binary;
 use crate::fault::{Fault, Remedy};
 
 /// What is wrong with a file as a whole. Who calls knows the file's name and adds it.
@@ -25,6 +26,12 @@ pub enum FormatError {
     /// The object store refused.
     #[error("cannot read it from the object store")]
     Store(#[from] object_store::Error),
+    /// It is read as text and is none.
+    #[error("it is not text: {kind}")]
+    NotText {
+        /// What it begins like.
+        kind: Binary,
+    },
     /// A name stands twice in the header.
     #[error("its header names the column `{name}` twice")]
     DuplicateColumn {
@@ -57,8 +64,8 @@ pub enum FormatError {
         /// The type.
         kind: String,
     },
-    /// A value cannot be given the declared type without loss.
-    #[error("column `{column}`: the file's {from} cannot become the declared {to} in every row")]
+    /// No value of the file's type can become the declared one.
+    #[error("column `{column}`: the file's {from} cannot become the declared {to}")]
     Cast {
         /// The column.
         column: String,
@@ -66,7 +73,7 @@ pub enum FormatError {
         from: String,
         /// The declared type.
         to: String,
-        /// The first value that failed.
+        /// Why.
         #[source]
         source: ArrowError,
     },
@@ -107,9 +114,15 @@ pub enum FormatError {
     /// Columns of one file could not be put together.
     #[error("its columns do not make rows")]
     Rows(#[source] ArrowError),
-    /// The sample of a JSON file does not have one type for each field.
-    #[error("its columns cannot be inferred from the first records")]
-    Infer(#[source] ArrowError),
+    /// A field of a JSON file is an object in one line and something else in another.
+    #[error("its columns cannot be inferred: line {line} does not go with the lines before it")]
+    Infer {
+        /// The first line that does not, from 1.
+        line: u64,
+        /// Why.
+        #[source]
+        source: ArrowError,
+    },
     /// Writing rows out failed.
     #[error("cannot write the rows")]
     Write(#[source] io::Error),
@@ -145,15 +158,18 @@ impl Fault for FormatError {
             FormatError::Read { .. } => {
                 "if it is compressed, check that `compression` fits and that the archive is whole"
             }
+            FormatError::NotText { kind } => kind.hint(),
             FormatError::DuplicateColumn { .. } => "rename one of them, or read the file without its header",
             FormatError::ReservedColumn { .. } => "give it another name in the file",
             FormatError::ForeignHeader { .. } => {
-                "check `delimiter` and `encoding`; for a file without a header set `header = false`"
+                "check `delimiter` and `encoding`; for a CSV file without a header set `header = false`"
             }
             FormatError::UnsupportedType { .. } => "declare it as `string`",
             FormatError::Cast { .. } => "declare the column as the file has it, and change its type in a module",
             FormatError::Decoder { .. } => "the file is damaged, or uses something that is not supported yet",
-            FormatError::Infer(_) => "declare the columns",
+            FormatError::Infer { .. } => {
+                "declare `columns`: one of type `string` takes any value, an object as its JSON text"
+            }
             FormatError::Shorter { .. } => {
                 "the file was changed while it was being landed; give the new content a new name"
             }

@@ -5,14 +5,17 @@
 //! bounded by one read window and one batch, whatever the file's size.
 
 mod avro;
+mod binary;
 pub mod csv;
 mod error;
 mod guard;
 mod input;
 mod json;
 mod json_rows;
+mod names;
 mod parquet;
 mod plain;
+mod scalar;
 mod text;
 mod value;
 mod window;
@@ -22,6 +25,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
+pub use self::parquet::ParquetWriter;
+pub use binary::Binary;
 pub use error::FormatError;
 pub use input::{Input, Meter};
 pub use json_rows::{infer_json, rows_as_json, rows_from_json};

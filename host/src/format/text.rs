@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 
 use encoding_rs::{CoderResult, Decoder, Encoding as Charset};
 
-use super::{FormatError, Input, Meter};
+use super::{Binary, FormatError, Input, Meter};
 use crate::plan::{Compression, Encoding};
 
 /// A text file as UTF-8 (not yet checked, where it claims to be UTF-8 already).
@@ -40,11 +40,16 @@ pub(super) fn open(
 
 /// `reader` as text. A byte-order mark wins over `encoding`.
 pub(super) fn decode(mut reader: Box<dyn Read + Send>, encoding: Encoding) -> Result<Text, FormatError> {
-    let mut head = Vec::with_capacity(3);
-    reader.by_ref().take(3).read_to_end(&mut head).map_err(|source| FormatError::Read { done: 0, source })?;
-    let (charset, mark) = match Charset::for_bom(&head) {
-        Some((charset, mark)) => (Some(charset), mark),
-        None => (None, 0),
+    let mut head = Vec::new();
+    reader
+        .by_ref()
+        .take(Binary::HEAD)
+        .read_to_end(&mut head)
+        .map_err(|source| FormatError::Read { done: 0, source })?;
+    let (charset, mark) = match (Charset::for_bom(&head), Binary::of(&head)) {
+        (Some((charset, mark)), _) => (Some(charset), mark),
+        (None, None) => (None, 0),
+        (None, Some(kind)) => return Err(FormatError::NotText { kind }),
     };
     let rest = Box::new(io::Cursor::new(head.split_off(mark)).chain(reader));
     let charset = match (charset, encoding) {

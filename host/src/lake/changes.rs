@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
 use deltalake::kernel::Remove;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -76,12 +78,18 @@ async fn changes_in(shelf: Shelf, schema: SchemaRef, version: u64) -> Result<Ste
     let shelf = Arc::new(shelf);
     // Where a version has change data, that is all there is to say about it.
     if !entry.changes.is_empty() {
-        let files = entry.changes.iter().map(DataRef::of_changes).collect();
-        let rows = rows_of(shelf, files, feed_schema(&schema)).and_then(move |rows| {
-            let weighed = weighed(&rows).map_err(LakeError::arrow("weigh changes", &table));
-            std::future::ready(weighed.map(|rows| Added::Rows { version, rows }))
-        });
-        return Ok(rows.chain(ended(version)).boxed());
+        let files: Vec<DataRef> = entry.changes.iter().map(DataRef::of_changes).collect();
+        let feed = feed_schema(&schema);
+        let pass = |removals: bool| {
+            let table = table.clone();
+            let rows = rows_of(Arc::clone(&shelf), files.clone(), feed.clone()).and_then(move |rows| {
+                let chosen = weighed(&rows).and_then(|rows| of_kind(&rows, removals));
+                std::future::ready(chosen.map_err(LakeError::arrow("weigh changes", &table)))
+            });
+            let rows = rows.try_filter(|rows| std::future::ready(rows.num_rows() > 0));
+            rows.map_ok(move |rows| Added::Rows { version, rows })
+        };
+        return Ok(pass(true).chain(pass(false)).chain(ended(version)).boxed());
     }
     let Entry { adds, removes, .. } = entry;
     let mut removed = Vec::new();
@@ -168,6 +176,22 @@ fn weighed(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(changes_schema(rows.schema_ref()), columns)
 }
 
+/// Of the rows of a version's changes those that it took away, or those that it put in place.
+///
+/// All that a version took away comes before all that it put in place: a row may move to another
+/// partition, and so to another file of change data, and whoever follows by a key would else
+/// remove what has just come.
+fn of_kind(rows: &RecordBatch, removals: bool) -> Result<RecordBatch, ArrowError> {
+    let weights = rows.column_by_name(column::WEIGHT).and_then(|weights| weights.as_primitive_opt::<Int64Type>());
+    let absent = || ArrowError::SchemaError(format!("changes without column '{}'", column::WEIGHT));
+    let chosen: BooleanArray = weights
+        .ok_or_else(absent)?
+        .iter()
+        .map(|weight| Some(weight.is_some_and(|weight| weight < 0) == removals))
+        .collect();
+    if chosen.true_count() == rows.num_rows() { Ok(rows.clone()) } else { filter_record_batch(rows, &chosen) }
+}
+
 fn changes_schema(feed: &Schema) -> SchemaRef {
     let mut fields: Vec<_> = feed.fields().iter().cloned().collect();
     fields.push(Arc::new(Field::new(column::WEIGHT, DataType::Int64, true)));
@@ -206,5 +230,15 @@ pub(super) fn kept_changes(
             });
         }
     }
-    Ok(Some(batches))
+    if change.is_some() {
+        return Ok(Some(batches));
+    }
+    let mut ordered = Vec::with_capacity(batches.len() * 2);
+    for removals in [true, false] {
+        for rows in &batches {
+            ordered.push(of_kind(rows, removals).map_err(failed())?);
+        }
+    }
+    ordered.retain(|rows| rows.num_rows() > 0);
+    Ok(Some(ordered))
 }

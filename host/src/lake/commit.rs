@@ -29,6 +29,7 @@ use super::table::{CHECKPOINT_INTERVAL, Table};
 use super::upsert::{Change, Counts, Rewrite};
 use super::writer::{Match, Writer};
 use crate::batch::Positions;
+use crate::crash::{self, Point};
 use crate::plan::WriteMode;
 
 /// How often a commit is tried before it is left to the caller to wait.
@@ -101,11 +102,13 @@ impl Table {
         if self.stale {
             self.refresh().await?;
         }
+        crash::pass(Point::Write);
         let Writer { mode, began_with, schema, target, body, rows, .. } = writer;
         let name = self.manner.name.clone();
         let task = |source| LakeError::Task { action: "finish the data files", table: name.clone(), source };
         let (finished, rest) = tokio::task::spawn_blocking(move || body.finish()).await.map_err(task)?;
         let own = finished?;
+        crash::pass(Point::Written);
         let paths = own.iter().map(|written| written.add.path.clone()).collect();
         let mut attempt = Attempt { commit, mode, began_with, schema, target, rest: Some(rest), rows, own };
         let outcome = self.attempt(&mut attempt).await;
@@ -126,6 +129,9 @@ impl Table {
                 return Ok(already(self.state()?.version(), self.feeds()));
             }
             let version = self.state()?.version() + 1;
+            if self.held.is_some_and(|held| held + 1 != version) {
+                return Err(LakeError::Conflict { table: name, attempts: 1 });
+            }
             let schema = self.schema_after(attempt)?;
             let change = self.change(attempt, &schema).await?;
             let extra = change.written.iter().chain(&change.feed).map(|written| written.add.path.clone());
@@ -147,6 +153,7 @@ impl Table {
             };
             let failure = match self.put(attempt, &change, &committed, &schema, &id).await {
                 Ok(()) => {
+                    crash::pass(Point::Committed);
                     self.landed(&attempt.commit, version).await;
                     return Ok(committed);
                 }
@@ -161,7 +168,10 @@ impl Table {
                     self.landed(&attempt.commit, version).await;
                     return Ok(committed);
                 }
-                Ok(false) => discard(&attempt.target.location, extra).await,
+                Ok(false) => {
+                    crash::pass(Point::Conflict);
+                    discard(&attempt.target.location, extra).await;
+                }
                 Err(source) => {
                     return Err(LakeError::Unknown { table: name, version, source: Box::new(source) });
                 }
@@ -385,7 +395,7 @@ impl Table {
     }
 
     /// Whether the entry of `version` is the one with this id.
-    async fn is_ours(&self, version: u64, id: &str) -> Result<bool, LakeError> {
+    pub(super) async fn is_ours(&self, version: u64, id: &str) -> Result<bool, LakeError> {
         let entry = log::read(self.store.as_ref(), &self.manner.name, version).await?;
         let info = entry.and_then(|entry| entry.info);
         let found = info.as_ref().and_then(|info| info.info.get("sluicebox")?.get("commit")?.as_str());
@@ -408,9 +418,14 @@ impl Table {
         let due = interval.is_some_and(|interval| {
             version.is_multiple_of(interval.map_or(CHECKPOINT_INTERVAL, |interval| interval.get()))
         });
-        if due && let Err(error) = checkpoints::create_checkpoint(&self.delta, None).await {
+        if !due {
+            return;
+        }
+        crash::pass(Point::Checkpoint);
+        if let Err(error) = checkpoints::create_checkpoint(&self.delta, None).await {
             tracing::warn!(table = %self.manner.name, version, %error, "committed, but the log has no new checkpoint");
         }
+        crash::pass(Point::Checkpointed);
     }
 }
 
@@ -470,7 +485,7 @@ fn app_id(app: &str, lane: &str) -> String {
     format!("{app}/{lane}")
 }
 
-fn removal(file: &DataRef, now: i64) -> Remove {
+pub(super) fn removal(file: &DataRef, now: i64) -> Remove {
     Remove {
         path: file.path.clone(),
         data_change: true,

@@ -9,12 +9,14 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde_json::{Map, Value};
 
-use super::convert::Conversion;
+use super::convert::{Conversion, Difference, Kind, Loss};
+use super::derive;
 use super::error::LakeError;
 use super::json;
 use super::schema::{find, merge_struct, table_field};
+use super::table::Manner;
 use crate::batch::column;
-use crate::plan::{Contract, Drift, WriteMode};
+use crate::plan::{Contract, Derivation, Derived, Drift, Rule, WriteMode};
 
 /// A row that the table's contract does not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,26 +42,63 @@ pub(super) struct Rules {
     pub(super) keyed: bool,
     /// Columns without which a row cannot be placed: keys and partition columns.
     pub(super) required: Vec<String>,
+    /// Columns whose values are compared, which dictionaries would only make slower.
+    plain: Vec<String>,
+    /// Columns that are made from others.
+    derive: Vec<Derived>,
 }
 
 impl Rules {
-    pub(super) fn new(
-        table: &str,
-        rescues: bool,
-        contract: Contract,
-        mode: &WriteMode,
-        partition_by: &[String],
-    ) -> Self {
-        let mut required = mode.key().to_vec();
-        required.extend(partition_by.iter().cloned());
-        Self {
-            table: table.to_owned(),
-            contract,
-            rescues,
-            retype: *mode == WriteMode::Overwrite,
-            keyed: matches!(mode, WriteMode::Append | WriteMode::Overwrite),
-            required,
+    pub(super) fn new(manner: &Manner, partition_by: &[String]) -> Self {
+        let derived = |column: &String| manner.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(column));
+        let placing = manner.mode.key().iter().chain(partition_by);
+        let mut plain: Vec<String> = placing.clone().chain(&manner.layout.sort_by).cloned().collect();
+        plain.extend(manner.derive.iter().map(|derived| derived.from.clone()));
+        for expectation in &manner.expect {
+            plain.push(expectation.column.clone());
+            plain.extend(expectation.rules.iter().flat_map(Rule::columns).cloned());
         }
+        Self {
+            table: manner.name.clone(),
+            contract: manner.contract,
+            rescues: manner.rescues,
+            retype: manner.mode == WriteMode::Overwrite,
+            keyed: matches!(manner.mode, WriteMode::Append | WriteMode::Overwrite),
+            required: placing.filter(|column| !derived(column)).cloned().collect(),
+            plain,
+            derive: manner.derive.clone(),
+        }
+    }
+}
+
+impl Rules {
+    /// How the column `field` of a table of `fields` is made.
+    fn derived(&self, derived: &Derived, field: &Field, fields: &[Arc<Field>]) -> Result<Take, LakeError> {
+        let table = || self.table.clone();
+        let from = fields.iter().position(|other| other.name().eq_ignore_ascii_case(&derived.from));
+        let from = from.ok_or_else(|| LakeError::NoSuchColumn {
+            table: table(),
+            column: derived.from.clone(),
+            role: "derive",
+        })?;
+        if !derived.by.takes(fields[from].data_type()) {
+            return Err(LakeError::DeriveType {
+                table: table(),
+                column: derived.column.clone(),
+                from: derived.from.clone(),
+                data_type: fields[from].data_type().clone(),
+            });
+        }
+        let made = derive::field(derived);
+        if made.data_type() != field.data_type() {
+            return Err(LakeError::TypeChange {
+                table: table(),
+                column: derived.column.clone(),
+                expected: field.data_type().clone(),
+                found: made.data_type().clone(),
+            });
+        }
+        Ok(Take::Derived(from, derived.by))
     }
 }
 
@@ -78,7 +117,7 @@ pub(super) struct Shape {
     rescued: Vec<usize>,
     /// A column that the rows lack and the contract wants.
     lacking: Option<String>,
-    type_change: Drift,
+    contract: Contract,
     keeps_rescued: bool,
     table: String,
 }
@@ -91,6 +130,8 @@ enum Take {
     Nothing,
     /// The rescued values, added to those of a column that the rows have.
     Rescued(Option<usize>),
+    /// Made from another column of the table.
+    Derived(usize, Derivation),
 }
 
 impl Shape {
@@ -105,9 +146,12 @@ impl Shape {
         let contract = rules.contract;
         let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
         let (mut refusing, mut rescued) = (Vec::new(), Vec::new());
-        let mut drifts_type = false;
+        let (mut rescues, mut lacking) = (false, None);
 
         for (index, field) in incoming.fields().iter().enumerate() {
+            if rules.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(field.name())) {
+                return Err(LakeError::DerivedColumn { table, column: field.name().clone() });
+            }
             let Some(position) = find(schema, field.name()) else {
                 // The rows must not name two columns that the table would hold to be one.
                 if incoming.fields()[..index].iter().any(|other| other.name().eq_ignore_ascii_case(field.name())) {
@@ -132,39 +176,50 @@ impl Shape {
             {
                 fields[position] = Arc::new(Field::new(known.name(), merged, known.is_nullable()));
             }
-            let conversion = Conversion::between(field.data_type(), fields[position].data_type());
-            if conversion.is_widening(field.data_type()) {
+            let (from, to) = (field.data_type(), fields[position].data_type().clone());
+            let mut differences = Vec::new();
+            Conversion::between(from, &to).differences(known.name(), from, &to, &mut differences);
+            let changed = differences.iter().any(|each| matches!(each.kind, Kind::Changed { .. }));
+            if changed && contract.type_change == Drift::Evolve && rules.retype {
+                if let Some(changed) = table_field(field)? {
+                    fields[position] = Arc::new(Field::new(known.name(), changed.data_type().clone(), true));
+                }
                 continue;
             }
-            match contract.type_change {
-                Drift::Evolve if rules.retype => {
-                    if let Some(changed) = table_field(field)? {
-                        fields[position] = Arc::new(Field::new(known.name(), changed.data_type().clone(), true));
+            for Difference { path: column, kind } in differences {
+                match (kind, contract.new_column, contract.missing_column, contract.type_change) {
+                    (Kind::New, Drift::Freeze, ..) => return Err(LakeError::NewColumn { table, column }),
+                    (Kind::New, new, ..) => rescues |= new == Drift::NullValue,
+                    (Kind::Missing, _, Drift::Freeze, _) => return Err(LakeError::MissingColumn { table, column }),
+                    (Kind::Missing, _, Drift::RejectRow, _) => lacking = lacking.or(Some(column)),
+                    (Kind::Missing, ..) => {}
+                    (Kind::Changed { expected, found }, _, _, Drift::Freeze) => {
+                        return Err(LakeError::TypeChange { table, column, expected, found });
                     }
+                    (Kind::Changed { .. }, _, _, change) => rescues |= change == Drift::NullValue,
                 }
-                Drift::Freeze => {
-                    return Err(LakeError::TypeChange {
-                        table,
-                        column: known.name().clone(),
-                        expected: known.data_type().clone(),
-                        found: field.data_type().clone(),
-                    });
-                }
-                _ => drifts_type = true,
             }
         }
 
-        let rescues =
-            rules.rescues && (!rescued.is_empty() || (drifts_type && contract.type_change == Drift::NullValue));
+        let rescues = rules.rescues && (!rescued.is_empty() || rescues);
         if rescues && find(schema, column::RESCUED).is_none() && find(incoming, column::RESCUED).is_none() {
             fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
         }
 
+        for derived in &rules.derive {
+            if !fields.iter().any(|field| field.name().eq_ignore_ascii_case(&derived.column)) {
+                fields.push(Arc::new(derive::field(derived)));
+            }
+        }
+
         let mut shaped = fields.clone();
         let mut takes = Vec::with_capacity(fields.len());
-        let mut lacking = None;
         for field in &fields {
             let found = find(incoming, field.name());
+            if let Some(derived) = rules.derive.iter().find(|each| each.column.eq_ignore_ascii_case(field.name())) {
+                takes.push(rules.derived(derived, field, &fields)?);
+                continue;
+            }
             if rescues && field.name() == column::RESCUED {
                 takes.push(Take::Rescued(found));
                 continue;
@@ -172,7 +227,7 @@ impl Shape {
             takes.push(match found {
                 Some(index) => {
                     let own = incoming.field(index).data_type();
-                    let placed = rules.required.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
+                    let placed = rules.plain.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
                     if rules.keyed && !placed && is_keyed_text(own) && field.data_type() == &DataType::Utf8 {
                         let keyed = Field::new(field.name(), own.clone(), field.is_nullable());
                         shaped[takes.len()] = Arc::new(keyed);
@@ -208,7 +263,7 @@ impl Shape {
             refusing,
             rescued,
             lacking,
-            type_change: contract.type_change,
+            contract,
             keeps_rescued: rescues,
             table,
         })
@@ -228,7 +283,7 @@ impl Shape {
             return Ok((RecordBatch::new_empty(Arc::clone(&self.schema)), refused));
         }
         let mut refused: Vec<Refused> = Vec::new();
-        let mut saved: Vec<(usize, BooleanBuffer)> = Vec::new();
+        let mut saved: Vec<Loss> = Vec::new();
         for index in &self.refusing {
             let name = self.incoming.field(*index).name();
             let column = rows.column(*index);
@@ -240,11 +295,12 @@ impl Shape {
         }
         if self.keeps_rescued {
             for index in &self.rescued {
-                let held = rows
-                    .column(*index)
+                let path = self.incoming.field(*index).name().clone();
+                let values = Arc::clone(rows.column(*index));
+                let held = values
                     .logical_nulls()
                     .map_or_else(|| BooleanBuffer::new_set(rows.num_rows()), |nulls| nulls.inner().clone());
-                saved.push((*index, held));
+                saved.push(Loss { path, kind: Kind::New, rows: held, values });
             }
         }
 
@@ -252,42 +308,26 @@ impl Shape {
         for (take, field) in self.takes.iter().zip(self.schema.fields()) {
             match take {
                 Take::Column(index, conversion) => {
+                    let mut losses = Vec::new();
                     let source = rows.column(*index);
-                    let (column, lost) = conversion.apply(source, field.data_type()).map_err(failed())?;
-                    if let Some(lost) = lost {
-                        match self.type_change {
-                            Drift::NullValue => saved.push((*index, lost)),
-                            Drift::RejectRow => {
-                                for row in lost.set_indices() {
-                                    let message = format!(
-                                        "column '{}' holds {}, which is no {}",
-                                        field.name(),
-                                        shown(source, row),
-                                        field.data_type()
-                                    );
-                                    refused.push(Refused { row, code: "contract.type-change", message });
-                                }
-                            }
-                            Drift::Evolve | Drift::Freeze => {
-                                return Err(LakeError::TypeChange {
-                                    table: self.table.clone(),
-                                    column: field.name().clone(),
-                                    expected: field.data_type().clone(),
-                                    found: source.data_type().clone(),
-                                });
-                            }
-                        }
+                    columns.push(
+                        conversion.apply(field.name(), source, field.data_type(), &mut losses).map_err(failed())?,
+                    );
+                    for loss in losses {
+                        self.answer(loss, &mut refused, &mut saved)?;
                     }
-                    columns.push(column);
                 }
                 Take::Nothing => columns.push(new_null_array(field.data_type(), rows.num_rows())),
-                // Filled in below, when all that is to be rescued is known.
+                // Filled in below, when what it is made from is known.
+                Take::Derived(..) => columns.push(new_null_array(field.data_type(), rows.num_rows())),
                 Take::Rescued(_) => columns.push(new_null_array(&DataType::Utf8, rows.num_rows())),
             }
         }
-        for (take, column) in self.takes.iter().zip(&mut columns) {
-            if let Take::Rescued(own) = take {
-                *column = self.rescue(rows, *own, &saved);
+        for (index, take) in self.takes.iter().enumerate() {
+            match take {
+                Take::Rescued(own) => columns[index] = self.rescue(rows, *own, &saved),
+                Take::Derived(from, by) => columns[index] = by.apply(&columns[*from]).map_err(failed())?,
+                Take::Column(..) | Take::Nothing => {}
             }
         }
         for (field, column) in self.schema.fields().iter().zip(&columns) {
@@ -319,18 +359,40 @@ impl Shape {
         Ok((shaped, refused))
     }
 
+    /// What the contract says to values without a place.
+    fn answer(&self, loss: Loss, refused: &mut Vec<Refused>, saved: &mut Vec<Loss>) -> Result<(), LakeError> {
+        let (table, column) = (self.table.clone(), loss.path.clone());
+        let (drift, code, fault) = match &loss.kind {
+            Kind::Changed { expected, .. } => {
+                (self.contract.type_change, "contract.type-change", format!("which is no {expected}"))
+            }
+            Kind::New | Kind::Missing => {
+                (self.contract.new_column, "contract.new-column", "which the table does not have".to_owned())
+            }
+        };
+        match (drift, loss.kind.clone()) {
+            (Drift::NullValue, _) => saved.push(loss),
+            (Drift::RejectRow, _) => refused.extend(loss.rows.set_indices().map(|row| {
+                let value = shown(&loss.values, row);
+                Refused { row, code, message: format!("column '{column}' holds {value}, {fault}") }
+            })),
+            (Drift::Evolve | Drift::Freeze, Kind::Changed { expected, found }) => {
+                return Err(LakeError::TypeChange { table, column, expected, found });
+            }
+            (Drift::Evolve | Drift::Freeze, _) => return Err(LakeError::NewColumn { table, column }),
+        }
+        Ok(())
+    }
+
     /// `_rescued`: per row one JSON object of what has no place, or null.
-    fn rescue(&self, rows: &RecordBatch, own: Option<usize>, saved: &[(usize, BooleanBuffer)]) -> ArrayRef {
+    fn rescue(&self, rows: &RecordBatch, own: Option<usize>, saved: &[Loss]) -> ArrayRef {
         let own = own.and_then(|index| rows.column(index).as_string_opt::<i32>());
         let mut builder = StringBuilder::new();
         for row in 0..rows.num_rows() {
             let before = own.filter(|own| own.is_valid(row)).map(|own| own.value(row));
             let mut object = Map::new();
-            for (index, held) in saved {
-                if held.value(row) {
-                    let name = self.incoming.field(*index).name();
-                    object.insert(name.clone(), json::value(rows.column(*index), row));
-                }
+            for loss in saved.iter().filter(|loss| loss.rows.value(row)) {
+                object.insert(loss.path.clone(), json::value(&loss.values, row));
             }
             if object.is_empty() {
                 builder.append_option(before);
@@ -369,7 +431,7 @@ fn present(column: &ArrayRef) -> Vec<usize> {
 }
 
 /// A value for a message: at most a line's worth of it.
-fn shown(column: &ArrayRef, row: usize) -> String {
+pub(super) fn shown(column: &ArrayRef, row: usize) -> String {
     const MOST: usize = 80;
     let text = json::value(column, row).to_string();
     match text.char_indices().nth(MOST) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, StructArray, new_null_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, StructArray, new_null_array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
@@ -17,12 +17,46 @@ pub(super) enum Conversion {
     Same,
     /// Every value has a place in the other type; only an overflow can fail.
     Widen,
-    /// A struct child by child: the child of the same name, or null.
-    Struct(Vec<Option<(usize, Conversion)>>),
+    /// A struct child by child: the child of the same name, or null. Children without a place are
+    /// left out.
+    Struct { children: Vec<Option<(usize, Conversion)>>, extra: Vec<usize> },
+    /// A list item by item.
+    List(Box<Conversion>),
     /// Some values may have a place in the other type: those that survive the way there and back.
     Lossless,
     /// No value has.
     Never,
+}
+
+/// A difference between two types, at any depth.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Difference {
+    /// The column with its parents, such as `address.street` or `items.element.price`.
+    pub(super) path: String,
+    pub(super) kind: Kind,
+}
+
+/// What differs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Only the rows have it.
+    New,
+    /// Only the table has it.
+    Missing,
+    /// It has another type, into which not every value fits.
+    Changed { expected: DataType, found: DataType },
+}
+
+/// Values that have no place in the other type.
+pub(super) struct Loss {
+    /// As in [`Difference`].
+    pub(super) path: String,
+    /// `New` or `Changed`.
+    pub(super) kind: Kind,
+    /// The rows that hold such a value.
+    pub(super) rows: BooleanBuffer,
+    /// By row: the values before conversion, inside of lists as lists.
+    pub(super) values: ArrayRef,
 }
 
 impl Conversion {
@@ -34,8 +68,15 @@ impl Conversion {
         if widens(from, to) {
             return Self::Widen;
         }
-        if let (DataType::Struct(source), DataType::Struct(target)) = (from, to) {
-            return Self::of_structs(source, target);
+        match (from, to) {
+            (DataType::Struct(source), DataType::Struct(target)) => return Self::of_structs(source, target),
+            (DataType::List(source), DataType::List(target)) => {
+                return match Self::between(source.data_type(), target.data_type()) {
+                    Self::Never => Self::Never,
+                    items => Self::List(Box::new(items)),
+                };
+            }
+            _ => {}
         }
         let flat = !from.is_nested() && !to.is_nested();
         if flat && can_cast_types(from, to) && can_cast_types(to, from) { Self::Lossless } else { Self::Never }
@@ -44,7 +85,7 @@ impl Conversion {
     fn of_structs(source: &Fields, target: &Fields) -> Self {
         let names = arrow_schema::Schema::new(source.clone());
         let mut children = Vec::with_capacity(target.len());
-        let mut used = 0;
+        let mut extra: Vec<usize> = (0..source.len()).collect();
         for field in target {
             let Some(index) = find(&names, field.name()) else {
                 if !field.is_nullable() {
@@ -53,79 +94,154 @@ impl Conversion {
                 children.push(None);
                 continue;
             };
-            used += 1;
-            match Self::between(source[index].data_type(), field.data_type()) {
-                Self::Lossless | Self::Never => return Self::Never,
-                conversion => children.push(Some((index, conversion))),
-            }
+            extra.retain(|other| *other != index);
+            children.push(Some((index, Self::between(source[index].data_type(), field.data_type()))));
         }
-        // A child that the table does not have would be lost; one without a type holds nothing.
-        let typed = source.iter().filter(|field| field.data_type() != &DataType::Null).count();
-        if used < typed { Self::Never } else { Self::Struct(children) }
+        // A child without a type holds nothing.
+        extra.retain(|index| source[*index].data_type() != &DataType::Null);
+        Self::Struct { children, extra }
     }
 
-    /// Whether a difference in type is no drift: the values always fit.
-    pub(super) fn is_widening(&self, from: &DataType) -> bool {
-        match self {
-            Self::Same | Self::Widen | Self::Struct(_) => true,
+    /// Every difference between the types that this conversion was made for, children included.
+    pub(super) fn differences(&self, path: &str, from: &DataType, to: &DataType, into: &mut Vec<Difference>) {
+        let below = |name: &str| format!("{path}.{name}");
+        match (self, from, to) {
+            (Self::Same | Self::Widen, ..) => {}
             // The table's timestamps are microseconds; nobody can ask for more.
-            Self::Lossless => matches!(from, DataType::Timestamp(TimeUnit::Nanosecond, _)),
-            Self::Never => false,
+            (Self::Lossless, DataType::Timestamp(TimeUnit::Nanosecond, _), _) => {}
+            (Self::Struct { children, extra }, DataType::Struct(source), DataType::Struct(target)) => {
+                for (child, field) in children.iter().zip(target) {
+                    match child {
+                        Some((index, conversion)) => {
+                            let from = source[*index].data_type();
+                            conversion.differences(&below(field.name()), from, field.data_type(), into);
+                        }
+                        None => into.push(Difference { path: below(field.name()), kind: Kind::Missing }),
+                    }
+                }
+                let extra = extra.iter().map(|index| below(source[*index].name()));
+                into.extend(extra.map(|path| Difference { path, kind: Kind::New }));
+            }
+            (Self::List(items), DataType::List(source), DataType::List(target)) => {
+                items.differences(&below("element"), source.data_type(), target.data_type(), into);
+            }
+            _ => into.push(Difference {
+                path: path.to_owned(),
+                kind: Kind::Changed { expected: to.clone(), found: from.clone() },
+            }),
         }
     }
 
-    /// The converted column, and the rows whose value had no place in `to` (null in the column).
+    /// The converted column. What had no place in `to` is null in it, and added to `losses`.
     pub(super) fn apply(
         &self,
+        path: &str,
         column: &ArrayRef,
         to: &DataType,
-    ) -> Result<(ArrayRef, Option<BooleanBuffer>), ArrowError> {
-        match self {
-            Self::Same => Ok((Arc::clone(column), None)),
+        losses: &mut Vec<Loss>,
+    ) -> Result<ArrayRef, ArrowError> {
+        let changed = || Kind::Changed { expected: to.clone(), found: column.data_type().clone() };
+        let (converted, lost) = match self {
+            Self::Same => (Arc::clone(column), None),
             Self::Widen => {
                 let converted = cast(column, to)?;
                 let lost = newly_null(column, &converted);
-                Ok((converted, lost))
+                (converted, lost)
             }
-            Self::Struct(children) => self.apply_struct(children, column, to),
-            Self::Lossless => lossless(column, to),
-            Self::Never => {
-                let lost = match column.logical_nulls() {
-                    Some(nulls) => nulls.inner().clone(),
-                    None => BooleanBuffer::new_set(column.len()),
-                };
-                let lost = (lost.count_set_bits() > 0).then_some(lost);
-                Ok((new_null_array(to, column.len()), lost))
-            }
-        }
-    }
-
-    fn apply_struct(
-        &self,
-        children: &[Option<(usize, Conversion)>],
-        column: &ArrayRef,
-        to: &DataType,
-    ) -> Result<(ArrayRef, Option<BooleanBuffer>), ArrowError> {
-        let (DataType::Struct(fields), Some(source)) = (to, column.as_struct_opt()) else {
-            return Self::Never.apply(column, to);
+            Self::Struct { children, extra } => match (to, column.as_struct_opt()) {
+                (DataType::Struct(fields), Some(source)) => {
+                    return of_struct(path, source, fields, children, extra, losses);
+                }
+                _ => never(column, to),
+            },
+            Self::List(items) => match (to, column.as_list_opt::<i32>()) {
+                (DataType::List(item), Some(source)) => return of_list(path, source, item, items, losses),
+                _ => never(column, to),
+            },
+            Self::Lossless => lossless(column, to)?,
+            Self::Never => never(column, to),
         };
-        let mut lost: Option<BooleanBuffer> = None;
-        let mut arrays = Vec::with_capacity(fields.len());
-        for (field, child) in fields.iter().zip(children) {
-            let Some((index, conversion)) = child else {
-                arrays.push(new_null_array(field.data_type(), column.len()));
-                continue;
-            };
-            let (array, failed) = conversion.apply(source.column(*index), field.data_type())?;
-            lost = match (lost, failed) {
-                (Some(a), Some(b)) => Some(&a | &b),
-                (a, b) => a.or(b),
-            };
-            arrays.push(array);
+        if let Some(rows) = lost {
+            losses.push(Loss { path: path.to_owned(), kind: changed(), rows, values: Arc::clone(column) });
         }
-        let array = StructArray::try_new_with_length(fields.clone(), arrays, source.nulls().cloned(), column.len())?;
-        Ok((Arc::new(array), lost))
+        Ok(converted)
     }
+}
+
+fn never(column: &ArrayRef, to: &DataType) -> (ArrayRef, Option<BooleanBuffer>) {
+    let lost = held(column);
+    (new_null_array(to, column.len()), (lost.count_set_bits() > 0).then_some(lost))
+}
+
+/// The rows that hold a value.
+fn held(column: &ArrayRef) -> BooleanBuffer {
+    match column.logical_nulls() {
+        Some(nulls) => nulls.inner().clone(),
+        None => BooleanBuffer::new_set(column.len()),
+    }
+}
+
+fn of_struct(
+    path: &str,
+    source: &StructArray,
+    fields: &Fields,
+    children: &[Option<(usize, Conversion)>],
+    extra: &[usize],
+    losses: &mut Vec<Loss>,
+) -> Result<ArrayRef, ArrowError> {
+    let mut own = Vec::new();
+    let mut arrays = Vec::with_capacity(fields.len());
+    for (field, child) in fields.iter().zip(children) {
+        arrays.push(match child {
+            None => new_null_array(field.data_type(), source.len()),
+            Some((index, conversion)) => {
+                let path = format!("{path}.{}", field.name());
+                conversion.apply(&path, source.column(*index), field.data_type(), &mut own)?
+            }
+        });
+    }
+    for index in extra {
+        let values = source.column(*index);
+        let path = format!("{path}.{}", source.fields()[*index].name());
+        own.push(Loss { path, kind: Kind::New, rows: held(values), values: Arc::clone(values) });
+    }
+    for mut loss in own {
+        // What lies under a null is no value.
+        if let Some(nulls) = source.nulls() {
+            loss.rows = &loss.rows & nulls.inner();
+        }
+        if loss.rows.count_set_bits() > 0 {
+            losses.push(loss);
+        }
+    }
+    let array = StructArray::try_new_with_length(fields.clone(), arrays, source.nulls().cloned(), source.len())?;
+    Ok(Arc::new(array))
+}
+
+fn of_list(
+    path: &str,
+    source: &ListArray,
+    item: &Arc<Field>,
+    items: &Conversion,
+    losses: &mut Vec<Loss>,
+) -> Result<ArrayRef, ArrowError> {
+    let mut own = Vec::new();
+    let values = items.apply(&format!("{path}.element"), source.values(), item.data_type(), &mut own)?;
+    let list = |item: Arc<Field>, values: ArrayRef| {
+        ListArray::try_new(item, source.offsets().clone(), values, source.nulls().cloned())
+    };
+    for loss in own {
+        let rows = BooleanBuffer::collect_bool(source.len(), |row| {
+            let (from, to) = (source.value_offsets()[row] as usize, source.value_offsets()[row + 1] as usize);
+            source.is_valid(row) && loss.rows.slice(from, to - from).count_set_bits() > 0
+        });
+        if rows.count_set_bits() > 0 {
+            let element = Arc::new(Field::new("element", loss.values.data_type().clone(), true));
+            let values: ArrayRef = Arc::new(list(element, loss.values)?);
+            losses.push(Loss { rows, values, ..loss });
+        }
+    }
+    Ok(Arc::new(list(Arc::clone(item), values)?))
 }
 
 fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
@@ -220,9 +336,10 @@ mod tests {
 
     fn convert(column: ArrayRef, to: &DataType) -> (ArrayRef, Vec<usize>) {
         let conversion = Conversion::between(column.data_type(), to);
-        let (array, lost) = conversion.apply(&column, to).expect("converts");
+        let mut losses = Vec::new();
+        let array = conversion.apply("x", &column, to, &mut losses).expect("converts");
         assert_eq!(array.data_type(), to);
-        (array, lost.map(|lost| lost.set_indices().collect()).unwrap_or_default())
+        (array, losses.first().map(|loss| loss.rows.set_indices().collect()).unwrap_or_default())
     }
 
     #[test]

@@ -23,6 +23,20 @@ pub enum LakeError {
         /// Why not.
         reason: String,
     },
+    /// A state is not what was put there.
+    #[error("the state '{path}' is damaged")]
+    State {
+        /// From the lake's root.
+        path: String,
+    },
+    /// Rows of a group that was not to be made.
+    #[error("a row for table '{table}' is of the group {group}, and none of the rows that it could be made from are")]
+    Stranger {
+        /// The table.
+        table: String,
+        /// The group, as columns with their values.
+        group: String,
+    },
     /// Something else lies where a folder is needed.
     #[error("'{path}' is not a folder")]
     NotAFolder {
@@ -132,7 +146,7 @@ pub enum LakeError {
         table: String,
         /// The column.
         column: String,
-        /// `key`, `order_by`, `by` or `partition_by`.
+        /// The key that names it, such as `key`, `partition_by` or `derive`.
         role: &'static str,
     },
     /// A column cannot be a partition column.
@@ -144,6 +158,70 @@ pub enum LakeError {
         column: String,
         /// Its type.
         data_type: DataType,
+    },
+    /// A column cannot be sorted by.
+    #[error("table '{table}' cannot be sorted by column '{column}' of type {data_type}")]
+    SortType {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        data_type: DataType,
+    },
+    /// A column cannot be derived from one of this type.
+    #[error("column '{column}' of table '{table}' cannot be derived from '{from}', which is {data_type}")]
+    DeriveType {
+        /// The table.
+        table: String,
+        /// The derived column.
+        column: String,
+        /// The column that it is made from.
+        from: String,
+        /// The type of that column.
+        data_type: DataType,
+    },
+    /// A value of a file is not of its column's type, and the contract's answer is not to let it be.
+    #[error("table '{table}' keeps the types of its columns, and {place} has another: {message}")]
+    Frozen {
+        /// The table.
+        table: String,
+        /// The file and line.
+        place: String,
+        /// What is wrong there.
+        message: String,
+    },
+    /// An expectation does not fit the type of its column.
+    #[error("column '{column}' of table '{table}' cannot be checked so: {reason}")]
+    Expect {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A row does not fulfil an expectation whose answer is `stop`.
+    #[error("column '{column}' of table '{table}' holds {value}, {rule} ({place})")]
+    Unmet {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// The offending value.
+        value: String,
+        /// What is expected, as the end of a sentence.
+        rule: String,
+        /// Where the row came from.
+        place: String,
+    },
+    /// The rows bring a column that the host makes.
+    #[error("the rows have column '{column}', which table '{table}' derives itself")]
+    DerivedColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
     },
     /// The table exists with other partition columns than the plan says.
     #[error("table '{table}' is partitioned by [{found}], not by [{wanted}]")]
@@ -358,6 +436,14 @@ impl LakeError {
         move |source| Self::Delta { action, table, source: Box::new(source) }
     }
 
+    /// Whether rows do not have the table's columns, so that whoever mends it wants to know which rows.
+    pub fn is_drift(&self) -> bool {
+        matches!(
+            self,
+            Self::NewColumn { .. } | Self::MissingColumn { .. } | Self::TypeChange { .. } | Self::DerivedColumn { .. }
+        )
+    }
+
     /// What other libraries said, outermost first.
     fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
         // A boxed source would show as its box, which no downcast sees through.
@@ -409,6 +495,10 @@ impl Fault for LakeError {
         use io::ErrorKind as Kind;
         let hint = match self {
             Self::Location { .. } => "give a folder such as 'lake' or '/data/lake', or a file:// URL",
+            Self::Stranger { .. } => {
+                "the groups of the table are not those of its upstream: say with `by` what upstream columns they are made from, or use mode overwrite"
+            }
+            Self::State { .. } => "restore the file from a backup, or delete the hop's tables to make them anew",
             Self::NotAFolder { .. } => "move the file away or choose another place for the lake",
             Self::UnsupportedType { .. } => {
                 "convert the column in a module or declare another type for it, for instance a string"
@@ -420,10 +510,19 @@ impl Fault for LakeError {
             Self::NoColumns { .. } => "partition by fewer columns",
             Self::NoSuchColumn { .. } => "check the names under [tables] in the pipeline file",
             Self::PartitionType { .. } => "partition by a string, integer, date, timestamp, decimal or boolean column",
+            Self::Expect { .. } => "check the entry under `expect` of the table in the pipeline file",
+            Self::Unmet { .. } => {
+                "mend the row where it comes from, or let it go on with otherwise = \"reject\" or \"warn\""
+            }
+            Self::SortType { .. } => "sort by a column of numbers, text, dates or instants",
+            Self::DeriveType { .. } => {
+                "year, month and date are parts of dates and timestamps, hour of timestamps; bucket takes text, whole numbers, decimals, dates and timestamps"
+            }
+            Self::DerivedColumn { .. } => "rename the derived column, or leave the column out of the rows",
             Self::PartitionsDiffer { .. } => "set partition_by as the table has it, or write to a new table",
             Self::NewColumn { .. } => "allow it with contract = { new_column = \"evolve\" }, or leave the column out",
             Self::MissingColumn { .. } => "allow it with contract = { missing_column = \"null_value\" }",
-            Self::TypeChange { .. } => {
+            Self::TypeChange { .. } | Self::Frozen { .. } => {
                 "a table's column keeps its type: use contract = { type_change = \"reject_row\" } or \"null_value\", or write to a new table"
             }
             Self::NotCreated { .. } => "run the pipeline that writes it first",

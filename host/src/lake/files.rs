@@ -10,10 +10,10 @@ use arrow_schema::{Schema, SchemaRef};
 use super::data::{DataFile, ROW_GROUP_ROWS, Target, Written, discard};
 use super::error::LakeError;
 use super::partition;
+use super::read::BATCH_ROWS;
 use super::schema::find;
+use super::sort::{self, Order};
 
-/// A file is complete at this size.
-const FILE_BYTES: usize = 128 << 20;
 /// Rows of partitions that wait for their row group, over all partitions.
 const PENDING_BYTES: usize = 32 << 20;
 /// Files open at once; an open one costs a handle and its footer.
@@ -173,6 +173,9 @@ impl Files {
     }
 
     fn push(&mut self, index: usize, rows: RecordBatch) -> Result<(), LakeError> {
+        if *self.target.order != Order::Arrival {
+            return self.push_to_sort(index, rows);
+        }
         let alone = self.parts.len() == 1;
         let known = self.target.encodings.knows(&self.data_schema);
         let part = &mut self.parts[index];
@@ -190,6 +193,32 @@ impl Files {
         }
         if self.pending_bytes > PENDING_BYTES {
             self.relieve()?;
+        }
+        Ok(())
+    }
+
+    /// Holds rows back until they can be sorted: all of the commit, or as many as the table's memory
+    /// takes. Then the fullest partition is sorted and written, and what comes later is sorted by itself.
+    fn push_to_sort(&mut self, index: usize, rows: RecordBatch) -> Result<(), LakeError> {
+        // Dictionaries and plain text of one column cannot be merged.
+        let other = self.parts[index].pending.first().is_some_and(|first| first.schema_ref() != rows.schema_ref());
+        if other {
+            self.drain(index, true)?;
+        }
+        let bytes = rows.get_array_memory_size();
+        let part = &mut self.parts[index];
+        part.pending_rows += rows.num_rows();
+        part.pending_bytes += bytes;
+        part.pending.push(rows);
+        self.pending_bytes += bytes;
+        // What is sorted takes about as much again: its keys, its order, and the file in the making.
+        let most = usize::try_from(self.target.layout.memory / 2).unwrap_or(usize::MAX);
+        while self.pending_bytes > most {
+            let fullest = (0..self.parts.len()).max_by_key(|index| self.parts[*index].pending_bytes);
+            match fullest {
+                Some(fullest) => self.drain(fullest, true)?,
+                None => break,
+            }
         }
         Ok(())
     }
@@ -217,10 +246,29 @@ impl Files {
         let rows = std::mem::take(&mut part.pending);
         self.pending_bytes -= std::mem::take(&mut part.pending_bytes);
         part.pending_rows = 0;
-        self.append(index, &rows)?;
+        if *self.target.order == Order::Arrival {
+            self.append(index, &rows)?;
+        } else {
+            self.append_sorted(index, rows)?;
+        }
         match &mut self.parts[index].file {
             Some(file) if flush => file.flush(),
             _ => Ok(()),
+        }
+    }
+
+    fn append_sorted(&mut self, index: usize, rows: Vec<RecordBatch>) -> Result<(), LakeError> {
+        let table = self.target.location.name.clone();
+        let failed = || LakeError::arrow("sort rows", &table);
+        let mut pieces = sort::sorted(rows, &self.target.order).map_err(failed())?;
+        loop {
+            // A row group at a time, so that a new file has seen enough to choose its encodings.
+            let group: Vec<RecordBatch> =
+                pieces.by_ref().take(ROW_GROUP_ROWS / BATCH_ROWS).collect::<Result<_, _>>().map_err(failed())?;
+            if group.is_empty() {
+                return Ok(());
+            }
+            self.append(index, &group)?;
         }
     }
 
@@ -239,7 +287,7 @@ impl Files {
             for rows in rows {
                 file.write(rows)?;
             }
-            full = file.bytes() >= FILE_BYTES;
+            full = file.bytes() as u64 >= self.target.layout.file_bytes;
         }
         if full { self.complete(index) } else { Ok(()) }
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
+use super::disk::Disk;
 use super::error::LakeError;
 
 /// A folder of an object store.
@@ -74,7 +74,7 @@ impl Location {
         let url = Url::from_directory_path(&path).map_err(|()| refuse("it is not an absolute path"))?;
         let prefix = Path::from_absolute_path(&path).map_err(|error| refuse(&error.to_string()))?;
         let name = path.display().to_string();
-        let root = Arc::new(LocalFileSystem::new());
+        let root = Arc::new(Disk::new());
         Ok(Self { url, name, folder: Some(path), root, prefix })
     }
 

@@ -12,6 +12,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, StructArray};
 use bytes::Bytes;
 use deltalake::kernel::{Add, AddCDCFile, CommitInfo, Remove};
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -122,7 +123,31 @@ async fn newest_checkpoint(
     version: u64,
 ) -> Result<Option<(u64, Vec<ObjectMeta>)>, LakeError> {
     let folder = Path::from("_delta_log");
-    let mut listing = store.list(Some(&folder));
+    // The log says where its newest checkpoint is, so that not all of it has to be listed.
+    if let Some(hint) = last_checkpoint(store).await.filter(|hint| *hint <= version) {
+        let offset = Path::from_iter(["_delta_log".to_owned(), format!("{hint:020}")]);
+        let newer = checkpoint_of(store.list_with_offset(Some(&folder), &offset), table, version).await?;
+        if newer.is_some() {
+            return Ok(newer);
+        }
+    }
+    checkpoint_of(store.list(Some(&folder)), table, version).await
+}
+
+/// What the log itself says to be its newest checkpoint: a hint, which may be missing or wrong.
+async fn last_checkpoint(store: &Arc<dyn ObjectStore>) -> Option<u64> {
+    let found = store.get(&Path::from("_delta_log/_last_checkpoint")).await.ok()?;
+    let hint: Value = serde_json::from_slice(&found.bytes().await.ok()?).ok()?;
+    hint.get("version")?.as_u64()
+}
+
+/// The files of the newest complete checkpoint of a listing that is not newer than `version`.
+async fn checkpoint_of(
+    mut listing: BoxStream<'static, object_store::Result<ObjectMeta>>,
+    table: &str,
+    version: u64,
+) -> Result<Option<(u64, Vec<ObjectMeta>)>, LakeError> {
+    let folder = "_delta_log";
     let mut found: HashMap<(u64, Option<usize>), Vec<ObjectMeta>> = HashMap::new();
     while let Some(object) = listing.try_next().await.map_err(LakeError::store("list", format!("{table}/{folder}")))? {
         let Some(name) = object.location.filename() else {
@@ -143,7 +168,7 @@ async fn newest_checkpoint(
 }
 
 /// `<version>.checkpoint[.<part>.<parts>|.<uuid>].(parquet|json)` as version and number of parts.
-fn checkpoint_name(name: &str) -> Option<(u64, Option<usize>)> {
+pub(super) fn checkpoint_name(name: &str) -> Option<(u64, Option<usize>)> {
     let parts: Vec<&str> = name.split('.').collect();
     let [version, "checkpoint", middle @ .., "parquet" | "json"] = parts.as_slice() else {
         return None;

@@ -12,8 +12,11 @@ mod commit;
 mod contract;
 mod convert;
 mod data;
+mod derive;
+mod disk;
 mod entry;
 mod error;
+mod expect;
 mod feed;
 mod files;
 mod follow;
@@ -23,6 +26,7 @@ mod json;
 mod keep;
 mod location;
 mod log;
+mod maintain;
 mod marks;
 mod object;
 mod origin;
@@ -31,7 +35,10 @@ mod protocol;
 mod provenance;
 mod quarantine;
 mod read;
+mod scan;
 mod schema;
+mod sort;
+mod state;
 mod table;
 mod upsert;
 mod vectors;
@@ -47,17 +54,23 @@ use url::Url;
 pub use changes::Changes;
 pub use commit::{Commit, Committed};
 pub use contract::Refused;
+pub use derive::derived_schema;
 pub use error::LakeError;
+pub use expect::{Unfit, Unmet, unfit_expectations};
 pub use follow::Added;
 pub use history::{CommitRecord, Step};
 pub use info::TableInfo;
+pub use maintain::{Compaction, Followers, Maintained, Maintenance, Unused};
 pub use provenance::Provenance;
-pub use quarantine::{quarantine_batch, quarantine_schema};
+pub use quarantine::{quarantine_batch, quarantine_schema, quarantined};
+pub use scan::Groups;
+pub use schema::table_schema as stored_schema;
+pub use state::States;
 pub use table::Table;
 pub use vectors::VectorError;
 pub use writer::{Accepted, Writer};
 
-use crate::plan::{Contract, Drift, Layer, Layout, TableName, TableSpec, WriteMode};
+use crate::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
 use location::Location;
 use table::Manner;
 
@@ -108,8 +121,10 @@ impl Lake {
             name: spec.name.to_string(),
             mode: spec.mode.clone(),
             partition_by: spec.partition_by.clone(),
+            derive: spec.derive.clone(),
+            layout: Arc::new(spec.layout.clone()),
             contract: spec.contract,
-            layout: spec.layout.clone(),
+            expect: spec.expect.clone(),
             changes: spec.changes,
             description: spec.description.clone(),
             rescues: spec.name.layer == Layer::Bronze,
@@ -122,21 +137,31 @@ impl Lake {
 
     /// The quarantine table of a hop, which may not exist yet. Its columns are [`quarantine_schema`].
     pub async fn quarantine(&self, hop: &str) -> Result<Table, LakeError> {
-        let manner = Manner {
+        Table::open(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop)).await
+    }
+
+    /// The quarantine table of a hop as it stood at `version`.
+    pub async fn quarantine_at(&self, hop: &str, version: u64) -> Result<Table, LakeError> {
+        Table::open_at(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop), version).await
+    }
+
+    fn of_quarantine(hop: &str) -> Manner {
+        Manner {
             name: format!("{QUARANTINE}.{hop}"),
             mode: WriteMode::Append,
             partition_by: Vec::new(),
+            derive: Vec::new(),
+            layout: Arc::default(),
             contract: Contract {
                 new_column: Drift::Evolve,
                 missing_column: Drift::NullValue,
                 type_change: Drift::Freeze,
             },
-            layout: Layout::default(),
+            expect: Vec::new(),
             changes: false,
             description: Some(format!("Rows that hop '{hop}' could not pass on, and why.")),
             rescues: false,
-        };
-        Table::open(self.location.below(QUARANTINE)?.below(hop)?, manner).await
+        }
     }
 
     /// Every table that exists, as layer (or `quarantine`) and name, in order.
@@ -163,6 +188,36 @@ impl Lake {
         }
         tables.sort();
         Ok(tables)
+    }
+
+    /// How far the readers of a table have come, whatever pipeline they belong to: each records its
+    /// position in the tables that it writes. `readers` are hops, as `<pipeline>/<hop>`, that are known
+    /// to read it and may not have begun.
+    pub async fn followers(&self, table: &str, readers: &[String]) -> Result<Followers, LakeError> {
+        let mut behind: Option<(u64, String)> = None;
+        let mut begun: Vec<String> = Vec::new();
+        for (layer, name) in self.tables().await? {
+            let Some(layer) = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|it| it.as_str() == layer)
+            else {
+                continue;
+            };
+            let spec = TableSpec::new(TableName { layer, name }, WriteMode::Append);
+            let below = self.table(&spec).await?;
+            for (app, position) in &below.transactions {
+                let Some(reader) = app.strip_suffix(table).and_then(|rest| rest.strip_suffix('/')) else {
+                    continue;
+                };
+                begun.push(reader.to_owned());
+                let version = u64::try_from(*position).unwrap_or_default();
+                if behind.as_ref().is_none_or(|(least, _)| version < *least) {
+                    behind = Some((version, reader.to_owned()));
+                }
+            }
+        }
+        if let Some(reader) = readers.iter().find(|reader| !begun.contains(reader)) {
+            return Ok(Followers::NotBegun { reader: reader.clone() });
+        }
+        Ok(behind.map_or(Followers::None, |(version, reader)| Followers::Taken { version, reader }))
     }
 
     /// Copies a landed file unchanged to `<lake>/<layer>/<table>/_files/<lane>`. A copy that is

@@ -22,6 +22,10 @@ pub struct Provenance {
     pub module: Option<(String, String)>,
     /// The version of the contract that the module was built against.
     pub contract: Option<String>,
+    /// The versions of the tables that rows were looked up in, by table.
+    pub lookups: Positions,
+    /// Where the module's state after these rows lies, from the lake's root.
+    pub state: Option<String>,
     /// Rows that came in.
     pub rows_in: u64,
     /// Rows that went out.
@@ -45,6 +49,14 @@ impl Provenance {
         }
         if let Some(contract) = self.contract {
             info.insert("contract".to_owned(), json!(contract));
+        }
+        if !self.lookups.is_empty() {
+            let lookups: Map<String, Value> =
+                self.lookups.iter().map(|(table, version)| (table.to_string(), json!(version))).collect();
+            info.insert("lookups".to_owned(), Value::Object(lookups));
+        }
+        if let Some(state) = self.state {
+            info.insert("state".to_owned(), json!(state));
         }
         info.insert("rowsIn".to_owned(), json!(self.rows_in));
         info.insert("rowsOut".to_owned(), json!(self.rows_out));

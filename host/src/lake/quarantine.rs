@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, Int64Builder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
 use super::schema::timestamp;
-use crate::batch::Reject;
+use crate::batch::{Reject, Stage};
 
 /// The columns of every quarantine table.
 pub fn quarantine_schema() -> SchemaRef {
@@ -24,6 +26,7 @@ pub fn quarantine_schema() -> SchemaRef {
         text("reason"),
         text("message"),
         Field::new("payload", DataType::Binary, true),
+        text("stage"),
     ]))
 }
 
@@ -37,7 +40,7 @@ pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reje
     };
     let (mut lane, mut reason, mut message) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let (mut position, mut line) = (Int64Builder::new(), Int64Builder::new());
-    let mut payload = BinaryBuilder::new();
+    let (mut payload, mut stage) = (BinaryBuilder::new(), StringBuilder::new());
     for reject in rejects {
         lane.append_value(&reject.lane);
         position.append_value(reject.position);
@@ -45,6 +48,7 @@ pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reje
         reason.append_value(&reject.reason);
         message.append_value(&reject.message);
         payload.append_value(&reject.payload);
+        stage.append_value(reject.stage.to_string());
     }
     let at = TimestampMicrosecondArray::from_value(at.timestamp_micros(), rows).with_timezone("UTC");
     let columns: Vec<ArrayRef> = vec![
@@ -58,7 +62,33 @@ pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reje
         Arc::new(reason.finish()),
         Arc::new(message.finish()),
         Arc::new(payload.finish()),
+        Arc::new(stage.finish()),
     ];
     let schema = quarantine_schema();
     RecordBatch::try_new(schema, columns).expect("the columns are the schema's because both are built in this file")
+}
+
+/// The rows of a quarantine table, in order. `None` for one that does not say at which stage it
+/// was refused: those of older versions, and of other programs.
+pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Reject>> {
+    let texts = |name: &str| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+    let numbers = |name: &str| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let text =
+        |name: &str, row: usize| texts(name).filter(|column| column.is_valid(row)).map(|column| column.value(row));
+    let number =
+        |name: &str, row: usize| numbers(name).filter(|column| column.is_valid(row)).map(|column| column.value(row));
+    let payloads = rows.column_by_name("payload").and_then(|column| column.as_binary_opt::<i32>());
+    let payload = |row: usize| payloads.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_vec());
+    let one = |row: usize| {
+        Some(Reject {
+            stage: Stage::read(text("stage", row)?)?,
+            lane: text("lane", row)?.into(),
+            position: number("position", row)?,
+            line: number("line", row).and_then(|line| u64::try_from(line).ok()),
+            reason: text("reason", row).unwrap_or_default().to_owned(),
+            message: text("message", row).unwrap_or_default().to_owned(),
+            payload: payload(row)?,
+        })
+    };
+    (0..rows.num_rows()).map(one).collect()
 }

@@ -259,7 +259,14 @@ fn as_type(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     let conversion = Conversion::between(column.data_type(), to);
     match conversion {
         Conversion::Same => Ok(Arc::clone(column)),
-        Conversion::Struct(_) => Ok(conversion.apply(column, to)?.0),
+        Conversion::Struct { .. } | Conversion::List(_) => {
+            let mut losses = Vec::new();
+            let converted = conversion.apply("", column, to, &mut losses)?;
+            match losses.first() {
+                None => Ok(converted),
+                Some(loss) => Err(ArrowError::CastError(format!("a value of column '{}' does not fit", loss.path))),
+            }
+        }
         _ => cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() }),
     }
 }

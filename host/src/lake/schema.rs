@@ -19,7 +19,10 @@ pub(super) fn timestamp() -> DataType {
 
 /// The schema of a table made for rows of `schema`: every column nullable and of a type
 /// that Delta has. Columns of Arrow's null type are left out until they have a type.
-pub(super) fn table_schema(table: &str, schema: &Schema) -> Result<SchemaRef, LakeError> {
+///
+/// # Errors
+/// A column has a type or a name that Delta tables lack.
+pub fn table_schema(table: &str, schema: &Schema) -> Result<SchemaRef, LakeError> {
     let mut fields = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         if let Some(field) = table_field(field)? {
@@ -152,8 +155,13 @@ pub(super) fn to_delta(table: &str, schema: &Schema) -> Result<StructType, LakeE
     schema.try_into_kernel().map_err(LakeError::arrow("write the schema", table))
 }
 
-/// The table's struct with the children that the rows have and it does not; `None` if it has all.
+/// The table's struct, or list of structs, with the children that the rows have and it does not;
+/// `None` if it has all.
 pub(super) fn merge_struct(known: &DataType, rows: &Field) -> Result<Option<DataType>, LakeError> {
+    if let (DataType::List(known), DataType::List(item)) = (known, rows.data_type()) {
+        let merged = merge_struct(known.data_type(), item)?;
+        return Ok(merged.map(|item| DataType::List(Arc::new(Field::new(known.name(), item, known.is_nullable())))));
+    }
     let (DataType::Struct(known), DataType::Struct(_)) = (known, rows.data_type()) else {
         return Ok(None);
     };

@@ -12,8 +12,10 @@ use object_store::ObjectStore;
 use tokio::runtime::Handle;
 
 use super::contract::Rules;
-use super::data::{Encodings, Keeping, Target};
+use super::data::{Encodings, Keeping, Target, stats_columns};
+use super::derive::derived_schema;
 use super::error::LakeError;
+use super::expect::Checks;
 use super::location::Location;
 use super::log;
 use super::partition;
@@ -21,9 +23,10 @@ use super::protocol;
 use super::provenance::Provenance;
 use super::read::{DataRef, Shelf};
 use super::schema::{find, from_delta, table_schema};
+use super::sort::Order;
 use super::writer::Writer;
 use crate::batch::{Lane, Positions};
-use crate::plan::{Contract, Layout, WriteMode};
+use crate::plan::{Contract, Derived, Expectation, Layout, WriteMode};
 
 /// Commits between two checkpoints of the log.
 pub(super) const CHECKPOINT_INTERVAL: u64 = 20;
@@ -35,8 +38,10 @@ pub(super) struct Manner {
     pub(super) name: String,
     pub(super) mode: WriteMode,
     pub(super) partition_by: Vec<String>,
+    pub(super) derive: Vec<Derived>,
+    pub(super) layout: Arc<Layout>,
     pub(super) contract: Contract,
-    pub(super) layout: Layout,
+    pub(super) expect: Vec<Expectation>,
     /// Each commit records which rows it changed.
     pub(super) changes: bool,
     pub(super) description: Option<String>,
@@ -45,8 +50,18 @@ pub(super) struct Manner {
 }
 
 impl Manner {
+    /// The columns that readers look rows up by: their bounds are kept however many columns come
+    /// before them.
+    pub(super) fn telling_columns(&self) -> Vec<String> {
+        let mut columns = self.mode.key().to_vec();
+        columns.extend(self.layout.sort_by.iter().cloned());
+        columns.extend(self.derive.iter().flat_map(|derived| [derived.column.clone(), derived.from.clone()]));
+        columns
+    }
+
     /// The columns of a new table for rows of `schema`.
     fn stored(&self, table: &str, schema: &SchemaRef) -> Result<SchemaRef, LakeError> {
+        let schema = &derived_schema(table, &self.derive, schema)?;
         match &self.mode {
             WriteMode::Accumulate { key, sum, count } => {
                 table_schema(table, super::upsert::accumulated(table, schema, key, sum, count)?.as_ref())
@@ -72,6 +87,8 @@ pub struct Table {
     pub(super) stale: bool,
     /// The table is looked at as it stood at this version.
     pinned: Option<u64>,
+    /// The only version that commits may be made on top of.
+    pub(super) held: Option<u64>,
 }
 
 impl Table {
@@ -101,6 +118,7 @@ impl Table {
             encodings: Encodings::default(),
             stale: false,
             pinned,
+            held: None,
         };
         table.refresh().await?;
         Ok(table)
@@ -109,6 +127,13 @@ impl Table {
     /// The same table, of which every commit is the whole.
     pub fn rewritten(mut self) -> Self {
         self.manner.mode = WriteMode::Overwrite;
+        self
+    }
+
+    /// The same table, on which only what was made of the version that it is at now can be
+    /// committed: once somebody else commits, a commit is a [`LakeError::Conflict`].
+    pub fn held(mut self) -> Self {
+        self.held = self.version();
         self
     }
 
@@ -125,6 +150,11 @@ impl Table {
     /// The table's columns, partition columns included; `None` if it does not exist yet.
     pub fn schema(&self) -> Option<SchemaRef> {
         self.schema.clone()
+    }
+
+    /// The columns that the table gets when it is made for rows of `schema`.
+    pub fn stored(&self, schema: &SchemaRef) -> Result<SchemaRef, LakeError> {
+        self.manner.stored(&self.manner.name, schema)
     }
 
     /// Takes up what other processes have committed.
@@ -180,7 +210,7 @@ impl Table {
     }
 
     /// Makes the table for rows of `schema`, unless it exists. Its columns are nullable and of
-    /// Delta's types; columns of the rows' null type are left out.
+    /// Delta's types; columns of the rows' null type are left out, and derived columns are added.
     pub async fn create(&mut self, schema: &SchemaRef, provenance: Provenance) -> Result<(), LakeError> {
         if self.version().is_none() {
             self.refresh().await?;
@@ -193,6 +223,9 @@ impl Table {
         self.check_columns(&schema)?;
         let delta_schema = super::schema::to_delta(&name, &schema)?;
         let mut configuration = vec![("delta.checkpointInterval", CHECKPOINT_INTERVAL.to_string())];
+        if let Some(columns) = stats_columns(&schema, &self.manner.telling_columns()) {
+            configuration.push(("delta.dataSkippingStatsColumns", columns));
+        }
         configuration.extend(self.wanted_settings().map(|setting| (setting, "true".to_owned())));
         let failed = || LakeError::delta("describe", &name);
         let kernel = |error: deltalake::kernel::Error| LakeError::delta("describe", &name)(error.into());
@@ -249,10 +282,17 @@ impl Table {
         if schema.fields().len() <= self.manner.partition_by.len() {
             return Err(LakeError::NoColumns { table: table() });
         }
-        match self.manner.mode.columns().into_iter().find(|(_, column)| find(schema, column).is_none()) {
-            Some((role, column)) => Err(missing(column, role)),
-            None => Ok(()),
+        for (role, column) in self.manner.mode.columns() {
+            find(schema, column).ok_or_else(|| missing(column, role))?;
         }
+        for column in &self.manner.layout.sort_by {
+            let field = schema.field(find(schema, column).ok_or_else(|| missing(column, "sort_by"))?);
+            if field.data_type().is_nested() {
+                let data_type = field.data_type().clone();
+                return Err(LakeError::SortType { table: table(), column: column.clone(), data_type });
+            }
+        }
+        Ok(())
     }
 
     /// The recorded position of every lane of one hop; `prefix` is `<pipeline>/<hop>/`.
@@ -282,12 +322,13 @@ impl Table {
         let schema = self.known_schema()?.clone();
         self.check_columns(&schema)?;
         let manner = &self.manner;
-        let rules = Rules::new(&name, manner.rescues, manner.contract, &manner.mode, &found);
+        let rules = Rules::new(manner, &found);
+        let checks = Checks::new(&name, &manner.expect, &schema)?;
         let mut target = self.target(found.into());
         if self.feeds() {
             target.keeping = Some(Keeping::default());
         }
-        Writer::new(rules, manner.mode.clone(), schema, target, manner.layout.memory)
+        Writer::new(rules, checks, manner.mode.clone(), schema, target, manner.layout.memory)
     }
 
     pub(super) fn target(&self, partition_by: Arc<[String]>) -> Target {
@@ -296,9 +337,23 @@ impl Table {
             runtime: Handle::current(),
             encodings: self.encodings.clone(),
             partition_by,
+            layout: Arc::clone(&self.manner.layout),
+            order: Arc::new(Order::by(&self.manner.layout.sort_by)),
+            telling: self.telling_columns().into(),
             below: None,
             keeping: None,
         }
+    }
+
+    /// The columns whose bounds are kept: those that the plan names, and those that the table says.
+    fn telling_columns(&self) -> Vec<String> {
+        let mut columns = self.manner.telling_columns();
+        let configuration = self.delta.state.as_ref().map(|state| state.metadata().configuration());
+        if let Some(said) = configuration.and_then(|configuration| configuration.get("delta.dataSkippingStatsColumns"))
+        {
+            columns.extend(said.split(',').map(|column| column.trim().trim_matches('`').to_owned()));
+        }
+        columns
     }
 
     pub(super) fn shelf(&self) -> Result<Shelf, LakeError> {

@@ -11,6 +11,7 @@ use super::contract::{Refused, Rules, Shape};
 use super::data;
 use super::data::{Target, Written};
 use super::error::LakeError;
+use super::expect::{Checks, Judged, Origin, Unmet};
 use super::files::Files;
 use super::marks;
 use super::read::{select, to_schema};
@@ -23,8 +24,10 @@ use crate::plan::WriteMode;
 pub struct Accepted {
     /// The rows that were let in, with the columns and types that the table has.
     pub rows: RecordBatch,
-    /// The rows that the contract refuses.
+    /// The rows that the contract or an expectation refuses.
     pub refused: Vec<Refused>,
+    /// How many rows did not fulfil each expectation, where there were any.
+    pub unmet: Vec<Unmet>,
 }
 
 /// The rows of one commit. Nothing of them is visible before [`Table::commit`](super::Table::commit).
@@ -43,6 +46,7 @@ pub struct Writer {
     pub(super) body: Body,
     pub(super) rows: u64,
     shape: Option<Shape>,
+    checks: Checks,
 }
 
 /// What becomes of the rows.
@@ -56,6 +60,7 @@ pub(super) enum Body {
 impl Writer {
     pub(super) fn new(
         rules: Rules,
+        checks: Checks,
         mode: WriteMode,
         schema: SchemaRef,
         target: Target,
@@ -78,10 +83,11 @@ impl Writer {
                 Body::Keyed(Box::new(Source::new(&table, &schema, Fold::Sum(sums), memory)?))
             }
         };
-        Ok(Self { rules, mode, began_with: schema.clone(), schema, shaped, target, body, rows: 0, shape: None })
+        let began_with = schema.clone();
+        Ok(Self { rules, mode, began_with, schema, shaped, target, body, rows: 0, shape: None, checks })
     }
 
-    /// Adds rows, all but those that the contract refuses.
+    /// Adds rows, all but those that the contract or an expectation refuses.
     ///
     /// After an error nothing of this writer can be committed: abandon it.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<Accepted, LakeError> {
@@ -94,10 +100,11 @@ impl Writer {
         if shape.schema != self.shaped {
             self.evolve(&shape.schema)?;
         }
-        let (rows, refused) = shape.apply(&rows)?;
+        let (shaped, mut refused) = shape.apply(&rows)?;
         self.shape = Some(shape);
+        let Judged { rows, unmet, .. } = self.judge(&rows, shaped, weights.as_ref(), &mut refused)?;
         if rows.num_rows() == 0 {
-            return Ok(Accepted { rows, refused });
+            return Ok(Accepted { rows, refused, unmet });
         }
         let failed = || LakeError::arrow("choose rows", &self.rules.table);
         let weights = match weights {
@@ -131,7 +138,30 @@ impl Writer {
                 }
             }
         }
-        Ok(Accepted { rows, refused })
+        Ok(Accepted { rows, refused, unmet })
+    }
+
+    /// Holds rows to what the table expects of them; `came` are the rows before the contract took
+    /// some out, which are `refused`. Rows that take others away are not stored, so nothing is
+    /// expected of them.
+    fn judge(
+        &mut self,
+        came: &RecordBatch,
+        shaped: RecordBatch,
+        weights: Option<&Int64Array>,
+        refused: &mut Vec<Refused>,
+    ) -> Result<Judged, LakeError> {
+        let numbers: Option<Vec<usize>> = (!refused.is_empty()).then(|| {
+            let mut left = refused.iter().map(|refused| refused.row).peekable();
+            (0..came.num_rows()).filter(|row| left.next_if_eq(row).is_none()).collect()
+        });
+        let origin = Origin { rows: came, weights, numbers: numbers.as_deref() };
+        let judged = self.checks.apply(shaped, &origin)?;
+        if !judged.refused.is_empty() {
+            refused.extend(judged.refused.iter().map(|each| Refused { row: origin.number(each.row), ..each.clone() }));
+            refused.sort_by_key(|refused| refused.row);
+        }
+        Ok(judged)
     }
 
     /// Names groups that are emptied, even if no row of them is written. `groups` has the columns
@@ -205,13 +235,15 @@ impl Writer {
 
     /// Bytes that this writer holds in memory.
     pub fn bytes_buffered(&self) -> usize {
-        match &self.body {
-            Body::Files { files, groups } => {
-                files.as_ref().map_or(0, |files| files.bytes_buffered())
-                    + groups.as_ref().map_or(0, |keys| keys.bytes())
+        let checks = self.checks.bytes();
+        checks
+            + match &self.body {
+                Body::Files { files, groups } => {
+                    files.as_ref().map_or(0, |files| files.bytes_buffered())
+                        + groups.as_ref().map_or(0, |keys| keys.bytes())
+                }
+                Body::Keyed(source) => source.bytes(),
             }
-            Body::Keyed(source) => source.bytes(),
-        }
     }
 
     /// Gives the rows up and removes what was written of them.

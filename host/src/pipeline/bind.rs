@@ -7,14 +7,15 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use tokio::runtime::Handle;
 
+use super::columns;
 use super::fault::PipelineError;
-use super::group;
+use super::group::{self, Taking};
 use super::module::{HopModule, Loader};
-use super::rows::ingested_at;
+use super::rows::{ingested_at, with_marks};
 use super::sink::lake_error;
 use crate::batch::column;
-use crate::lake::Lake;
-use crate::plan::{HopSpec, Plan, TableName, Upstream};
+use crate::lake::{self, Lake};
+use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream};
 use crate::source;
 use crate::transform::Sandbox;
 
@@ -32,12 +33,14 @@ pub struct Bound {
 pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) -> Result<Bound, Vec<PipelineError>> {
     let mut problems = Vec::new();
     let mut bound = Bound { modules: HashMap::new(), schemas: HashMap::new(), existing: HashMap::new() };
+    let mut tables = HashMap::new();
     for spec in &plan.tables {
         match runtime.block_on(lake.table(spec)) {
             Ok(table) => {
                 if let Some(schema) = table.schema() {
                     bound.existing.insert(spec.name.clone(), schema);
                 }
+                tables.insert(spec.name.clone(), table);
             }
             Err(error) => {
                 problems.push(lake_error(&hop_of(plan, &spec.name), format!("opening {} failed", spec.name))(error))
@@ -46,97 +49,104 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
     }
     let mut loader = Loader::new(sandbox);
     for hop in &plan.hops {
-        if let Err(problem) = bind_hop(plan, hop, &mut loader, &mut bound, runtime) {
+        let rows = bind_hop(plan, hop, &mut loader, &mut bound, runtime);
+        for (table, rows) in rows.unwrap_or_else(|problem| {
             problems.push(problem);
+            Vec::new()
+        }) {
+            let Some((spec, written)) = plan.table(&table).zip(tables.get(&table)) else { continue };
+            let found = columns::missing(spec, &rows, bound.existing.get(&table));
+            if found.is_empty() {
+                match written.stored(&rows) {
+                    Ok(stored) => {
+                        bound.schemas.insert(table, stored);
+                    }
+                    Err(error) => {
+                        problems.push(lake_error(&hop.name, format!("{table} cannot hold these rows"))(error))
+                    }
+                }
+            }
+            problems.extend(found);
         }
     }
-    problems.extend(plan.hops.iter().flat_map(|hop| missing_columns(plan, hop, &bound)));
+    problems.extend(plan.hops.iter().flat_map(|hop| unfit_expectations(plan, hop, &bound)));
+    problems.extend(
+        plan.hops.iter().flat_map(|hop| columns::missing_groups(plan, hop, |table| table_schema(&bound, table))),
+    );
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
 }
 
-/// Columns that the rules of a hop's tables name and their rows will not have.
-fn missing_columns(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineError> {
+/// Expectations that name other columns than the rows have, or that do not fit their types.
+fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineError> {
     let mut problems = Vec::new();
     for (_, name) in &hop.to {
         let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
-        let named = spec.mode.columns().into_iter();
-        let named = named.chain(spec.partition_by.iter().map(|column| ("partition_by", column.as_str())));
-        for (rule, column) in
-            named.filter(|(_, column)| !schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(column)))
-        {
-            let columns: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            problems.push(PipelineError::Table {
-                table: name.to_string(),
-                message: format!("`{rule}` of {name} names `{column}`, which its rows do not have"),
-                hint: format!("its columns: {}", columns.join(", ")),
-            });
-        }
+        // The table holds other types than rows may have, and it is what rows are checked as.
+        let Ok(schema) = lake::stored_schema(&name.to_string(), &schema) else { continue };
+        problems.extend(lake::unfit_expectations(spec, &schema).into_iter().map(|unfit| PipelineError::Expect {
+            table: name.to_string(),
+            key: format!("expect.{}.{}", unfit.entry, unfit.key),
+            source: Box::new(unfit.error),
+        }));
     }
     problems
 }
 
+/// Binds a hop. Gives the columns of the rows that each of its tables will get; nothing where
+/// that cannot be known because of a problem further up, which is reported there.
 fn bind_hop(
     plan: &Plan,
     hop: &HopSpec,
     loader: &mut Loader,
     bound: &mut Bound,
     runtime: &Handle,
-) -> Result<(), PipelineError> {
+) -> Result<Vec<(TableName, SchemaRef)>, PipelineError> {
     let module = loader.load(hop)?;
-    // A hop above that could not be bound has been reported; nothing more is known here.
     let Some(rows) = upstream_schema(plan, hop, bound, runtime)? else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let Some(module) = module else {
-        for (_, table) in &hop.to {
-            bound.schemas.insert(table.clone(), rows.clone());
-        }
-        return Ok(());
+        return Ok(hop.to.iter().map(|(_, table)| (table.clone(), rows.clone())).collect());
     };
-    // A state would have to be saved with every commit and given back after a crash; until
-    // it is, only a module that sees its whole upstream in one run may keep one.
-    if module.descriptor.stateful && !group::is_whole(plan, hop) {
-        return Err(PipelineError::Ports {
-            hop: hop.name.clone(),
-            message: format!(
-                "the module `{}` keeps state from batch to batch, and the hop commits in between",
-                module.descriptor.name
-            ),
-            hint:
-                "let the hop write tables of mode `overwrite` or `replace`, which take the whole upstream in one commit"
-                    .into(),
-        });
-    }
     let lookups: HashMap<_, _> = hop
         .lookups
         .iter()
         .filter_map(|(_, table)| table_schema(bound, table).map(|schema| (table.clone(), schema)))
         .collect();
     if lookups.len() < hop.lookups.iter().map(|(_, table)| table).collect::<std::collections::HashSet<_>>().len() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let binding = module.bind(&hop.name, &rows, &lookups)?;
-    for (port, sink) in module.sinks.iter().enumerate() {
-        if let Some(schema) = binding.output_schema(port) {
-            bound.schemas.insert(hop.to[*sink].1.clone(), schema.clone());
-        }
+    let outputs =
+        module.sinks.iter().enumerate().filter_map(|(port, sink)| {
+            binding.output_schema(port).map(|schema| (hop.to[*sink].1.clone(), schema.clone()))
+        });
+    let outputs: Vec<_> = outputs.collect();
+    if group::taking(plan, hop) == Taking::Changes {
+        columns::check_weights(plan, hop, &module, &outputs)?;
     }
     bound.modules.insert(hop.name.clone(), module);
-    Ok(())
+    Ok(outputs)
 }
 
 /// The columns of the rows that a hop takes in.
-fn upstream_schema(
+pub(super) fn upstream_schema(
     plan: &Plan,
     hop: &HopSpec,
     bound: &Bound,
     runtime: &Handle,
 ) -> Result<Option<SchemaRef>, PipelineError> {
     match &hop.from {
-        Upstream::Table(table) => Ok(table_schema(bound, table)),
+        Upstream::Table(table) => Ok(table_schema(bound, table).map(|schema| match group::taking(plan, hop) {
+            Taking::Changes => with_marks(&schema),
+            _ => schema,
+        })),
         Upstream::Source(name) => {
             let Some(spec) = plan.source(name) else { return Ok(None) };
-            let known = hop.to.first().and_then(|(_, table)| bound.existing.get(table)).map(without_system_columns);
+            let known = hop
+                .to
+                .first()
+                .and_then(|(_, table)| Some(decoded_columns(bound.existing.get(table)?, plan.table(table))));
             let decoded = source::schema(spec, known, runtime).map_err(|error| PipelineError::Source {
                 hop: hop.name.clone(),
                 upstream: name.clone(),
@@ -170,12 +180,14 @@ fn landed(decoded: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The columns of a bronze table that a source decodes.
-pub fn without_system_columns(schema: &SchemaRef) -> SchemaRef {
+/// The columns of a bronze table that a source decodes: all but those that the host adds.
+pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaRef {
     let system = [column::LANE, column::POSITION, column::INGESTED_AT, column::RESCUED, column::RAW];
-    Arc::new(Schema::new(
-        schema.fields().iter().filter(|field| !system.contains(&field.name().as_str())).cloned().collect::<Vec<_>>(),
-    ))
+    let derived = table.map_or(&[][..], |table| &table.derive);
+    let decoded = |name: &str| {
+        !system.contains(&name) && !derived.iter().any(|derived| derived.column.eq_ignore_ascii_case(name))
+    };
+    Arc::new(Schema::new(schema.fields().iter().filter(|field| decoded(field.name())).cloned().collect::<Vec<_>>()))
 }
 
 fn hop_of(plan: &Plan, table: &TableName) -> String {

@@ -67,6 +67,17 @@ pub enum PipelineError {
         /// What would.
         hint: String,
     },
+    /// An expectation of a table does not fit its columns.
+    #[error("an expectation of {table} does not fit")]
+    Expect {
+        /// The table.
+        table: String,
+        /// The key of the pipeline file below the table's, such as `expect.0.min`.
+        key: String,
+        /// Why.
+        #[source]
+        source: Box<LakeError>,
+    },
     /// The source failed.
     #[error("hop `{hop}`: reading source `{upstream}` failed")]
     Source {
@@ -118,6 +129,24 @@ pub enum PipelineError {
         /// The upstream table.
         upstream: String,
     },
+    /// What a module remembers is not there or cannot be used.
+    #[error("hop `{hop}`: {message}")]
+    State {
+        /// The hop.
+        hop: String,
+        /// What was found.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Another run of the same pipeline has committed the rows that this one was writing.
+    #[error("hop `{hop}`: another run wrote the same rows to {table}")]
+    Overtaken {
+        /// The hop.
+        hop: String,
+        /// The table.
+        table: String,
+    },
     /// The operating system refused a thread.
     #[error("hop `{hop}`: no thread could be started")]
     Thread {
@@ -152,6 +181,7 @@ impl PipelineError {
             Self::Admission { hop, .. } | Self::Describe { hop, .. } => Some(format!("hops.{hop}.module")),
             Self::Bind { hop, .. } | Self::Ports { hop, .. } => Some(format!("hops.{hop}")),
             Self::Table { table, .. } => Some(format!("tables.{table}")),
+            Self::Expect { table, key, .. } => Some(format!("tables.{table}.{key}")),
             Self::Source { upstream, .. } => Some(format!("sources.{upstream}")),
             Self::Job { hop, .. } => Some(format!("hops.{hop}.module")),
             _ => None,
@@ -166,11 +196,13 @@ impl PipelineError {
             Self::Bind { source, .. } => Some(source.as_ref()),
             Self::Source { source, .. } => Some(source.as_ref()),
             Self::Job { source, .. } => Some(source.as_ref()),
-            Self::Lake { source, .. } | Self::OpenLake(source) => Some(source.as_ref()),
+            Self::Lake { source, .. } | Self::Expect { source, .. } | Self::OpenLake(source) => Some(source.as_ref()),
             Self::Ports { .. }
             | Self::Table { .. }
             | Self::Positions { .. }
             | Self::Abandoned { .. }
+            | Self::State { .. }
+            | Self::Overtaken { .. }
             | Self::Thread { .. }
             | Self::Panic { .. }
             | Self::Fixture { .. } => None,
@@ -185,9 +217,12 @@ impl Fault for PipelineError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Ports { hint, .. } | Self::Table { hint, .. } => Some(hint.clone()),
+            Self::Ports { hint, .. } | Self::Table { hint, .. } | Self::State { hint, .. } => Some(hint.clone()),
             Self::Positions { .. } => {
                 Some("each output of a hop must only ever be written by that hop; if a table was restored or deleted by hand, delete the hop's other outputs too".into())
+            }
+            Self::Overtaken { .. } => {
+                Some("let one run of a pipeline write a lake at a time; nothing was lost, and the next run continues".into())
             }
             Self::Panic { .. } => Some("this is a bug: nothing uncommitted was kept, and another run continues from the last commit".into()),
             other => other.inner().and_then(Fault::hint),

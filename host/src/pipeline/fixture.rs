@@ -12,7 +12,7 @@ use arrow_schema::{Schema, SchemaRef};
 use serde_json::Value;
 
 use super::fault::PipelineError;
-use crate::fault::causes;
+use crate::fault::in_one_line;
 use crate::format;
 use crate::plan::Limits;
 use crate::transform::{Descriptor, Job, Module, Output, Role, Wanted};
@@ -73,7 +73,7 @@ fn execute(
 ) -> Result<Result<Found, String>, PipelineError> {
     let descriptor = match module.describe(config, limits) {
         Ok(descriptor) => descriptor,
-        Err(error) => return Ok(Err(with_causes(&error))),
+        Err(error) => return Ok(Err(in_one_line(&error))),
     };
     let mut inputs = Vec::new();
     for (port, input) in descriptor.inputs.iter().enumerate() {
@@ -86,7 +86,7 @@ fn execute(
         inputs.iter().map(|(port, rows)| (descriptor.inputs[*port].name.clone(), rows.schema())).collect();
     let binding = match descriptor.bind(&bound) {
         Ok(binding) => std::sync::Arc::new(binding),
-        Err(error) => return Ok(Err(with_causes(&error))),
+        Err(error) => return Ok(Err(in_one_line(&error))),
     };
     let mut found = Found { descriptor, batches: Vec::new(), rejected: Vec::new() };
     let run = |found: &mut Found| -> Result<(), crate::transform::JobError> {
@@ -108,7 +108,7 @@ fn execute(
     };
     Ok(match run(&mut found) {
         Ok(()) => Ok(found),
-        Err(error) => Err(with_causes(&error)),
+        Err(error) => Err(in_one_line(&error)),
     })
 }
 
@@ -168,7 +168,7 @@ fn without_nulls(row: &Value) -> Value {
 /// are inferred.
 fn read_rows(path: &Path, wanted: &Wanted) -> Result<RecordBatch, PipelineError> {
     let text = fs::read(path).map_err(|error| wrong(path, format!("cannot be read: {error}")))?;
-    let inferred = format::infer_json(&text).map_err(|error| wrong(path, with_causes(&error)))?;
+    let inferred = format::infer_json(&text).map_err(|error| wrong(path, in_one_line(&error)))?;
     let schema: SchemaRef = match wanted {
         Wanted::All => inferred,
         Wanted::Columns(wanted) => {
@@ -179,7 +179,7 @@ fn read_rows(path: &Path, wanted: &Wanted) -> Result<RecordBatch, PipelineError>
             std::sync::Arc::new(Schema::new(fields))
         }
     };
-    format::rows_from_json(&text, &schema).map_err(|error| wrong(path, with_causes(&error)))
+    format::rows_from_json(&text, &schema).map_err(|error| wrong(path, in_one_line(&error)))
 }
 
 fn read_json(path: &Path) -> Result<Vec<Value>, PipelineError> {
@@ -195,13 +195,4 @@ fn read_json(path: &Path) -> Result<Vec<Value>, PipelineError> {
 
 fn wrong(path: &Path, message: String) -> PipelineError {
     PipelineError::Fixture { path: PathBuf::from(path), message }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error) {
-        text.push_str(": ");
-        text.push_str(&cause);
-    }
-    text
 }

@@ -4,7 +4,7 @@
 //! them; any other waits until everything it reads is complete. A group is a hop with
 //! all that hang on it live.
 
-use crate::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
+use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
 
 /// Hops that run at the same time, by their index in the plan.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,23 +37,71 @@ pub fn groups(plan: &Plan) -> Vec<Group> {
     groups
 }
 
-/// The hop that hands its rows to this one in memory, if there is one.
-pub fn live_upstream(plan: &Plan, index: usize) -> Option<usize> {
-    let hop = &plan.hops[index];
-    let Upstream::Table(table) = &hop.from else { return None };
-    let appended = plan.table(table).is_some_and(|table| table.mode == WriteMode::Append);
-    let lookups_rest = hop.lookups.iter().all(|(_, table)| writer(plan, table).is_none());
-    if is_whole(plan, hop) || !appended || !lookups_rest {
-        return None;
+/// What a hop takes of its upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// The rows that are new, of a source or an append table.
+    Rows,
+    /// The changes of a table whose rows change.
+    Changes,
+    /// All of it, whenever it has moved.
+    Whole,
+    /// The groups that changed, by the values of these columns of the upstream; all of it
+    /// where they cannot be told.
+    Groups(Vec<String>),
+}
+
+impl Taking {
+    /// Whether what is taken in a run is one commit, and stands for the whole upstream.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole | Self::Groups(_))
     }
-    writer(plan, table).filter(|above| *above < index)
+}
+
+/// What a hop takes of its upstream, as the modes of the tables around it have it.
+pub fn taking(plan: &Plan, hop: &HopSpec) -> Taking {
+    let outputs: Vec<_> = hop.to.iter().filter_map(|(_, table)| plan.table(table)).collect();
+    if outputs.iter().any(|table| table.mode == WriteMode::Overwrite) {
+        return Taking::Whole;
+    }
+    let replaced = outputs.iter().find(|table| matches!(table.mode, WriteMode::Replace { .. }));
+    if let Some(first) = replaced {
+        // Outputs whose groups are made from different columns have no groups in common.
+        let alike = outputs.iter().all(|table| table.groups_from == first.groups_from);
+        return if alike { Taking::Groups(first.groups_from.clone()) } else { Taking::Whole };
+    }
+    match &hop.from {
+        Upstream::Table(table) if plan.table(table).is_some_and(|table| has_changes(&table.mode)) => Taking::Changes,
+        _ => Taking::Rows,
+    }
 }
 
 /// Whether a hop takes its whole upstream every time, because its tables are rewritten.
 pub fn is_whole(plan: &Plan, hop: &HopSpec) -> bool {
-    hop.to.iter().any(|(_, table)| {
-        plan.table(table).is_some_and(|table| matches!(table.mode, WriteMode::Overwrite | WriteMode::Replace { .. }))
-    })
+    taking(plan, hop).is_whole()
+}
+
+/// Whether rows of a table change one by one after they were written.
+pub fn has_changes(mode: &WriteMode) -> bool {
+    matches!(mode, WriteMode::Upsert { .. } | WriteMode::Accumulate { .. })
+}
+
+/// The hop that hands its rows to this one in memory, if there is one.
+pub fn live_upstream(plan: &Plan, index: usize) -> Option<usize> {
+    let hop = &plan.hops[index];
+    let Upstream::Table(table) = &hop.from else { return None };
+    // Rows that are sorted or split by partition lie in the table in another order than they came,
+    // and a hop below must see them in the same order whenever it reads them. Changes are handed on
+    // as they were committed.
+    let in_order = |table: &TableSpec| table.layout.sort_by.is_empty() && table.partition_by.is_empty();
+    let followed = plan
+        .table(table)
+        .is_some_and(|table| table.mode == WriteMode::Append && in_order(table) || has_changes(&table.mode));
+    let lookups_rest = hop.lookups.iter().all(|(_, table)| writer(plan, table).is_none());
+    if taking(plan, hop).is_whole() || !followed || !lookups_rest {
+        return None;
+    }
+    writer(plan, table).filter(|above| *above < index)
 }
 
 /// The hop that writes a table.
@@ -72,7 +120,7 @@ fn reads(hop: &HopSpec) -> impl Iterator<Item = &TableName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Flush, Layer, TableSpec};
+    use crate::plan::{Flush, Layer};
 
     fn table(text: &str) -> TableName {
         let (layer, name) = text.split_once('.').expect("tests write layer.table");
@@ -125,6 +173,41 @@ mod tests {
             &[("silver.orders", upsert())],
         );
         assert_eq!(groups(&plan), [Group { hops: vec![0, 1, 2], needs: vec![] }]);
+    }
+
+    #[test]
+    fn changes_flow_through_every_table_that_keeps_its_rows() {
+        let accumulate = WriteMode::Accumulate { key: vec!["day".into()], sum: Vec::new(), count: "rows".into() };
+        let plan = plan(
+            &[
+                ("orders", "bronze.orders", &[]),
+                ("bronze.orders", "silver.orders", &[]),
+                ("silver.orders", "gold.days", &[]),
+                ("gold.days", "gold.log", &[]),
+                ("silver.orders", "gold.top", &[]),
+            ],
+            &[("silver.orders", upsert()), ("gold.days", accumulate), ("gold.top", WriteMode::Overwrite)],
+        );
+        let group = |hops: &[usize], needs: &[usize]| Group { hops: hops.to_vec(), needs: needs.to_vec() };
+        assert_eq!(groups(&plan), [group(&[0, 1, 2, 3], &[]), group(&[4], &[0])]);
+        let takings: Vec<_> = plan.hops.iter().map(|hop| taking(&plan, hop)).collect();
+        let (rows, changes) = (Taking::Rows, Taking::Changes);
+        assert_eq!(takings, [rows.clone(), rows, changes.clone(), changes, Taking::Whole]);
+    }
+
+    #[test]
+    fn groups_are_known_where_all_outputs_are_made_from_the_same() {
+        let replace = || WriteMode::Replace { by: vec!["day".into()] };
+        let mut plan = plan(
+            &[("orders", "silver.orders", &[]), ("silver.orders", "gold.days", &[])],
+            &[("gold.days", replace()), ("gold.shops", replace())],
+        );
+        assert_eq!(taking(&plan, &plan.hops[1]), Taking::Groups(vec!["day".into()]));
+        let mut other = TableSpec::new(table("gold.shops"), replace());
+        other.groups_from = vec!["opened_on".into()];
+        plan.hops[1].to.push((None, other.name.clone()));
+        plan.tables.push(other);
+        assert_eq!(taking(&plan, &plan.hops[1]), Taking::Whole);
     }
 
     #[test]

@@ -1,120 +1,55 @@
-//! One hop at work: rows in, through the module, into tables; and the commit.
+//! One hop at work: what it takes in, and when that is enough for a commit.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::SchemaRef;
 use chrono::Utc;
-use tokio::runtime::Handle;
+use crossbeam_channel::Sender;
 
+use super::context::HopContext;
 use super::fault::PipelineError;
-use super::flow::Intake;
+use super::flow::{Flow, Intake};
+use super::lookup::Lookups;
 use super::module::HopModule;
-use super::rows::{slices, with_ingested_at, without_origin};
-use super::sink::{QuarantineSink, Sink, UNKNOWN_POSITION, lake_error};
-use crate::batch::{Lane, Positions, Reject, column};
-use crate::format;
-use crate::lake::{Lake, Provenance};
+use super::passage::OpenJob;
+use super::rows::with_ingested_at;
+use super::sink::{QuarantineSink, Sink, lake_error};
+use super::state::Memory;
+use crate::batch::{Lane, Positions, column};
+use crate::lake::{Groups, Lake};
 use crate::meter::Meters;
-use crate::plan::{HopSpec, Plan, SourceKind, Upstream};
-use crate::transform::{self, Job};
-
-/// What a hop needs of the run that it is part of.
-pub struct HopContext {
-    /// The hop.
-    pub spec: HopSpec,
-    /// `<pipeline>/<hop>`, the first parts of its `txn` application ids.
-    pub app: String,
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// The plan's hash, for the commit's provenance.
-    pub config_hash: String,
-    /// Its counters.
-    pub meter: Arc<Meters>,
-    /// For the I/O of sources and tables.
-    pub runtime: Handle,
-    /// Whether the hop takes its whole upstream as one commit.
-    pub whole: bool,
-    /// Whether files that were read to their end are kept beside the table.
-    pub keep_files: bool,
-}
-
-impl HopContext {
-    /// The context of one hop of a plan.
-    pub fn new(plan: &Plan, spec: &HopSpec, meter: Arc<Meters>, runtime: Handle) -> Self {
-        Self {
-            spec: spec.clone(),
-            app: format!("{}/{}", plan.name, spec.name),
-            pipeline: plan.name.clone(),
-            config_hash: plan.config_hash.clone(),
-            meter,
-            runtime,
-            whole: super::group::is_whole(plan, spec),
-            keep_files: match &spec.from {
-                Upstream::Source(name) => plan
-                    .source(name)
-                    .is_some_and(|source| matches!(&source.kind, SourceKind::Files(files) if files.keep_files)),
-                Upstream::Table(_) => false,
-            },
-        }
-    }
-
-    /// Who makes this hop's commits; the counts are to be filled in.
-    pub fn provenance(&self, module: Option<&HopModule>) -> Provenance {
-        Provenance {
-            pipeline: self.pipeline.clone(),
-            hop: self.spec.name.clone(),
-            config_hash: self.config_hash.clone(),
-            module: module.map(|module| (module.descriptor.name.clone(), module.module.digest().to_owned())),
-            contract: module.map(|_| transform::CONTRACT.to_owned()),
-            ..Provenance::default()
-        }
-    }
-
-    /// The upstream's name, the lane of a table.
-    pub fn upstream(&self) -> String {
-        match &self.spec.from {
-            Upstream::Source(name) => name.clone(),
-            Upstream::Table(name) => name.to_string(),
-        }
-    }
-}
+use crate::plan::{TableName, Upstream};
 
 /// What a hop took in since its last commit.
 #[derive(Default)]
-struct Taken {
-    rows: u64,
-    bytes: u64,
-    rows_out: u64,
-    positions: Positions,
-    since: Option<Instant>,
+pub(super) struct Taken {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) rows_out: u64,
+    pub(super) positions: Positions,
+    pub(super) since: Option<Instant>,
     /// Rows came since the last place where a commit may end.
-    open: bool,
-}
-
-/// A job and the schema of the rows that it was opened for.
-struct OpenJob {
-    job: Job,
-    schema: SchemaRef,
+    pub(super) open: bool,
 }
 
 /// One hop at work.
 pub struct Hop {
-    context: HopContext,
-    module: Option<HopModule>,
-    job: Option<OpenJob>,
-    lookups: super::lookup::Lookups,
-    sinks: Vec<Sink>,
-    quarantine: QuarantineSink,
+    pub(super) context: HopContext,
+    pub(super) module: Option<HopModule>,
+    pub(super) job: Option<OpenJob>,
+    pub(super) lookups: Lookups,
+    pub(super) sinks: Vec<Sink>,
+    pub(super) quarantine: QuarantineSink,
+    /// What the module remembers, where commits come in between.
+    pub(super) memory: Option<Memory>,
     /// How far every lane was taken, committed or not.
-    cursor: Positions,
-    taken: Taken,
+    pub(super) cursor: Positions,
+    pub(super) taken: Taken,
     /// The rows of this run are one commit: an overwrite is whole or not at all.
-    whole: bool,
-    lake: Lake,
+    pub(super) whole: bool,
+    pub(super) lake: Lake,
 }
 
 impl Hop {
@@ -122,15 +57,48 @@ impl Hop {
     pub fn new(
         context: HopContext,
         module: Option<HopModule>,
-        lookups: super::lookup::Lookups,
+        lookups: Lookups,
         sinks: Vec<Sink>,
         quarantine: QuarantineSink,
         lake: Lake,
     ) -> Self {
-        let whole = context.whole;
+        let whole = context.whole();
         // A whole table is taken from its beginning every time.
         let cursor = if whole { Positions::default() } else { start(&sinks) };
-        Self { context, module, job: None, lookups, sinks, quarantine, cursor, taken: Taken::default(), whole, lake }
+        let taken = Taken::default();
+        Self { context, module, job: None, lookups, sinks, quarantine, memory: None, cursor, taken, whole, lake }
+    }
+
+    /// The same hop, whose module remembers what it did before.
+    pub async fn recall(mut self) -> Result<Self, PipelineError> {
+        self.memory = Memory::recall(&self.lake, &self.context, self.module.as_ref(), &self.cursor).await?;
+        Ok(self)
+    }
+
+    /// The same hop, of which this run makes the tables anew: groups that it does not make are gone.
+    pub fn rewriting(mut self) -> Self {
+        self.sinks = self.sinks.into_iter().map(Sink::rewriting).collect();
+        self
+    }
+
+    /// The same hop, of which this run makes only these groups of its upstream.
+    pub async fn narrowed(mut self, groups: &Groups) -> Result<Self, PipelineError> {
+        for sink in &mut self.sinks {
+            let failed = lake_error(&self.context.spec.name, format!("naming the groups of {} failed", sink.name));
+            sink.name_groups(groups).await.map_err(failed)?;
+        }
+        Ok(self)
+    }
+
+    /// Whether its tables have these groups as the upstream has them: under names of their own,
+    /// of the same types.
+    pub fn groups_fit(&self, columns: &[String], upstream: &SchemaRef) -> bool {
+        self.sinks.iter().all(|sink| sink.groups_fit(columns, upstream))
+    }
+
+    /// Whether rows of it are in quarantine.
+    pub fn has_rejects(&self) -> bool {
+        self.quarantine.has_rows()
     }
 
     /// How far every lane was taken.
@@ -141,6 +109,14 @@ impl Hop {
     /// The hop's own facts.
     pub fn context(&self) -> &HopContext {
         &self.context
+    }
+
+    /// From now on hands on what one of its tables gets to a hop that has read that up to
+    /// version `seen`.
+    pub fn follow(&mut self, table: &TableName, to: Sender<Flow>, seen: Option<u64>) {
+        if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == *table) {
+            sink.follow(to, seen);
+        }
     }
 
     /// The tables it writes.
@@ -179,7 +155,7 @@ impl Hop {
     }
 
     /// Whether something was taken that no commit holds yet.
-    fn has_pending(&self) -> bool {
+    pub(super) fn has_pending(&self) -> bool {
         !self.taken.positions.is_empty()
     }
 
@@ -253,6 +229,10 @@ impl Hop {
             self.sinks.iter().map(|sink| self.whole || !is_ahead(&sink.recorded, &self.cursor, &lanes)).collect();
         let quarantining = self.whole || !is_ahead(self.quarantine.recorded(), &self.cursor, &lanes);
         for reject in intake.rejects {
+            for sink in &self.sinks {
+                let doing = format!("writing {} failed", sink.name);
+                sink.check_type(&reject).map_err(lake_error(&self.context.spec.name, doing))?;
+            }
             self.reject(reject, quarantining)?;
         }
         if intake.rows.num_rows() > 0 {
@@ -300,227 +280,6 @@ impl Hop {
         }
         Ok(())
     }
-
-    /// Sends rows through the module, if there is one, and what comes out to the tables.
-    fn transform(&mut self, rows: &RecordBatch, writing: &[bool], quarantining: bool) -> Result<(), PipelineError> {
-        let Some(module) = self.module.clone() else {
-            return self.write(0, rows, writing, quarantining);
-        };
-        self.open_job(&module, &rows.schema(), writing, quarantining)?;
-        for slice in slices(rows) {
-            let Some(open) = &mut self.job else { break };
-            let output = open.job.push(module.rows_port, &slice, None).map_err(job_error(&self.context.spec.name))?;
-            self.write_output(&module, output, Some(&slice), writing, quarantining)?;
-        }
-        Ok(())
-    }
-
-    /// Opens a job for rows of this schema; the job at hand is ended when it was opened
-    /// for other columns, which happens when the upstream table grew a column.
-    fn open_job(
-        &mut self,
-        module: &HopModule,
-        schema: &SchemaRef,
-        writing: &[bool],
-        quarantining: bool,
-    ) -> Result<(), PipelineError> {
-        if self.job.as_ref().is_some_and(|open| Arc::ptr_eq(&open.schema, schema) || open.schema == *schema) {
-            return Ok(());
-        }
-        let hop = self.context.spec.name.clone();
-        if let Some(mut open) = self.job.take() {
-            let output = open.job.flush(None).map_err(job_error(&hop))?;
-            self.write_output(module, output, None, writing, quarantining)?;
-        }
-        let Some(spec) = self.context.spec.module.clone() else { return Ok(()) };
-        let binding = module.bind(&hop, schema, &self.lookups.schemas())?;
-        let mut job = Job::open(&module.module, &spec.config, binding, &spec.limits, None).map_err(job_error(&hop))?;
-        for (port, table) in &module.lookups {
-            let lookup: Vec<RecordBatch> = self.lookups.rows(table).cloned().collect();
-            for rows in &lookup {
-                for slice in slices(rows) {
-                    let output = job.push(*port, &slice, None).map_err(job_error(&hop))?;
-                    self.write_output(module, output, None, writing, quarantining)?;
-                }
-            }
-            let output = job.end_of_input(*port).map_err(job_error(&hop))?;
-            self.write_output(module, output, None, writing, quarantining)?;
-        }
-        self.job = Some(OpenJob { job, schema: schema.clone() });
-        Ok(())
-    }
-
-    fn write_output(
-        &mut self,
-        module: &HopModule,
-        output: transform::Output,
-        pushed: Option<&RecordBatch>,
-        writing: &[bool],
-        quarantining: bool,
-    ) -> Result<(), PipelineError> {
-        for (port, rows) in output.batches {
-            self.write(module.sinks[port], &rows, writing, quarantining)?;
-        }
-        if let Some(pushed) = pushed.filter(|_| !output.rejections.is_empty()) {
-            let rows: Vec<usize> = output.rejections.iter().map(|rejection| rejection.row as usize).collect();
-            let rejects = self.describe_rows(pushed, &rows);
-            for (reject, rejection) in rejects.into_iter().zip(output.rejections) {
-                self.reject(Reject { reason: rejection.code, message: rejection.message, ..reject }, quarantining)?;
-            }
-        }
-        for (name, value) in output.metrics {
-            self.context.meter.add_metric(&name, value);
-        }
-        Ok(())
-    }
-
-    fn write(
-        &mut self,
-        sink: usize,
-        rows: &RecordBatch,
-        writing: &[bool],
-        quarantining: bool,
-    ) -> Result<(), PipelineError> {
-        let refused = match writing[sink] {
-            false => Vec::new(),
-            true => {
-                let name = self.sinks[sink].name.to_string();
-                self.sinks[sink]
-                    .write(rows, &self.context.runtime)
-                    .map_err(lake_error(&self.context.spec.name, format!("writing {name} failed")))?
-            }
-        };
-        self.taken.rows_out += (rows.num_rows() - refused.len()) as u64;
-        if !refused.is_empty() {
-            let indexes: Vec<usize> = refused.iter().map(|refused| refused.row).collect();
-            for (reject, refused) in self.describe_rows(rows, &indexes).into_iter().zip(refused) {
-                self.reject(
-                    Reject { reason: refused.code.to_owned(), message: refused.message, ..reject },
-                    quarantining,
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    fn reject(&mut self, reject: Reject, quarantining: bool) -> Result<(), PipelineError> {
-        Meters::add(&self.context.meter.rows_rejected, 1);
-        if !quarantining {
-            return Ok(());
-        }
-        let hop = &self.context.spec.name;
-        self.quarantine
-            .push(reject, &self.context.runtime)
-            .map_err(lake_error(hop, format!("writing to the quarantine of `{hop}` failed")))
-    }
-
-    /// Where rows came from and what they hold, for quarantine.
-    fn describe_rows(&self, rows: &RecordBatch, indexes: &[usize]) -> Vec<Reject> {
-        let lanes = rows.column_by_name(column::LANE).and_then(|lanes| arrow_cast::cast(lanes, &DataType::Utf8).ok());
-        let positions = rows
-            .column_by_name(column::POSITION)
-            .and_then(|positions| positions.as_primitive_opt::<Int64Type>().cloned());
-        let upstream = Lane::from(self.context.upstream());
-        indexes
-            .iter()
-            .zip(format::rows_as_json(&without_origin(rows), indexes))
-            .map(|(row, payload)| Reject {
-                lane: match &lanes {
-                    Some(lanes) if !lanes.is_null(*row) => Lane::from(lanes.as_string::<i32>().value(*row)),
-                    _ => upstream.clone(),
-                },
-                position: match &positions {
-                    Some(positions) if !positions.is_null(*row) => positions.value(*row),
-                    _ => UNKNOWN_POSITION,
-                },
-                line: None,
-                reason: String::new(),
-                message: String::new(),
-                payload,
-            })
-            .collect()
-    }
-
-    /// Ends the input: the module gives what it kept, and everything pending is
-    /// committed, unless the input stopped where a commit cannot end.
-    pub fn finish(mut self, complete: bool) -> Result<(), PipelineError> {
-        if self.taken.open || (self.whole && !self.has_pending()) {
-            self.abandon();
-            return Ok(());
-        }
-        if let (true, Some(module)) = (complete, self.module.clone()) {
-            // A module that aggregates has something to say about an empty table too.
-            if let (None, Some(schema)) = (&self.job, self.lookups.rows_schema()) {
-                let writing = vec![true; self.sinks.len()];
-                self.open_job(&module, &schema, &writing, true)?;
-            }
-            if let Some(open) = &mut self.job {
-                let output = open.job.end_of_input(module.rows_port).map_err(job_error(&self.context.spec.name))?;
-                let writing = vec![true; self.sinks.len()];
-                self.write_output(&module, output, None, &writing, true)?;
-            }
-        }
-        if self.has_pending() {
-            self.commit()?;
-        }
-        for sink in &mut self.sinks {
-            sink.end();
-        }
-        Ok(())
-    }
-
-    /// Throws away what no commit holds.
-    pub fn abandon(mut self) {
-        self.quarantine.abandon(&self.context.runtime);
-        for sink in &mut self.sinks {
-            sink.abandon(&self.context.runtime);
-        }
-    }
-
-    /// Commits everything taken so far: first the quarantine, then each table.
-    fn commit(&mut self) -> Result<(), PipelineError> {
-        if let (Some(module), Some(open)) = (self.module.clone(), &mut self.job) {
-            let output = open.job.flush(None).map_err(job_error(&self.context.spec.name))?;
-            let whole = self.whole;
-            let writing: Vec<bool> =
-                self.sinks.iter().map(|sink| whole || !is_behind(&sink.recorded, &self.taken.positions)).collect();
-            self.write_output(&module, output, None, &writing, true)?;
-        }
-        let taken = std::mem::take(&mut self.taken);
-        self.quarantine.place(&taken.positions);
-        let hop = self.context.spec.name.clone();
-        let provenance = Provenance {
-            rows_in: taken.rows,
-            rows_out: taken.rows_out,
-            rows_rejected: self.quarantine.pending(),
-            ..self.context.provenance(self.module.as_ref())
-        };
-        if !self.whole && is_behind(self.quarantine.recorded(), &taken.positions) {
-            self.quarantine.abandon(&self.context.runtime);
-        }
-        self.quarantine
-            .commit(&self.context.app, &taken.positions, provenance.clone(), &self.context.runtime)
-            .map_err(lake_error(&hop, format!("committing to the quarantine of `{hop}` failed")))?;
-        for sink in &mut self.sinks {
-            if !self.whole && is_behind(&sink.recorded, &taken.positions) {
-                continue;
-            }
-            let rows = sink.pending();
-            let name = sink.name.to_string();
-            let committed = sink
-                .commit(&self.context.app, &taken.positions, provenance.clone(), self.whole, &self.context.runtime)
-                .map_err(lake_error(&hop, format!("committing to {name} failed")))?;
-            tracing::debug!(hop, table = name, version = committed.version, rows, "committed");
-            Meters::add(&self.context.meter.commits, 1);
-            Meters::add(&self.context.meter.rows_out, rows);
-        }
-        Ok(())
-    }
-}
-
-/// Whether these positions were reached before: the commit that moves there is done.
-fn is_behind(recorded: &Positions, positions: &Positions) -> bool {
-    !positions.is_empty() && positions.iter().all(|(lane, position)| recorded.get(lane) >= Some(position))
 }
 
 /// Whether a table already has what comes next in these lanes.
@@ -541,9 +300,4 @@ fn start(sinks: &[Sink]) -> Positions {
                 .map(|least| (lane.clone(), least))
         })
         .collect()
-}
-
-fn job_error(hop: &str) -> impl FnOnce(transform::JobError) -> PipelineError {
-    let hop = hop.to_owned();
-    move |source| PipelineError::Job { hop, source: Box::new(source) }
 }

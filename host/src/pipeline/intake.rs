@@ -13,7 +13,7 @@ use super::fault::PipelineError;
 use super::flow::{Finished, Flow, Intake};
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};
-use crate::lake::{Added, LakeError, Table};
+use crate::lake::{Added, Groups, LakeError, Table};
 use crate::meter::Meters;
 use crate::source::Source;
 
@@ -59,12 +59,15 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    /// Reads what was added to a table after `after`, up to the version that `table` was
-    /// opened at, then what the hop above hands on while it runs.
-    pub fn follow_table(&self, table: &Table, after: Option<u64>, live: Option<Receiver<Flow>>) -> Fed {
+    /// Reads what was added to a table after `after`, or with `changes` what changed in it, up
+    /// to the version that `table` was opened at, then what the hop above hands on while it runs.
+    pub fn follow_table(&self, table: &Table, after: Option<u64>, changes: bool, live: Option<Receiver<Flow>>) -> Fed {
         let lane = Lane::from(self.upstream);
         if table.version().is_some() {
-            let mut added = self.runtime.block_on(table.added_since(after)).map_err(self.failed())?;
+            let added = self.runtime.block_on(async {
+                if changes { table.changes_since(after).await } else { table.added_since(after).await }
+            });
+            let mut added = added.map_err(self.failed())?;
             while let Some(next) = self.runtime.block_on(added.try_next()).map_err(self.failed())? {
                 let intake = match next {
                     Added::Rows { rows, .. } => rows_of(rows),
@@ -89,9 +92,16 @@ impl Feeder<'_> {
         Err(PipelineError::Abandoned { hop: self.hop.to_owned(), upstream: self.upstream.to_owned() })
     }
 
-    /// Reads a whole table as it stands, then says what versions that was.
-    pub fn scan_table(&self, table: &Table, versions: Positions) -> Fed {
-        let mut rows = self.runtime.block_on(table.scan(None)).map_err(self.failed())?;
+    /// Reads a whole table as it stands, or of it the rows of some groups, then says what
+    /// versions that was.
+    pub fn scan_table(&self, table: &Table, groups: Option<Groups>, versions: Positions) -> Fed {
+        let rows = self.runtime.block_on(async {
+            match groups {
+                Some(groups) => table.scan_groups(groups).await,
+                None => table.scan(None).await,
+            }
+        });
+        let mut rows = rows.map_err(self.failed())?;
         while let Some(rows) = self.runtime.block_on(rows.try_next()).map_err(self.failed())? {
             if self.stop.is_cancelled() || !self.send(rows_of(rows)) {
                 return Ok(());

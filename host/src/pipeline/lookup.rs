@@ -1,4 +1,4 @@
-//! The tables that a module looks rows up in, held for the time of a run.
+//! The tables that a module looks rows up in, held while it works.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,13 @@ use futures::TryStreamExt;
 use super::fault::PipelineError;
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};
-use crate::lake::Lake;
+use crate::lake::{Lake, Table};
 use crate::plan::{Plan, TableName};
 
-/// A lookup table as it stood when the hop started.
+/// A lookup table as it stood when it was read last.
 struct Lookup {
     name: TableName,
+    table: Table,
     schema: SchemaRef,
     rows: Vec<RecordBatch>,
     version: u64,
@@ -24,6 +25,8 @@ struct Lookup {
 #[derive(Default)]
 pub struct Lookups {
     tables: Vec<Lookup>,
+    /// Bytes that all of them may have in memory.
+    memory: u64,
     rows_schema: Option<SchemaRef>,
 }
 
@@ -37,37 +40,64 @@ impl Lookups {
         names: &[TableName],
         memory: u64,
     ) -> Result<Self, PipelineError> {
-        let mut tables = Vec::new();
-        let mut bytes = 0;
+        let mut lookups = Self { tables: Vec::new(), memory, rows_schema: None };
         for name in names {
-            let failed = || lake_error(hop, format!("reading the lookup table {name} failed"));
             let Some(spec) = plan.table(name) else { continue };
-            let table = lake.table(spec).await.map_err(failed())?;
-            let (Some(schema), Some(version)) = (table.schema(), table.version()) else {
+            let failed = lake_error(hop, format!("reading the lookup table {name} failed"));
+            let table = lake.table(spec).await.map_err(failed)?;
+            let lookup = lookups.read_one(hop, name, table).await?;
+            lookups.tables.push(lookup);
+        }
+        Ok(lookups)
+    }
+
+    /// Reads the tables that have moved again. Gives whether there was one.
+    pub async fn refresh(&mut self, hop: &str) -> Result<bool, PipelineError> {
+        let mut moved = false;
+        for index in 0..self.tables.len() {
+            let lookup = &mut self.tables[index];
+            let failed = lake_error(hop, format!("reading the lookup table {} failed", lookup.name));
+            lookup.table.refresh().await.map_err(failed)?;
+            if lookup.table.version() == Some(lookup.version) {
+                continue;
+            }
+            // Its old rows make room for the new ones first.
+            let Lookup { name, table, .. } = self.tables.remove(index);
+            let lookup = self.read_one(hop, &name, table).await?;
+            self.tables.insert(index, lookup);
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    async fn read_one(&self, hop: &str, name: &TableName, table: Table) -> Result<Lookup, PipelineError> {
+        let failed = || lake_error(hop, format!("reading the lookup table {name} failed"));
+        let (Some(schema), Some(version)) = (table.schema(), table.version()) else {
+            return Err(PipelineError::Ports {
+                hop: hop.to_owned(),
+                message: format!("the lookup table {name} does not exist yet"),
+                hint: "the hop that writes it has not written anything".into(),
+            });
+        };
+        let mut bytes: u64 = self.tables.iter().flat_map(|other| &other.rows).map(size).sum();
+        let mut rows: Vec<RecordBatch> = Vec::new();
+        let mut batches = std::pin::pin!(table.scan(None).await.map_err(failed())?);
+        while let Some(batch) = batches.try_next().await.map_err(failed())? {
+            bytes += size(&batch);
+            if bytes > self.memory {
                 return Err(PipelineError::Ports {
                     hop: hop.to_owned(),
-                    message: format!("the lookup table {name} does not exist yet"),
-                    hint: "the hop that writes it has not written anything".into(),
+                    message: format!(
+                        "the lookup table {name} is larger than the {} bytes that the job may use",
+                        self.memory
+                    ),
+                    hint: "raise `limits.memory` of the hop, or make the lookup table smaller".into(),
                 });
-            };
-            let mut rows: Vec<RecordBatch> = Vec::new();
-            let mut batches = std::pin::pin!(table.scan(None).await.map_err(failed())?);
-            while let Some(batch) = batches.try_next().await.map_err(failed())? {
-                bytes += batch.get_array_memory_size() as u64;
-                if bytes > memory {
-                    return Err(PipelineError::Ports {
-                        hop: hop.to_owned(),
-                        message: format!(
-                            "the lookup table {name} is larger than the {memory} bytes that the job may use"
-                        ),
-                        hint: "raise `limits.memory` of the hop, or make the lookup table smaller".into(),
-                    });
-                }
-                rows.push(batch);
             }
-            tables.push(Lookup { name: name.clone(), schema, rows, version });
+            rows.push(batch);
         }
-        Ok(Self { tables, rows_schema: None })
+        drop(batches);
+        Ok(Lookup { name: name.clone(), table, schema, rows, version })
     }
 
     /// Remembers the columns of the rows to come, so that a job can be opened before the first.
@@ -95,5 +125,60 @@ impl Lookups {
     /// The version of every table, by its name.
     pub fn versions(&self) -> Positions {
         self.tables.iter().map(|table| (Lane::from(table.name.to_string()), table.version as i64)).collect()
+    }
+}
+
+fn size(rows: &RecordBatch) -> u64 {
+    rows.get_array_memory_size() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::Int64Array;
+
+    use super::*;
+    use crate::lake::{Commit, Provenance};
+    use crate::plan::{Layer, TableSpec, WriteMode};
+
+    async fn add(table: &mut Table, values: Vec<i64>, position: i64) {
+        let rows = RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(values)) as _)]).expect("one column");
+        table.create(&rows.schema(), Provenance::default()).await.expect("a table");
+        let mut writer = table.begin().await.expect("a writer");
+        writer.write(&rows).expect("rows");
+        let positions = Positions::of("f".into(), position);
+        table.commit(writer, Commit { app: "p/h".into(), positions, ..Commit::default() }).await.expect("a commit");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_that_moved_is_read_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let lake = Lake::open(folder.path().to_str().expect("a path in UTF-8")).expect("a lake");
+        let name = TableName { layer: Layer::Silver, name: "countries".into() };
+        let spec = TableSpec::new(name.clone(), WriteMode::Append);
+        let mut table = lake.table(&spec).await.expect("a table");
+        add(&mut table, vec![1, 2], 1).await;
+        let plan = Plan {
+            name: "p".into(),
+            config_hash: String::new(),
+            text: String::new(),
+            sources: Vec::new(),
+            tables: vec![spec],
+            hops: Vec::new(),
+        };
+        let names = std::slice::from_ref(&name);
+        let mut lookups = Lookups::read(&lake, &plan, "h", names, 1 << 20).await.expect("small");
+        assert!(!lookups.refresh("h").await.expect("nothing to read"));
+        let before = lookups.versions();
+        add(&mut table, vec![3], 2).await;
+        assert!(lookups.refresh("h").await.expect("small"));
+        assert_ne!(lookups.versions(), before);
+        assert_eq!(lookups.rows(&name).map(RecordBatch::num_rows).sum::<usize>(), 3);
+        assert!(!lookups.refresh("h").await.expect("nothing to read"));
+        lookups.memory = 8;
+        add(&mut table, vec![4; 1_000], 3).await;
+        let error = lookups.refresh("h").await.err().expect("the bound holds when a table grows too");
+        assert!(error.to_string().contains("larger than"), "{error}");
     }
 }

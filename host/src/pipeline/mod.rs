@@ -6,18 +6,26 @@
 //! behind them is there ([`flow`]).
 
 pub mod bind;
+mod columns;
+mod commit;
+mod context;
 pub mod fault;
+mod feed;
 pub mod fixture;
 mod flow;
 pub mod group;
 mod hop;
 mod intake;
+pub mod keeper;
 mod lookup;
 pub mod module;
 mod origin;
+mod passage;
 pub mod replay;
+pub mod retry;
 mod rows;
 pub mod run;
 mod sink;
+mod state;
 
 pub use fault::PipelineError;

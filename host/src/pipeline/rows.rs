@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 
-use crate::batch::column;
+use super::sink::UNKNOWN_POSITION;
+use crate::batch::{Lane, Reject, Stage, column};
+use crate::format;
 
 /// Rows that cross the sandbox in one call. More fall out of the processor's cache
 /// and are slower per row, fewer pay more for the call.
@@ -48,4 +52,47 @@ pub fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {
 /// The column that says when a row was landed.
 pub fn ingested_at() -> Field {
     Field::new(column::INGESTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+}
+
+/// The columns of a table's changes: its own, and those that say what becomes of each row.
+pub fn with_marks(table: &SchemaRef) -> SchemaRef {
+    let mut fields = table.fields().to_vec();
+    fields.push(Arc::new(Field::new(column::CHANGE_TYPE, DataType::Utf8, true)));
+    fields.push(Arc::new(Field::new(column::WEIGHT, DataType::Int64, true)));
+    Arc::new(Schema::new(fields))
+}
+
+/// Where rows came from and what they hold, for quarantine; reason and message are left to the
+/// caller. Rows that do not say their lane come from `upstream`.
+pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &Stage) -> Vec<Reject> {
+    let lanes = rows.column_by_name(column::LANE).and_then(|lanes| arrow_cast::cast(lanes, &DataType::Utf8).ok());
+    let positions =
+        rows.column_by_name(column::POSITION).and_then(|positions| positions.as_primitive_opt::<Int64Type>().cloned());
+    indexes
+        .iter()
+        .zip(format::rows_as_json(&without_origin(rows), indexes))
+        .map(|(row, payload)| Reject {
+            lane: match &lanes {
+                Some(lanes) if !lanes.is_null(*row) => Lane::from(lanes.as_string::<i32>().value(*row)),
+                _ => upstream.clone(),
+            },
+            position: match &positions {
+                Some(positions) if !positions.is_null(*row) => positions.value(*row),
+                _ => UNKNOWN_POSITION,
+            },
+            line: None,
+            reason: String::new(),
+            message: String::new(),
+            stage: stage.clone(),
+            payload,
+        })
+        .collect()
+}
+
+/// Where rows came from, for errors that are about all of them.
+pub fn origin_of(rows: &RecordBatch) -> Option<String> {
+    let lanes = arrow_cast::cast(rows.column_by_name(column::LANE)?, &DataType::Utf8).ok()?;
+    let positions = rows.column_by_name(column::POSITION)?.as_primitive_opt::<Int64Type>()?;
+    let lane = lanes.as_string_opt::<i32>().filter(|lanes| !lanes.is_empty() && lanes.is_valid(0))?.value(0);
+    Some(format!(" at record {} of `{lane}`", positions.value(0)))
 }

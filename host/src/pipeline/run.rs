@@ -1,6 +1,5 @@
 //! A run: every group of hops in its turn, to the end of every bounded source.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -9,19 +8,20 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::bind::{Bound, without_system_columns};
+use super::bind::Bound;
+use super::context::HopContext;
 use super::fault::PipelineError;
+use super::feed::{Feed, Ready};
 use super::flow::{Flow, Intake, queue};
-use super::group::{self, Group};
-use super::hop::{Hop, HopContext};
+use super::group::{self, Group, Taking};
+use super::hop::Hop;
 use super::intake::Feeder;
 use super::lookup::Lookups;
+use super::rows::with_marks;
 use super::sink::{QuarantineSink, Sink, lake_error};
-use crate::batch::{Lane, Positions};
 use crate::lake::{Lake, Table};
 use crate::meter::Meters;
-use crate::plan::{Plan, TableName, Upstream};
-use crate::source::{self, OpenSource};
+use crate::plan::{Plan, Upstream};
 use crate::transform::spawn_guest_thread;
 
 /// All that a run needs.
@@ -48,27 +48,6 @@ pub struct Outcome {
     pub skipped: Vec<String>,
     /// Whether the run was stopped before its end.
     pub interrupted: bool,
-}
-
-/// A hop that is set up, and what will feed it.
-struct Ready {
-    hop: Hop,
-    feed: Feed,
-}
-
-enum Feed {
-    Source(Box<dyn source::Source>),
-    Follow {
-        table: Box<Table>,
-        after: Option<u64>,
-        live: Option<Receiver<Flow>>,
-    },
-    Scan {
-        table: Box<Table>,
-        versions: Positions,
-    },
-    /// Nothing has changed since the hop ran last.
-    Nothing,
 }
 
 impl Run {
@@ -151,31 +130,37 @@ impl Run {
 
     /// Opens everything that the hops of a group need, in the order of the flow.
     fn set_up(&self, group: &Group) -> Result<Vec<Ready>, PipelineError> {
-        let mut live: HashMap<usize, Receiver<Flow>> = HashMap::new();
-        let mut ready = Vec::new();
+        let mut ready: Vec<Ready> = Vec::new();
         for &index in &group.hops {
             let hop = &self.plan.hops[index];
-            let mut followers: HashMap<TableName, Vec<_>> = HashMap::new();
-            for &below in &group.hops {
-                if let (Some(above), Upstream::Table(table)) =
-                    (group::live_upstream(&self.plan, below), &self.plan.hops[below].from)
-                    && above == index
-                {
-                    let (to, from) = queue();
-                    followers.entry(table.clone()).or_default().push(to);
-                    live.insert(below, from);
-                }
-            }
             let context = HopContext::new(&self.plan, hop, self.meters[index].clone(), self.runtime.clone());
-            ready.push(self.runtime.block_on(self.set_up_hop(context, followers, live.remove(&index)))?);
+            let above = group::live_upstream(&self.plan, index)
+                .and_then(|above| group.hops.iter().position(|hop| *hop == above));
+            let mut live = None;
+            let upstream = self.runtime.block_on(self.open_upstream(&context))?;
+            if let (Some(above), Upstream::Table(name), Some(table)) = (above, &hop.from, &upstream) {
+                let (to, from) = queue();
+                ready[above].hop.follow(name, to, table.version());
+                live = Some(from);
+            }
+            ready.push(self.runtime.block_on(self.set_up_hop(context, upstream, live))?);
         }
         Ok(ready)
+    }
+
+    async fn open_upstream(&self, context: &HopContext) -> Result<Option<Table>, PipelineError> {
+        let Upstream::Table(name) = &context.spec.from else { return Ok(None) };
+        let failed = lake_error(&context.spec.name, format!("opening {name} failed"));
+        match self.plan.table(name) {
+            Some(spec) => Ok(Some(self.lake.table(spec).await.map_err(failed)?)),
+            None => Ok(None),
+        }
     }
 
     async fn set_up_hop(
         &self,
         context: HopContext,
-        mut followers: HashMap<TableName, Vec<crossbeam_channel::Sender<Flow>>>,
+        upstream: Option<Table>,
         live: Option<Receiver<Flow>>,
     ) -> Result<Ready, PipelineError> {
         let hop = context.spec.clone();
@@ -185,9 +170,7 @@ impl Run {
         for (_, name) in &hop.to {
             let failed = || lake_error(&hop.name, format!("opening {name} failed"));
             let Some(spec) = self.plan.table(name) else { continue };
-            let mut sink = Sink::open(&self.lake, spec, &context.app, followers.remove(name).unwrap_or_default())
-                .await
-                .map_err(failed())?;
+            let mut sink = Sink::open(&self.lake, &self.plan, spec, &context.app).await.map_err(failed())?;
             if let (None, Some(schema)) = (sink.table.schema(), self.bound.schemas.get(name)) {
                 sink.table
                     .create(schema, context.provenance(module.as_ref()))
@@ -202,104 +185,15 @@ impl Run {
         let lookup_names: Vec<_> = hop.lookups.iter().map(|(_, table)| table.clone()).collect();
         let memory = hop.module.as_ref().map_or(0, |module| module.limits.memory);
         let lookups = Lookups::read(&self.lake, &self.plan, &hop.name, &lookup_names, memory).await?;
-        let upstream = match &hop.from {
-            Upstream::Source(_) => None,
-            Upstream::Table(name) => {
-                let failed = lake_error(&hop.name, format!("opening {name} failed"));
-                match self.plan.table(name) {
-                    Some(spec) => Some(self.lake.table(spec).await.map_err(failed)?),
-                    None => None,
-                }
-            }
-        };
         let versions = lookups.versions();
-        let lookups = lookups.with_rows_schema(upstream.as_ref().and_then(Table::schema));
-        let work = Hop::new(context, module, lookups, sinks, quarantine, self.lake.clone());
-        let feed = self.feed(&work, upstream, versions, live).await?;
-        Ok(Ready { hop: work, feed })
-    }
-
-    async fn feed(
-        &self,
-        hop: &Hop,
-        upstream: Option<Table>,
-        mut versions: Positions,
-        live: Option<Receiver<Flow>>,
-    ) -> Result<Feed, PipelineError> {
-        let context = hop.context();
-        let name = &context.spec.name;
-        let Some(table) = upstream else {
-            return self.open_source(hop).await;
+        let incoming = upstream.as_ref().and_then(Table::schema);
+        let incoming = match context.taking {
+            Taking::Changes => incoming.as_ref().map(with_marks),
+            _ => incoming,
         };
-        let lane = Lane::from(context.upstream());
-        let version = table.version();
-        if !context.whole {
-            let after = hop.cursor().get(&lane);
-            if after > version.map(|version| version as i64) {
-                return Err(PipelineError::Positions {
-                    hop: name.clone(),
-                    message: format!(
-                        "it has taken version {} of {lane}, which is at version {}",
-                        after.unwrap_or_default(),
-                        version.map_or("none".into(), |version| version.to_string())
-                    ),
-                });
-            }
-            return Ok(Feed::Follow { table: Box::new(table), after: after.map(|after| after as u64), live });
-        }
-        let Some(version) = version else { return Ok(Feed::Nothing) };
-        versions.advance(lane, version as i64);
-        let mut current = true;
-        for sink in hop.sinks() {
-            if let Some((lane, recorded)) =
-                sink.recorded.iter().find(|(lane, at)| versions.get(lane).is_some_and(|now| now < *at))
-            {
-                return Err(PipelineError::Positions {
-                    hop: name.clone(),
-                    message: format!(
-                        "{} was made from version {recorded} of {lane}, which is behind that now",
-                        sink.name
-                    ),
-                });
-            }
-            let info = sink
-                .table
-                .info()
-                .await
-                .map_err(lake_error(name, format!("reading the history of {} failed", sink.name)))?;
-            current &= versions.iter().all(|(lane, now)| sink.recorded.get(lane) == Some(now));
-            // Another module, or another configuration, makes another table of the same rows.
-            current &= info.maker["configHash"] == context.config_hash.as_str();
-            current &= info.maker["module"]["digest"].as_str() == hop.digest();
-        }
-        if current { Ok(Feed::Nothing) } else { Ok(Feed::Scan { table: Box::new(table), versions }) }
-    }
-
-    async fn open_source(&self, hop: &Hop) -> Result<Feed, PipelineError> {
-        let context = hop.context();
-        let upstream = context.upstream();
-        let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
-        let known =
-            hop.sinks().first().and_then(|sink| sink.table.schema()).map(|schema| without_system_columns(&schema));
-        let since = match hop.sinks().first().filter(|sink| sink.table.version().is_some()) {
-            Some(sink) => {
-                let failed = lake_error(&context.spec.name, format!("reading the history of {} failed", sink.name));
-                sink.table.info().await.map_err(failed)?.last_commit
-            }
-            None => None,
-        };
-        let request = OpenSource { spec, done: hop.cursor(), since, known, runtime: &self.runtime };
-        let opened = thread::scope(|scope| {
-            // Sources may block on I/O, which a thread of the runtime must not.
-            scope.spawn(|| source::open(request)).join()
-        });
-        match opened {
-            Ok(Ok(source)) => Ok(Feed::Source(source)),
-            Ok(Err(source)) => {
-                Err(PipelineError::Source { hop: context.spec.name.clone(), upstream, source: Box::new(source) })
-            }
-            Err(panic) => Err(PipelineError::Panic { hop: context.spec.name.clone(), message: panic_message(&*panic) }),
-        }
+        let lookups = lookups.with_rows_schema(incoming);
+        let hop = Hop::new(context, module, lookups, sinks, quarantine, self.lake.clone()).recall().await?;
+        self.feed(hop, upstream, versions, live).await
     }
 }
 
@@ -319,8 +213,8 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
             let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop };
             let feed = move || match feed {
                 Feed::Source(source) => feeder.read_source(source, &meter),
-                Feed::Follow { table, after, live } => feeder.follow_table(&table, after, live),
-                Feed::Scan { table, versions } => feeder.scan_table(&table, versions),
+                Feed::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
+                Feed::Scan { table, groups, versions } => feeder.scan_table(&table, groups, versions),
                 Feed::Nothing => Ok(()),
             };
             thread::Builder::new().name(format!("feed-{name}")).spawn_scoped(scope, feed)
@@ -370,7 +264,7 @@ enum State {
     Failed,
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }

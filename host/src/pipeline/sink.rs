@@ -1,16 +1,21 @@
 //! One output of a hop: a table, its open writer, and how far it was written before.
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use chrono::Utc;
 use crossbeam_channel::Sender;
+use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
+use super::context::HopContext;
 use super::fault::PipelineError;
 use super::flow::Flow;
-use super::hop::HopContext;
+use super::group;
+use super::keeper::Keeper;
 use crate::batch::{Positions, Reject};
-use crate::lake::{self, Commit, Lake, Provenance, Table, Writer};
-use crate::plan::{TableName, TableSpec};
+use crate::lake::{self, Added, Changes, Commit, Groups, Lake, LakeError, Provenance, Table, Writer};
+use crate::meter::{Expected, Meters};
+use crate::plan::{Contract, Drift, Plan, TableName, TableSpec, WriteMode};
 
 /// A table that a hop writes.
 pub struct Sink {
@@ -20,28 +25,94 @@ pub struct Sink {
     pub table: Table,
     /// The positions of this hop that the table had when the hop started.
     pub recorded: Positions,
-    /// The hops below that take these rows from memory.
-    pub followers: Vec<Sender<Flow>>,
+    /// Rows of it change after they were written, so its followers get changes.
+    changes: bool,
+    /// The columns that name a group, where groups of it are replaced.
+    by: Vec<String>,
+    /// The groups that this run makes, if not all.
+    named: Option<Groups>,
+    followers: Vec<Follower>,
     writer: Option<Writer>,
     rows: u64,
+    unmet: Vec<lake::Unmet>,
+    keeper: Keeper,
+    contract: Contract,
+}
+
+/// A hop below that takes what this table gets from memory.
+struct Follower {
+    to: Sender<Flow>,
+    /// The version up to which it knows the table.
+    seen: Option<u64>,
 }
 
 impl Sink {
     /// Opens the table and reads how far this hop came in it.
-    pub async fn open(
-        lake: &Lake,
-        spec: &TableSpec,
-        app: &str,
-        followers: Vec<Sender<Flow>>,
-    ) -> Result<Self, crate::lake::LakeError> {
+    pub async fn open(lake: &Lake, plan: &Plan, spec: &TableSpec, app: &str) -> Result<Self, LakeError> {
         let table = lake.table(spec).await?;
         let recorded = table.positions(&format!("{app}/")).await?;
-        Ok(Self { name: spec.name.clone(), table, recorded, followers, writer: None, rows: 0 })
+        let changes = group::has_changes(&spec.mode);
+        let by = match &spec.mode {
+            WriteMode::Replace { by } => by.clone(),
+            _ => Vec::new(),
+        };
+        let (name, followers) = (spec.name.clone(), Vec::new());
+        Ok(Self {
+            name,
+            table,
+            recorded,
+            changes,
+            by,
+            named: None,
+            followers,
+            writer: None,
+            rows: 0,
+            unmet: Vec::new(),
+            keeper: Keeper::new(plan, spec),
+            contract: spec.contract,
+        })
+    }
+
+    /// The same table, which the next commit makes anew.
+    pub fn rewriting(self) -> Self {
+        Self { table: self.table.rewritten(), ..self }
+    }
+
+    /// Whether the table has the groups of these columns of its upstream, of the same types.
+    pub fn groups_fit(&self, columns: &[String], upstream: &SchemaRef) -> bool {
+        let Some(own) = self.table.schema() else { return false };
+        let data_type = |schema: &SchemaRef, column: &str| {
+            let field = schema.fields().iter().find(|field| field.name().eq_ignore_ascii_case(column));
+            field.map(|field| field.data_type().clone())
+        };
+        self.by.len() == columns.len()
+            && self.by.iter().zip(columns).all(|(by, column)| {
+                let own = data_type(&own, by);
+                own.is_some() && own == data_type(upstream, column)
+            })
+    }
+
+    /// The next commit makes these groups and leaves all others as they are. A group that gets
+    /// no row is gone.
+    pub async fn name_groups(&mut self, groups: &Groups) -> Result<(), LakeError> {
+        let rows = groups.rows(&self.by)?;
+        let mut named = Groups::new(self.table.name(), rows.schema_ref(), &self.by)?;
+        named.add(&rows)?;
+        let mut writer = self.table.begin().await?;
+        writer.replace_groups(&rows)?;
+        self.writer = Some(writer);
+        self.named = Some(named);
+        Ok(())
+    }
+
+    /// From now on hands on what the table gets to a hop that has read it up to version `seen`.
+    pub fn follow(&mut self, to: Sender<Flow>, seen: Option<u64>) {
+        self.followers.push(Follower { to, seen });
     }
 
     /// Writes rows that the next commit will make visible, and passes them down.
-    /// Gives back the rows that the table's contract refuses.
-    pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<lake::Refused>, lake::LakeError> {
+    /// Gives back the rows that the table's contract or its expectations refuse.
+    pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<lake::Refused>, LakeError> {
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
         }
@@ -50,10 +121,17 @@ impl Sink {
             None => self.writer.insert(runtime.block_on(self.table.begin())?),
         };
         let written = writer.write(rows)?;
+        if let Some(named) = &self.named
+            && let Some(group) = named.stranger(&written.rows)?
+        {
+            return Err(LakeError::Stranger { table: self.name.to_string(), group });
+        }
         self.rows += written.rows.num_rows() as u64;
-        if written.rows.num_rows() > 0 {
+        self.unmet.extend(written.unmet);
+        // What rows change in a table is known when they are committed.
+        if written.rows.num_rows() > 0 && !self.changes {
             // A follower that is gone has failed and says so itself; this table goes on.
-            self.followers.retain(|follower| follower.send(Flow::Rows(written.rows.clone())).is_ok());
+            self.followers.retain(|follower| follower.to.send(Flow::Rows(written.rows.clone())).is_ok());
         }
         Ok(written.refused)
     }
@@ -71,7 +149,7 @@ impl Sink {
         provenance: Provenance,
         whole: bool,
         runtime: &Handle,
-    ) -> Result<lake::Committed, lake::LakeError> {
+    ) -> Result<lake::Committed, LakeError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => runtime.block_on(self.table.begin())?,
@@ -79,20 +157,103 @@ impl Sink {
         let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance, whole };
         let committed = runtime.block_on(self.table.commit(writer, commit))?;
         self.rows = 0;
-        self.followers.retain(|follower| follower.send(Flow::Barrier(committed.version)).is_ok());
         Ok(committed)
+    }
+
+    /// What the table's contract says to a row that a source could not decode: a value of another type
+    /// is refused with its row, unless types are not to change at all.
+    pub fn check_type(&self, reject: &Reject) -> Result<(), lake::LakeError> {
+        let frozen = matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve);
+        if !frozen || !matches!(reject.reason.as_str(), "csv.type" | "json.type") {
+            return Ok(());
+        }
+        let place = match reject.line {
+            Some(line) => format!("{}:{line}", reject.lane),
+            None => format!("record {} of {}", reject.position, reject.lane),
+        };
+        Err(lake::LakeError::Frozen { table: self.name.to_string(), place, message: reject.message.clone() })
+    }
+
+    /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.
+    pub fn keep(&mut self, committed: &lake::Committed, lake: &Lake, runtime: &Handle) {
+        self.keeper.after_commit(&mut self.table, committed, lake, runtime);
+    }
+
+    /// Counts the rows since the last call that did not fulfil an expectation.
+    pub fn count_unmet(&mut self, meter: &Meters) {
+        for lake::Unmet { column, rule, otherwise, rows } in self.unmet.drain(..) {
+            meter.add_unmet(Expected { table: self.name.to_string(), column, rule, otherwise }, rows);
+        }
+    }
+
+    /// Whether rows went down that a commit shows to be another run's: which of its versions
+    /// hold them is not known here.
+    pub fn is_overtaken(&self, committed: &lake::Committed) -> bool {
+        committed.already && !self.changes && !self.followers.is_empty()
+    }
+
+    /// Gives the followers what the table got up to this commit, and the word that it counts.
+    pub fn hand_on(&mut self, committed: &lake::Committed, runtime: &Handle) -> Result<(), LakeError> {
+        let version = committed.version;
+        for mut follower in std::mem::take(&mut self.followers) {
+            let own = match &committed.changes {
+                // Rows of an append table went down as they were written.
+                _ if !self.changes => Some(&[][..]),
+                // Another run has made this commit, in a version that is read like any other.
+                _ if committed.already => None,
+                // It was not recorded, and the files say it.
+                Changes::None => None,
+                Changes::InMemory(rows) => Some(rows.as_slice()),
+                Changes::Stored => None,
+            };
+            // Other processes commit too: what they did is read like any other upstream rows.
+            let last = if own.is_some() { version.checked_sub(1) } else { Some(version) };
+            let mut there = runtime.block_on(self.read_on(&follower, last))?;
+            for rows in own.unwrap_or_default() {
+                there = there && follower.to.send(Flow::Rows(rows.clone())).is_ok();
+            }
+            if there && follower.to.send(Flow::Barrier(version)).is_ok() {
+                follower.seen = Some(version);
+                self.followers.push(follower);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a follower what the versions after the one it knows hold, up to `last`. Gives
+    /// whether it is still there.
+    async fn read_on(&self, follower: &Follower, last: Option<u64>) -> Result<bool, LakeError> {
+        let Some(last) = last.filter(|last| Some(*last) > follower.seen) else { return Ok(true) };
+        let mut added = match self.changes {
+            true => self.table.changes_since(follower.seen).await?,
+            false => self.table.added_since(follower.seen).await?,
+        };
+        while let Some(next) = added.try_next().await? {
+            match next {
+                Added::Rows { version, rows } if version <= last => {
+                    // A full queue waits; this thread has nothing else to do.
+                    if follower.to.send(Flow::Rows(rows)).is_err() {
+                        return Ok(false);
+                    }
+                }
+                Added::End { version } if version < last => {}
+                _ => break,
+            }
+        }
+        Ok(true)
     }
 
     /// Tells the followers that the hop ended well.
     pub fn end(&mut self) {
         for follower in self.followers.drain(..) {
             // A follower that is gone needs no word.
-            let _ = follower.send(Flow::End);
+            let _ = follower.to.send(Flow::End);
         }
     }
 
     /// Throws away what was written since the last commit.
     pub fn abandon(&mut self, runtime: &Handle) {
+        self.unmet.clear();
         if let Some(writer) = self.writer.take() {
             runtime.block_on(writer.abandon());
         }
@@ -107,6 +268,8 @@ pub struct QuarantineSink {
     hop: String,
     maker: Provenance,
     table: Table,
+    /// It may hold rows of earlier runs.
+    held: bool,
     recorded: Positions,
     writer: Option<Writer>,
     kept: Vec<Reject>,
@@ -121,14 +284,16 @@ pub struct QuarantineSink {
 impl QuarantineSink {
     /// Opens the hop's quarantine, if there is one yet.
     pub async fn open(lake: &Lake, context: &HopContext, maker: Provenance) -> Result<Self, lake::LakeError> {
-        let (hop, app, whole) = (&context.spec.name, &context.app, context.whole);
+        let (hop, app, whole) = (&context.spec.name, &context.app, context.whole());
         let table = lake.quarantine(hop).await?;
         let table = if whole { table.rewritten() } else { table };
         let recorded = table.positions(&format!("{app}/")).await?;
+        let held = table.version().is_some() && table.info().await?.rows != Some(0);
         Ok(Self {
             hop: hop.to_owned(),
             maker,
             table,
+            held,
             recorded,
             writer: None,
             kept: Vec::new(),
@@ -136,6 +301,11 @@ impl QuarantineSink {
             rows: 0,
             whole,
         })
+    }
+
+    /// Whether it may hold rows.
+    pub fn has_rows(&self) -> bool {
+        self.held
     }
 
     /// The positions of this hop that the quarantine had when the hop started.

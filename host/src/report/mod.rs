@@ -16,7 +16,7 @@ pub use usage::{Usage, usage};
 
 use std::io::{IsTerminal, Write};
 
-use indicatif::HumanCount;
+use indicatif::{HumanBytes, HumanCount};
 
 /// Whether to colour what is written to `stream`.
 pub fn colour(stream: &impl IsTerminal) -> bool {
@@ -34,6 +34,11 @@ pub fn line(text: impl std::fmt::Display) {
 /// A count with its thousands set apart.
 pub fn count(count: u64) -> String {
     HumanCount(count).to_string()
+}
+
+/// Bytes in the unit that suits them.
+pub fn bytes(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
 }
 
 /// Text with its control characters spelled out. Errors quote rows and modules name

@@ -99,9 +99,12 @@ impl Progress {
         self.tick_at(self.started.elapsed());
     }
 
-    /// Shows the last counters and leaves them standing.
+    /// Shows the last counters and leaves them standing. Lines of text stop without: the
+    /// summary that follows says the same.
     pub fn finish(mut self) {
-        self.show(self.started.elapsed());
+        if !matches!(self.screen, Screen::Lines(_)) {
+            self.show(self.started.elapsed());
+        }
         if let Screen::Bars(_, bars) = &self.screen {
             bars.iter().for_each(ProgressBar::abandon);
         }
@@ -242,7 +245,7 @@ impl<'a> State<'a> {
     }
 
     fn to_json(&self) -> String {
-        let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, source } = self.reading;
+        let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, source, conflicts: _ } = self.reading;
         let share = source.map(|(done, total)| (done as f64 / total as f64).min(1.0));
         format!(
             "{{\"hop\":{},\"rows_in\":{rows_in},\"rows_out\":{rows_out},\"rows_rejected\":{rows_rejected},\"bytes_in\":{bytes_in},\"commits\":{commits},\"source_read\":{},\"rows_per_second\":{}}}",

@@ -1,10 +1,13 @@
 //! What a run did, at its end.
 
+use std::time::Duration;
+
 use comfy_table::{CellAlignment, ContentArrangement, Row, Table, TableComponent, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::Value as Json;
 
-use super::visible;
+use super::{usage, visible};
+use crate::meter::Expected;
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +22,8 @@ pub struct Summary {
     pub peak_memory_bytes: u64,
     /// Every hop, in the order of the plan.
     pub hops: Vec<HopSummary>,
+    /// What went wrong, each in one line.
+    pub errors: Vec<String>,
 }
 
 /// How a run ended.
@@ -49,6 +54,10 @@ pub struct HopSummary {
     pub rows_rejected: u64,
     /// Commits made.
     pub commits: u64,
+    /// Rows that did not fulfil an expectation, where there were any.
+    pub expectations: Vec<(Expected, u64)>,
+    /// How often another writer committed first, so that a commit was made again.
+    pub conflicts: u64,
 }
 
 impl Status {
@@ -63,12 +72,24 @@ impl Status {
 }
 
 impl Summary {
+    /// Of a run that was over before a hop began.
+    pub fn not_started(after: Duration, errors: Vec<String>) -> Self {
+        let (cpu_seconds, peak_memory_bytes) =
+            usage().map_or((0.0, 0), |usage| (usage.cpu_seconds, usage.peak_memory_bytes));
+        let seconds = after.as_secs_f64();
+        Self { status: Status::Failed, seconds, cpu_seconds, peak_memory_bytes, hops: Vec::new(), errors }
+    }
+
     /// One JSON object on one line, without a newline at its end. Its keys and their order
-    /// are a public interface.
+    /// are a public interface; `errors`, and `conflicts` of a hop, are there where there are any.
     pub fn to_json(&self) -> String {
         let hops: Vec<String> = self.hops.iter().map(HopSummary::to_json).collect();
+        let errors = match self.errors.is_empty() {
+            true => String::new(),
+            false => format!(",\"errors\":{}", Json::from(self.errors.clone())),
+        };
         format!(
-            "{{\"status\":{},\"seconds\":{},\"cpu_seconds\":{},\"peak_memory_bytes\":{},\"hops\":[{}]}}",
+            "{{\"status\":{},\"seconds\":{},\"cpu_seconds\":{},\"peak_memory_bytes\":{},\"hops\":[{}]{errors}}}",
             Json::from(self.status.as_str()),
             milliseconds(self.seconds),
             milliseconds(self.cpu_seconds),
@@ -89,9 +110,12 @@ impl Summary {
         for column in table.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
+        let conflicts: String =
+            self.hops.iter().filter(|hop| hop.conflicts > 0).map(HopSummary::to_conflicts).collect();
         let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
+        let unmet: String = self.hops.iter().flat_map(HopSummary::expectations_lines).collect();
         format!(
-            "{body}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
+            "{body}{conflicts}{unmet}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
             self.status.as_str(),
             self.seconds,
             self.cpu_seconds,
@@ -102,8 +126,12 @@ impl Summary {
 
 impl HopSummary {
     fn to_json(&self) -> String {
+        let conflicts = match self.conflicts {
+            0 => String::new(),
+            some => format!(",\"conflicts\":{some}"),
+        };
         format!(
-            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}}}",
+            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}{conflicts}{}}}",
             Json::from(self.hop.as_str()),
             Json::from(self.module.as_deref()),
             Json::from(self.digest.as_deref()),
@@ -111,7 +139,38 @@ impl HopSummary {
             self.rows_out,
             self.rows_rejected,
             self.commits,
+            self.expectations_json(),
         )
+    }
+
+    /// A further field, only where there is something to say.
+    fn expectations_json(&self) -> String {
+        let of = |(expected, rows): &(Expected, u64)| {
+            format!(
+                "{{\"table\":{},\"column\":{},\"rule\":{},\"otherwise\":{},\"rows\":{rows}}}",
+                Json::from(expected.table.as_str()),
+                Json::from(expected.column.as_str()),
+                Json::from(expected.rule),
+                Json::from(expected.otherwise.as_str()),
+            )
+        };
+        match self.expectations.as_slice() {
+            [] => String::new(),
+            unmet => format!(",\"expectations\":[{}]", unmet.iter().map(of).collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    fn expectations_lines(&self) -> impl Iterator<Item = String> {
+        self.expectations.iter().map(|(expected, rows)| {
+            let (table, column) = (&expected.table, visible(&expected.column));
+            let (rule, otherwise) = (expected.rule, expected.otherwise.as_str());
+            format!("{table}: {} rows unlike what is expected of {column} ({rule}: {otherwise})\n", HumanCount(*rows))
+        })
+    }
+
+    fn to_conflicts(&self) -> String {
+        let (hop, count) = (&self.hop, HumanCount(self.conflicts));
+        format!("{hop}: another writer committed first {count} times, and each commit was made again\n")
     }
 
     fn to_row(&self, seconds: f64) -> Row {
@@ -143,6 +202,7 @@ fn milliseconds(seconds: f64) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Otherwise;
 
     fn summary() -> Summary {
         Summary {
@@ -159,6 +219,8 @@ mod tests {
                     rows_out: 1_234_500,
                     rows_rejected: 67,
                     commits: 3,
+                    expectations: Vec::new(),
+                    conflicts: 0,
                 },
                 HopSummary {
                     hop: "clean_users".into(),
@@ -168,9 +230,32 @@ mod tests {
                     rows_out: 0,
                     rows_rejected: 0,
                     commits: 1_000,
+                    expectations: vec![(
+                        Expected {
+                            table: "silver.users".into(),
+                            column: "age".into(),
+                            rule: "range",
+                            otherwise: Otherwise::Warn,
+                        },
+                        1_200,
+                    )],
+                    conflicts: 0,
                 },
             ],
+            errors: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_rare_is_shown_where_there_is_any() {
+        let mut summary = summary();
+        summary.hops[1].conflicts = 2;
+        summary.errors = vec!["hop `clean_users`: \"no\"".into()];
+        let json: Json = serde_json::from_str(&summary.to_json()).expect("it is JSON");
+        assert_eq!(json["hops"][1]["conflicts"], 2);
+        assert_eq!(json["hops"][0].get("conflicts"), None);
+        assert_eq!(json["errors"][0], "hop `clean_users`: \"no\"");
+        assert!(summary.to_table().contains("clean_users: another writer committed first 2 times"));
     }
 
     #[test]
@@ -180,7 +265,8 @@ mod tests {
             concat!(
                 r#"{{"status":"done","seconds":12.346,"cpu_seconds":20.0,"peak_memory_bytes":327155712,"hops":["#,
                 r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3}},"#,
-                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000}}]}}"#,
+                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000,"#,
+                r#""expectations":[{{"table":"silver.users","column":"age","rule":"range","otherwise":"warn","rows":1200}}]}}]}}"#,
             ),
             digest
         );
@@ -195,6 +281,7 @@ hop           module                             rows in    rows out   rejected 
 ────────────────────────────────────────────────────────────────────────────────────────────────────
 land_users    –                                1,234,567   1,234,500         67         3   99,999
 clean_users   c2c \"clean\" users@0123456789ab   1,234,500           0          0     1,000   99,994
+silver.users: 1,200 rows unlike what is expected of age (range: warn)
 done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
 ";
         assert_eq!(summary().to_table(), expected);
@@ -208,6 +295,7 @@ done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
             cpu_seconds: 0.0,
             peak_memory_bytes: 0,
             hops: Vec::new(),
+            errors: Vec::new(),
         };
         assert!(nothing.to_json().ends_with("\"hops\":[]}"));
         assert!(nothing.to_table().ends_with("interrupted in 0.0 s; 0.0 s of processor time; at most 0 B of memory\n"));

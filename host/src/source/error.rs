@@ -113,6 +113,21 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// Whether what the pipeline file names is not there or is something else, so that the file
+    /// has to be mended, or the folder made.
+    pub fn is_misnamed(&self) -> bool {
+        matches!(
+            self,
+            Self::NoFolder { .. }
+                | Self::NotAFolder { .. }
+                | Self::Place { .. }
+                | Self::Glob { .. }
+                | Self::NothingToInfer { .. }
+        )
+    }
+}
+
 impl Fault for SourceError {
     fn remedy(&self) -> Remedy {
         match self {

@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod simulated;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
@@ -100,6 +101,42 @@ pub fn open(request: OpenSource<'_>) -> Result<Box<dyn Source>, SourceError> {
     match &request.spec.kind {
         SourceKind::Files(spec) => Ok(Box::new(files::FileSource::open(&request, spec)?)),
         SourceKind::Simulate(spec) => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
+    }
+}
+
+/// A record as it was kept in quarantine.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its position in its lane.
+    pub position: i64,
+    /// Its original bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Records that were decoded again.
+#[derive(Debug)]
+pub struct Again {
+    /// Those that are rows now, with `_lane` and `_position`.
+    pub rows: RecordBatch,
+    /// Those that are still none: which of them, a reason and a message.
+    pub bad: Vec<(usize, String, String)>,
+}
+
+/// Decodes records of one lane that could not be decoded before, as the source is now.
+/// `Ok(Err(why))` where records of this source cannot be decoded by themselves.
+///
+/// # Errors
+/// The source's folder cannot be listed, or the header of its file not be read.
+pub fn again(
+    spec: &SourceSpec,
+    lane: &Lane,
+    records: &[Record<'_>],
+    known: Option<SchemaRef>,
+    runtime: &Handle,
+) -> Result<Result<Vec<Again>, String>, SourceError> {
+    match &spec.kind {
+        SourceKind::Files(files) => files::again(&spec.name, files, lane, records, known, runtime),
+        SourceKind::Simulate(_) => Ok(Err("generated rows are never undecodable".to_owned())),
     }
 }
 

@@ -5,16 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::BooleanBuilder;
-use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType,
-};
-use arrow_array::{ArrayRef, BinaryArray, PrimitiveArray, StringArray};
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::DataType;
 
 use super::split::Records;
-use crate::format::value;
+use crate::format::scalar::{self, Texts};
 
 /// Some records of a window.
 #[derive(Clone, Copy)]
@@ -53,25 +50,6 @@ pub(super) enum Why {
     Null,
 }
 
-/// Whether text can be read into that type.
-pub(super) fn readable(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Utf8
-            | DataType::Binary
-            | DataType::Boolean
-            | DataType::Int8
-            | DataType::Int16
-            | DataType::Int32
-            | DataType::Int64
-            | DataType::Float32
-            | DataType::Float64
-            | DataType::Date32
-            | DataType::Decimal128(_, _)
-            | DataType::Timestamp(TimeUnit::Microsecond, _)
-    )
-}
-
 impl<'a> Block<'a> {
     /// How many good records there are.
     pub(super) fn rows(&self) -> usize {
@@ -106,69 +84,16 @@ impl<'a> Block<'a> {
 
     /// Field `field` as an array of `kind`; what is not readable is null and in `bad`.
     pub(super) fn column(&self, field: usize, kind: &DataType, bad: &mut Vec<BadValue>) -> ArrayRef {
+        if let Some(array) = scalar::column(&mut Field { block: *self, field, bad }, kind) {
+            return array;
+        }
         match kind {
-            DataType::Int8 => self.integers::<Int8Type>(field, bad),
-            DataType::Int16 => self.integers::<Int16Type>(field, bad),
-            DataType::Int32 => self.integers::<Int32Type>(field, bad),
-            DataType::Int64 => Arc::new(self.values::<Int64Type>(field, bad, value::integer)),
-            DataType::Float32 => Arc::new(self.values::<Float32Type>(field, bad, |text| {
-                // Straight from text: through a double it would be rounded twice.
-                std::str::from_utf8(text).ok()?.parse().ok()
-            })),
-            DataType::Float64 => Arc::new(self.values::<Float64Type>(field, bad, value::float)),
-            DataType::Date32 => Arc::new(self.values::<Date32Type>(field, bad, value::date)),
-            DataType::Timestamp(TimeUnit::Microsecond, zone) => Arc::new(
-                self.values::<TimestampMicrosecondType>(field, bad, value::timestamp).with_timezone_opt(zone.clone()),
-            ),
-            DataType::Decimal128(precision, scale) => {
-                let (precision, scale) = (*precision, *scale);
-                let values = self.values::<Decimal128Type>(field, bad, |text| value::decimal(text, precision, scale));
-                Arc::new(values.with_data_type(DataType::Decimal128(precision, scale)))
-            }
-            DataType::Boolean => self.booleans(field, bad),
             DataType::Binary => {
                 let (offsets, values, nulls) = self.bytes(field, &[]);
                 Arc::new(BinaryArray::new(offsets, values, nulls))
             }
             _ => self.strings(field, bad),
         }
-    }
-
-    fn integers<T>(&self, field: usize, bad: &mut Vec<BadValue>) -> ArrayRef
-    where
-        T: ArrowPrimitiveType,
-        T::Native: TryFrom<i64>,
-    {
-        Arc::new(self.values::<T>(field, bad, |text| T::Native::try_from(value::integer(text)?).ok()))
-    }
-
-    #[inline]
-    fn values<T: ArrowPrimitiveType>(
-        &self,
-        field: usize,
-        bad: &mut Vec<BadValue>,
-        read: impl Fn(&[u8]) -> Option<T::Native>,
-    ) -> PrimitiveArray<T> {
-        let mut values = Vec::with_capacity(self.rows());
-        let mut nulls = NullBufferBuilder::new(self.rows());
-        for (row, place) in self.places(field).enumerate() {
-            let raw = &self.data[place];
-            let value = match read(raw) {
-                Some(value) if self.nulls.is_empty() || !self.is_null(raw) => Some(value),
-                _ => self.hard(row, field, raw, bad, &read),
-            };
-            match value {
-                Some(value) => {
-                    values.push(value);
-                    nulls.append_non_null();
-                }
-                None => {
-                    values.push(T::Native::default());
-                    nulls.append_null();
-                }
-            }
-        }
-        PrimitiveArray::new(ScalarBuffer::from(values), nulls.finish())
     }
 
     /// What is not plainly a value: null, quoted, with spaces around it, or bad.
@@ -190,19 +115,6 @@ impl<'a> Block<'a> {
             bad.push(BadValue { row, field, why: Why::Type });
         }
         value
-    }
-
-    fn booleans(&self, field: usize, bad: &mut Vec<BadValue>) -> ArrayRef {
-        let mut values = BooleanBuilder::with_capacity(self.rows());
-        for (row, place) in self.places(field).enumerate() {
-            let raw = &self.data[place];
-            let value = match value::boolean(raw) {
-                Some(value) if self.nulls.is_empty() || !self.is_null(raw) => Some(value),
-                _ => self.hard(row, field, raw, bad, value::boolean),
-            };
-            values.append_option(value);
-        }
-        Arc::new(values.finish())
     }
 
     fn strings(&self, field: usize, bad: &mut Vec<BadValue>) -> ArrayRef {
@@ -249,6 +161,49 @@ impl<'a> Block<'a> {
         }
         text.bytes.truncate(text.len);
         (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(text.bytes), nulls.finish())
+    }
+}
+
+/// One field of every record.
+struct Field<'a, 'b> {
+    block: Block<'a>,
+    field: usize,
+    bad: &'b mut Vec<BadValue>,
+}
+
+impl Field<'_, '_> {
+    /// The value in `place`, where row `row` has the field.
+    #[inline]
+    fn value<V>(&mut self, row: usize, place: Range<usize>, read: impl Fn(&[u8]) -> Option<V>) -> Option<V> {
+        let block = self.block;
+        let raw = &block.data[place];
+        match read(raw) {
+            Some(value) if block.nulls.is_empty() || !block.is_null(raw) => Some(value),
+            _ => block.hard(row, self.field, raw, self.bad, read),
+        }
+    }
+}
+
+impl Texts for Field<'_, '_> {
+    #[inline]
+    fn numbers<T: ArrowPrimitiveType>(&mut self, read: impl Fn(&[u8]) -> Option<T::Native>) -> PrimitiveArray<T> {
+        let rows = self.block.rows();
+        let mut values = Vec::with_capacity(rows);
+        let mut nulls = NullBufferBuilder::new(rows);
+        for (row, place) in self.block.places(self.field).enumerate() {
+            let value = self.value(row, place, &read);
+            values.push(value.unwrap_or_default());
+            nulls.append(value.is_some());
+        }
+        PrimitiveArray::new(ScalarBuffer::from(values), nulls.finish())
+    }
+
+    fn booleans(&mut self, read: impl Fn(&[u8]) -> Option<bool>) -> BooleanArray {
+        let mut values = BooleanBuilder::with_capacity(self.block.rows());
+        for (row, place) in self.block.places(self.field).enumerate() {
+            values.append_option(self.value(row, place, &read));
+        }
+        values.finish()
     }
 }
 

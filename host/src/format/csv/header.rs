@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
-use super::column::readable;
 use crate::format::plain::type_name;
-use crate::format::{FormatError, is_system_column};
+use crate::format::scalar::readable;
+use crate::format::{FormatError, is_system_column, names};
 
 /// A column to decode.
 #[derive(Clone, Debug)]
@@ -19,13 +19,13 @@ pub(super) struct Column {
 }
 
 /// The columns of a file whose fields have those names: the declared ones that it has, in
-/// their order, then the others as strings.
-pub(super) fn columns(names: &[String], declared: Option<&Schema>, header: bool) -> Result<Vec<Column>, FormatError> {
+/// their order and under their declared names, then the others as strings.
+pub(super) fn columns(file: &[String], declared: Option<&Schema>, header: bool) -> Result<Vec<Column>, FormatError> {
     let declared = declared.map_or(&[][..], |schema| schema.fields());
-    let mut columns = Vec::with_capacity(names.len());
-    let mut left: Vec<bool> = vec![true; names.len()];
+    let mut columns = Vec::with_capacity(file.len());
+    let mut left: Vec<bool> = vec![true; file.len()];
     for target in declared {
-        let Some(field) = names.iter().position(|name| name == target.name()) else {
+        let Some(field) = names::find(file.iter().map(String::as_str), target.name()) else {
             continue;
         };
         if !readable(target.data_type()) {
@@ -37,15 +37,15 @@ pub(super) fn columns(names: &[String], declared: Option<&Schema>, header: bool)
         left[field] = false;
         columns.push(Column { field, target: target.clone() });
     }
-    if columns.is_empty() && !declared.is_empty() && !names.is_empty() && header {
-        let mut header = names.join(",");
+    if columns.is_empty() && !declared.is_empty() && !file.is_empty() && header {
+        let mut header = file.join(",");
         if let Some((at, _)) = header.char_indices().nth(120) {
             header.truncate(at);
             header.push('…');
         }
         return Err(FormatError::ForeignHeader { header });
     }
-    for (field, name) in names.iter().enumerate().filter(|(field, _)| left[*field]) {
+    for (field, name) in file.iter().enumerate().filter(|(field, _)| left[*field]) {
         if is_system_column(name) {
             return Err(FormatError::ReservedColumn { name: name.clone() });
         }

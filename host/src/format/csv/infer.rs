@@ -50,6 +50,12 @@ pub(in crate::format) fn infer(text: Text, format: &CsvFormat) -> Result<SchemaR
     Ok(Arc::new(Schema::new(fields)))
 }
 
+/// The names of the file's columns, in its order.
+pub(in crate::format) fn names(text: Text, format: &CsvFormat) -> Result<Vec<String>, FormatError> {
+    let rows = CsvRows::new(text, format, None, 0)?;
+    Ok(rows.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
 fn kind(parts: &[&StringArray]) -> DataType {
     let values = || parts.iter().flat_map(|part| part.iter().flatten());
     if values().next().is_none() {

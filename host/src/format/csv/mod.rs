@@ -1,9 +1,10 @@
 //! Delimited text (RFC 4180): its own splitter over structural bytes, no copy of fields.
 //!
 //! What people may rely on:
-//! - Columns are found by their names in the header, in any order; undeclared ones
-//!   follow as strings, missing ones are absent. Names lose a byte-order mark and
-//!   spaces around them; a column without a name is `column_N`, counted from 1.
+//! - Columns are found by their names in the header, in any order and, where that leaves
+//!   no doubt, in any case; undeclared ones follow as strings, missing ones are absent.
+//!   Names lose a byte-order mark and spaces around them; a column without a name is
+//!   `column_N`, counted from 1.
 //! - An unquoted empty field is null, and so is one whose text is in `nulls`. For
 //!   string columns a quoted field is never null, so that `""` is the empty string.
 //! - Spaces around numbers, dates and booleans do not matter; around strings they stay.
@@ -13,6 +14,7 @@
 //!   line end.
 
 mod column;
+mod cursor;
 mod header;
 mod infer;
 mod scan;
@@ -27,48 +29,32 @@ use arrow_schema::{Schema, SchemaRef};
 pub(super) use infer::infer;
 pub use write::CsvWriter;
 
+/// The names of a file's columns, in its order: from its header, or counted.
+///
+/// # Errors
+/// The file cannot be opened, or its header is none.
+pub fn names(input: &Input, format: &CsvFormat, compression: Compression) -> Result<Vec<String>, FormatError> {
+    infer::names(text::open(input, compression, format.encoding, &Meter::default())?, format)
+}
+
 use self::column::{BadValue, Block, Why};
+use self::cursor::{Cursor, Front};
 use self::header::Column;
 use self::scan::Marks;
-use self::split::{Records, Splitter};
+use self::split::Splitter;
 use super::plain::type_name;
 use super::text::{Original, Text};
-use super::window::Window;
-use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, RECORD_BYTES, Rows};
-use crate::plan::CsvFormat;
+use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Input, Meter, Numbers, PAYLOAD_BYTES, Rows, text};
+use crate::plan::{Compression, CsvFormat};
 
 /// The rows of one file of delimited text.
 pub(super) struct CsvRows {
-    window: Window,
+    cursor: Cursor,
     original: Original,
-    splitter: Splitter,
     nulls: Vec<Vec<u8>>,
     columns: Vec<Column>,
     schema: SchemaRef,
-    records: Records,
-    /// The line and the record that the window begins with, and whether a carriage return was
-    /// the last byte taken.
-    line: u64,
-    record: u64,
-    after_return: bool,
     skip: u64,
-    /// What the window holds when no long record makes it larger.
-    window_bytes: usize,
-    /// Bytes that a full batch is expected to take.
-    batch_bytes: usize,
-}
-
-/// Large enough for a few batches, small enough for the second-level cache.
-const WINDOW_BYTES: usize = 1 << 20;
-
-/// What the front of the window is.
-enum Front {
-    /// `records` holds at least one record.
-    Records,
-    /// A record that has no end within bounds; it is taken already.
-    Bad(BadRecord),
-    /// The end of the file.
-    End,
 }
 
 impl CsvRows {
@@ -79,7 +65,7 @@ impl CsvRows {
         declared: Option<SchemaRef>,
         skip: u64,
     ) -> Result<Self, FormatError> {
-        Self::with_window(text, format, declared, skip, WINDOW_BYTES)
+        Self::with_window(text, format, declared, skip, cursor::WINDOW_BYTES)
     }
 
     fn with_window(
@@ -89,168 +75,66 @@ impl CsvRows {
         skip: u64,
         window_bytes: usize,
     ) -> Result<Self, FormatError> {
-        let mut rows = Self::unnamed(text, format, skip, window_bytes);
+        let marks = Marks { delimiter: format.delimiter, quote: format.quote };
+        let mut rows = Self {
+            cursor: Cursor::new(text.reader, marks, window_bytes),
+            original: text.original,
+            nulls: format.nulls.iter().map(|null| null.clone().into_bytes()).collect(),
+            columns: Vec::new(),
+            schema: Arc::new(Schema::empty()),
+            skip,
+        };
         let names = rows.names(format, declared.as_deref())?;
         rows.columns = header::columns(&names, declared.as_deref(), format.header)?;
-        rows.splitter.fields = names.len().max(1);
+        rows.cursor.expect(names.len().max(1));
         rows.schema =
             Arc::new(Schema::new(rows.columns.iter().map(|column| column.target.clone()).collect::<Vec<_>>()));
         Ok(rows)
     }
 
-    fn unnamed(text: Text, format: &CsvFormat, skip: u64, window_bytes: usize) -> Self {
-        Self {
-            window: Window::new(text.reader, window_bytes),
-            original: text.original,
-            splitter: Splitter { marks: Marks { delimiter: format.delimiter, quote: format.quote }, fields: 1 },
-            nulls: format.nulls.iter().map(|null| null.clone().into_bytes()).collect(),
-            columns: Vec::new(),
-            schema: Arc::new(Schema::empty()),
-            records: Records::default(),
-            line: 1,
-            record: 0,
-            after_return: false,
-            skip,
-            window_bytes,
-            batch_bytes: window_bytes,
-        }
-    }
-
     /// The names of the file's fields: from its header, or counted.
     fn names(&mut self, format: &CsvFormat, declared: Option<&Schema>) -> Result<Vec<String>, FormatError> {
         // With one wanted field every other first record is odd, and odd ones are counted.
-        let fields = match self.front(1)? {
+        let fields = match self.cursor.front(1)? {
             Front::End => return Ok(header::declared_names(declared)),
-            Front::Bad(bad) => {
-                return Err(FormatError::Header { problem: bad.message });
-            }
-            Front::Records => self.records.odd.first().map_or(1, |odd| odd.fields),
+            Front::Bad(line) => return Err(FormatError::Header { problem: line.message() }),
+            Front::Records => self.cursor.records().odd.first().map_or(1, |odd| odd.fields),
         };
         if !format.header {
             return Ok(header::counted_names(fields, declared));
         }
-        self.splitter.fields = fields;
-        self.front(1)?;
+        self.cursor.expect(fields);
+        self.cursor.front(1)?;
         let block = self.block();
         let names = (0..fields)
             .map(|field| String::from_utf8(block.text(0, field).into_owned()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| FormatError::Header { problem: "it is not UTF-8; set `encoding`".to_owned() })?;
-        self.advance();
-        self.record = 0;
+        self.cursor.advance();
+        self.cursor.count_from_here();
         header::clean(names)
     }
 
-    /// Looks for up to `most` records at the front of the window.
-    fn front(&mut self, most: usize) -> Result<Front, FormatError> {
-        let mut least = self.batch_bytes;
-        loop {
-            self.window.fill(least);
-            let ended = self.window.ended();
-            self.splitter.split(self.window.bytes(), self.after_return, ended, most, &mut self.records);
-            if self.records.count > 0 {
-                return Ok(Front::Records);
-            }
-            self.advance();
-            self.check()?;
-            let unread = self.window.bytes().len();
-            if ended && unread == 0 {
-                return Ok(Front::End);
-            }
-            if ended || unread >= RECORD_BYTES {
-                return self.bad_line().map(Front::Bad);
-            }
-            if unread == self.window.capacity() {
-                self.window.resize((unread * 2).min(RECORD_BYTES));
-            }
-            least = self.window.capacity();
-        }
-    }
-
-    /// Takes the records at the front of the window.
-    fn advance(&mut self) {
-        let taken = self.records.taken;
-        if taken > 0 {
-            self.after_return = self.window.bytes()[taken - 1] == b'\r';
-            self.window.take(taken);
-        }
-        self.line += self.records.lines;
-        self.record += self.records.count as u64;
-        if self.window.capacity() > self.window_bytes && self.window.bytes().len() < self.window_bytes {
-            self.window.resize(self.window_bytes);
-        }
-    }
-
-    /// Takes the first line of a record that has no end within bounds.
-    fn bad_line(&mut self) -> Result<BadRecord, FormatError> {
-        let open_quote = self.records.open_quote;
-        let mut payload = Vec::new();
-        let mut length = 0_u64;
-        loop {
-            let bytes = self.window.bytes();
-            let end = memchr::memchr2(b'\n', b'\r', bytes);
-            let line = &bytes[..end.unwrap_or(bytes.len())];
-            length += line.len() as u64;
-            let keep = line.len().min(PAYLOAD_BYTES.saturating_sub(payload.len()));
-            payload.extend_from_slice(&line[..keep]);
-            if let Some(end) = end {
-                self.after_return = bytes[end] == b'\r';
-                self.window.take(end + 1);
-                break;
-            }
-            self.window.take(bytes.len());
-            if self.window.ended() {
-                break;
-            }
-            self.check()?;
-            self.window.fill(1);
-        }
-        let (reason, problem) = if open_quote {
-            ("csv.unclosed-quote", "a quoted field that begins on this line is never closed".to_owned())
-        } else {
-            ("csv.too-long", format!("the record has no end within {} MiB", RECORD_BYTES >> 20))
-        };
-        let message = if length > payload.len() as u64 {
-            format!("{problem}; of its {length} bytes the first {} are kept", payload.len())
-        } else {
-            problem
-        };
-        let bad = BadRecord {
-            record: self.record,
-            line: Some(self.line),
-            reason,
-            message,
-            payload: self.original.restore(&payload),
-        };
-        self.line += 1;
-        self.record += 1;
-        Ok(bad)
-    }
-
-    fn check(&mut self) -> Result<(), FormatError> {
-        let done = self.record;
-        self.window.check().map_err(|source| FormatError::Read { done, source })
-    }
-
     fn block(&self) -> Block<'_> {
+        let Splitter { marks, fields } = self.cursor.splitter();
         Block {
-            data: self.window.bytes(),
-            records: &self.records,
-            fields: self.splitter.fields,
-            quote: self.splitter.marks.quote,
+            data: self.cursor.bytes(),
+            records: self.cursor.records(),
+            fields,
+            quote: marks.quote,
             nulls: &self.nulls,
         }
     }
 
     /// Passes over the records that are done already.
     fn skip(&mut self) -> Result<(), FormatError> {
-        while self.record < self.skip {
-            let left = usize::try_from(self.skip - self.record).unwrap_or(usize::MAX);
-            match self.front(left.min(BATCH_ROWS))? {
-                Front::Records => self.advance(),
+        while self.cursor.record() < self.skip {
+            let left = usize::try_from(self.skip - self.cursor.record()).unwrap_or(usize::MAX);
+            match self.cursor.front(left.min(BATCH_ROWS))? {
+                Front::Records => self.cursor.advance(),
                 Front::Bad(_) => {}
                 Front::End => {
-                    return Err(FormatError::Shorter { found: self.record, expected: self.skip });
+                    return Err(FormatError::Shorter { found: self.cursor.record(), expected: self.skip });
                 }
             }
         }
@@ -271,10 +155,10 @@ impl CsvRows {
             }
             arrays.push(array);
         }
-        let done = self.record + self.records.count as u64;
-        if bad.is_empty() && self.records.odd.is_empty() {
+        let done = self.cursor.record() + block.records.count as u64;
+        if bad.is_empty() && block.records.odd.is_empty() {
             let rows = self.batch(arrays, rows)?;
-            return Ok(Decoded { rows, numbers: Numbers::From(self.record), bad: Vec::new(), done });
+            return Ok(Decoded { rows, numbers: Numbers::From(self.cursor.record()), bad: Vec::new(), done });
         }
         // A value that is not of its type is null as well: the first finding is the telling one.
         bad.sort_by_key(|value| (value.row, value.why));
@@ -312,13 +196,14 @@ impl CsvRows {
 
     /// The record number of every row of the block.
     fn numbers(&self, rows: usize) -> Vec<u64> {
-        let mut odd = self.records.odd.iter().peekable();
+        let records = self.cursor.records();
+        let mut odd = records.odd.iter().peekable();
         let mut numbers = Vec::with_capacity(rows);
-        for record in 0..self.records.count {
+        for record in 0..records.count {
             if odd.peek().is_some_and(|odd| odd.record == record) {
                 odd.next();
             } else {
-                numbers.push(self.record + record as u64);
+                numbers.push(self.cursor.record() + record as u64);
             }
         }
         numbers
@@ -327,11 +212,10 @@ impl CsvRows {
     /// The odd records and those with bad values (one per row, ascending), in the file's order.
     fn bad_records(&self, values: &[BadValue], numbers: &[u64]) -> Vec<BadRecord> {
         let block = self.block();
-        let mut found = Vec::with_capacity(values.len() + self.records.odd.len());
-        for odd in &self.records.odd {
-            let wanted = self.splitter.fields;
-            let message = format!("{wanted} fields expected, {} found", odd.fields);
-            found.push((self.record + odd.record as u64, odd.start..odd.end, "csv.column-count", message));
+        let mut found = Vec::with_capacity(values.len() + block.records.odd.len());
+        for odd in &block.records.odd {
+            let message = format!("{} fields expected, {} found", block.fields, odd.fields);
+            found.push((self.cursor.record() + odd.record as u64, odd.start..odd.end, "csv.column-count", message));
         }
         for value in values {
             let place = block.record(value.row);
@@ -339,11 +223,12 @@ impl CsvRows {
             found.push((numbers[value.row], place, reason, message));
         }
         found.sort_by_key(|(record, ..)| *record);
-        let (mut line, mut counted) = (self.line, 0);
+        let (mut line, mut counted) = (self.cursor.line(), 0);
+        let after_return = self.cursor.after_return();
         found
             .into_iter()
             .map(|(record, place, reason, message)| {
-                line += lines(block.data, counted..place.start, self.after_return);
+                line += lines(block.data, counted..place.start, after_return);
                 counted = place.start;
                 let payload = &block.data[place];
                 let kept = &payload[..payload.len().min(PAYLOAD_BYTES)];
@@ -384,19 +269,17 @@ impl CsvRows {
 impl Rows for CsvRows {
     fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
         self.skip()?;
-        match self.front(BATCH_ROWS)? {
+        match self.cursor.front(BATCH_ROWS)? {
             Front::End => Ok(None),
-            Front::Bad(bad) => {
+            Front::Bad(line) => {
                 let rows = RecordBatch::new_empty(self.schema.clone());
-                Ok(Some(Decoded { rows, numbers: Numbers::From(self.record), bad: vec![bad], done: self.record }))
+                let done = self.cursor.record();
+                let bad = vec![line.bad_record(self.original)];
+                Ok(Some(Decoded { rows, numbers: Numbers::From(done), bad, done }))
             }
             Front::Records => {
                 let decoded = self.decode()?;
-                if self.records.count == BATCH_ROWS {
-                    // A little more than this batch took, so that the next one rarely is cut short.
-                    self.batch_bytes = (self.records.taken + self.records.taken / 16).min(self.window_bytes);
-                }
-                self.advance();
+                self.cursor.advance();
                 Ok(Some(decoded))
             }
         }

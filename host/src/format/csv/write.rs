@@ -29,4 +29,9 @@ impl<W: Write> CsvWriter<W> {
             error => FormatError::Write(std::io::Error::other(error)),
         })
     }
+
+    /// The output, with everything in it that was written.
+    pub fn into_inner(self) -> W {
+        self.inner.into_inner()
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow_json::reader::infer_json_schema_from_iterator;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::lines::{Front, Lines};
 use super::object;
@@ -14,7 +15,7 @@ use crate::format::{FormatError, SAMPLE_RECORDS, is_system_column};
 /// not objects do not count; they are bad records when the file is read.
 pub(in crate::format) fn infer(text: Text) -> Result<SchemaRef, FormatError> {
     let (mut lines, _) = Lines::new(text);
-    let mut sample = Vec::new();
+    let (mut sample, mut numbers) = (Vec::new(), Vec::new());
     let mut order: Vec<String> = Vec::new();
     while sample.len() < SAMPLE_RECORDS {
         let front = lines.front(SAMPLE_RECORDS - sample.len());
@@ -35,14 +36,19 @@ pub(in crate::format) fn infer(text: Text) -> Result<SchemaRef, FormatError> {
                         }
                     }
                     sample.push(value);
+                    numbers.push(line.number);
                 }
                 lines.take(bytes, count);
             }
         }
     }
-    let inferred =
-        arrow_json::reader::infer_json_schema_from_iterator(sample.iter().map(Ok::<_, arrow_schema::ArrowError>))
-            .map_err(FormatError::Infer)?;
+    let inferred = together(&sample).map_err(|source| {
+        // If some lines do not go together, more do not either: the first that breaks the
+        // peace ends the shortest beginning that fails.
+        let counts: Vec<usize> = (1..=sample.len()).collect();
+        let fine = counts.partition_point(|count| together(&sample[..*count]).is_ok());
+        FormatError::Infer { line: numbers[fine.min(numbers.len() - 1)], source }
+    })?;
     // The inferred order is that of a hash map.
     let fields: Vec<FieldRef> = order
         .iter()
@@ -51,6 +57,11 @@ pub(in crate::format) fn infer(text: Text) -> Result<SchemaRef, FormatError> {
         .map(|(_, field)| Arc::new(Field::new(field.name(), settled(&plain_type(field.data_type())), true)))
         .collect();
     Ok(Arc::new(Schema::new(fields)))
+}
+
+/// The columns that hold all of these objects.
+fn together(objects: &[serde_json::Value]) -> Result<Schema, ArrowError> {
+    infer_json_schema_from_iterator(objects.iter().map(Ok::<_, ArrowError>))
 }
 
 /// The same type with struct fields in alphabetical order, and no struct without fields.

@@ -50,21 +50,9 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
             kept.push((key, Cow::Borrowed(value)));
         }
     }
-    let rescued = if rescued.is_empty() { None } else { object_of(rescued) };
-    let text = changed.then(|| {
-        let mut text = vec![b'{'];
-        for (at, (key, value)) in kept.iter().enumerate() {
-            if at > 0 {
-                text.push(b',');
-            }
-            text.extend_from_slice(key);
-            text.push(b':');
-            text.extend_from_slice(value);
-        }
-        // What is rescued must be JSON too; the decoder, which ignores it, checks that.
-        text.push(b'}');
-        text
-    });
+    // What is rescued must be JSON too; the decoder, which ignores it, checks that.
+    let rescued = (!rescued.is_empty()).then(|| object_of(rescued)).and_then(|text| String::from_utf8(text).ok());
+    let text = changed.then(|| object_of(kept.iter().map(|(key, value)| (*key, value.as_ref()))));
     Prepared { text, rescued }
 }
 
@@ -101,7 +89,8 @@ fn as_string(value: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(std::str::from_utf8(value).ok()?).ok()
 }
 
-fn object_of(fields: Vec<(&[u8], &[u8])>) -> Option<String> {
+/// An object with these keys and values, as they are written.
+fn object_of<'a>(fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
     let mut text = vec![b'{'];
     for (at, (key, value)) in fields.into_iter().enumerate() {
         if at > 0 {
@@ -112,5 +101,5 @@ fn object_of(fields: Vec<(&[u8], &[u8])>) -> Option<String> {
         text.extend_from_slice(value);
     }
     text.push(b'}');
-    String::from_utf8(text).ok()
+    text
 }

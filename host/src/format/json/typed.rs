@@ -7,14 +7,11 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType,
-};
-use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StructArray};
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StringArray, StructArray};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 
-use crate::format::value;
+use crate::format::scalar::{self, Texts};
 
 /// The columns as the decoder gives them: all nullable, with text for every scalar.
 pub(super) fn as_text(schema: &Schema) -> SchemaRef {
@@ -37,20 +34,8 @@ pub(super) fn readable(kind: &DataType) -> bool {
     match kind {
         DataType::Struct(fields) => fields.iter().all(|field| readable(field.data_type())),
         DataType::List(item) => readable(item.data_type()),
-        DataType::Map(..)
-        | DataType::Utf8
-        | DataType::Binary
-        | DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Date32
-        | DataType::Decimal128(..)
-        | DataType::Timestamp(TimeUnit::Microsecond, _) => true,
-        _ => false,
+        DataType::Map(..) => true,
+        other => scalar::readable(other),
     }
 }
 
@@ -65,24 +50,12 @@ pub(super) struct BadValue {
 
 /// `array`, whose scalars are text, as `kind`. What is not readable is null and in `bad`.
 pub(super) fn typed(array: &ArrayRef, kind: &DataType, bad: &mut Vec<BadValue>) -> Result<ArrayRef, ArrowError> {
+    if let Some(texts) = array.as_string_opt()
+        && let Some(array) = scalar::column(&mut Strings { texts, bad }, kind)
+    {
+        return Ok(array);
+    }
     Ok(match kind {
-        DataType::Int8 => integers::<Int8Type>(array, bad),
-        DataType::Int16 => integers::<Int16Type>(array, bad),
-        DataType::Int32 => integers::<Int32Type>(array, bad),
-        DataType::Int64 => Arc::new(values::<Int64Type>(array, bad, value::integer)),
-        DataType::Float32 => {
-            Arc::new(values::<Float32Type>(array, bad, |text| std::str::from_utf8(text).ok()?.parse().ok()))
-        }
-        DataType::Float64 => Arc::new(values::<Float64Type>(array, bad, value::float)),
-        DataType::Date32 => Arc::new(values::<Date32Type>(array, bad, value::date)),
-        DataType::Timestamp(_, zone) => {
-            Arc::new(values::<TimestampMicrosecondType>(array, bad, value::timestamp).with_timezone_opt(zone.clone()))
-        }
-        DataType::Decimal128(precision, scale) => {
-            let values = values::<Decimal128Type>(array, bad, |text| value::decimal(text, *precision, *scale));
-            Arc::new(values.with_data_type(kind.clone()))
-        }
-        DataType::Boolean => booleans(array, bad),
         DataType::Struct(fields) => {
             let structs = array.as_struct();
             let columns = structs
@@ -114,35 +87,32 @@ pub(super) fn typed(array: &ArrayRef, kind: &DataType, bad: &mut Vec<BadValue>) 
     })
 }
 
-fn integers<T>(array: &ArrayRef, bad: &mut Vec<BadValue>) -> ArrayRef
-where
-    T: ArrowPrimitiveType,
-    T::Native: TryFrom<i64>,
-{
-    Arc::new(values::<T>(array, bad, |text| T::Native::try_from(value::integer(text)?).ok()))
+/// A column of strings.
+struct Strings<'a> {
+    texts: &'a StringArray,
+    bad: &'a mut Vec<BadValue>,
 }
 
-fn values<T: ArrowPrimitiveType>(
-    array: &ArrayRef,
-    bad: &mut Vec<BadValue>,
-    read: impl Fn(&[u8]) -> Option<T::Native>,
-) -> PrimitiveArray<T> {
-    let texts = array.as_string::<i32>();
-    texts.iter().enumerate().map(|(row, text)| read_one(row, text?, bad, &read)).collect()
-}
-
-fn booleans(array: &ArrayRef, bad: &mut Vec<BadValue>) -> ArrayRef {
-    let texts = array.as_string::<i32>();
-    let values: BooleanArray =
-        texts.iter().enumerate().map(|(row, text)| read_one(row, text?, bad, value::boolean)).collect();
-    Arc::new(values)
-}
-
-#[inline]
-fn read_one<V>(row: usize, text: &str, bad: &mut Vec<BadValue>, read: impl Fn(&[u8]) -> Option<V>) -> Option<V> {
-    let value = read(text.as_bytes()).or_else(|| read(text.trim().as_bytes()));
-    if value.is_none() {
-        bad.push(BadValue { row, text: text.to_owned() });
+impl Strings<'_> {
+    fn values<V>(&mut self, read: impl Fn(&[u8]) -> Option<V>) -> impl Iterator<Item = Option<V>> {
+        let Self { texts, bad } = self;
+        texts.iter().enumerate().map(move |(row, text)| {
+            let text = text?;
+            let value = read(text.as_bytes()).or_else(|| read(text.trim().as_bytes()));
+            if value.is_none() {
+                bad.push(BadValue { row, text: text.to_owned() });
+            }
+            value
+        })
     }
-    value
+}
+
+impl Texts for Strings<'_> {
+    fn numbers<T: ArrowPrimitiveType>(&mut self, read: impl Fn(&[u8]) -> Option<T::Native>) -> PrimitiveArray<T> {
+        self.values(read).collect()
+    }
+
+    fn booleans(&mut self, read: impl Fn(&[u8]) -> Option<bool>) -> BooleanArray {
+        self.values(read).collect()
+    }
 }

@@ -1,11 +1,12 @@
 //! Parquet, one row group's pages at a time.
 //!
 //! What people may rely on: with declared columns, those are read and no others, each
-//! cast to its declared type without loss; without, every column is read as the plain
-//! type that holds all of its values (unsigned numbers become wider signed ones,
-//! nanoseconds microseconds).
+//! cast to its declared type without loss, and a row where that cannot be done is bad;
+//! without, every column is read as the plain type that holds all of its values (unsigned
+//! numbers become wider signed ones, nanoseconds microseconds).
 
 mod remote;
+mod write;
 
 use std::fs::File;
 
@@ -18,10 +19,13 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
 
 use self::remote::Object;
-use super::plain::Plan;
-use super::{BATCH_ROWS, Decoded, FormatError, Input, Meter, Numbers, Rows};
+pub use self::write::ParquetWriter;
+use super::plain::{Codes, Plan};
+use super::{BATCH_ROWS, Decoded, FormatError, Input, Meter, Rows};
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+
+const CODES: Codes = Codes { kind: "parquet.type", null: "parquet.null" };
 
 struct ParquetRows {
     batches: Batches,
@@ -41,7 +45,7 @@ pub(super) fn open(
     meter: &Meter,
 ) -> Result<Box<dyn Rows>, FormatError> {
     let (metadata, bytes) = metadata(input)?;
-    let plan = Plan::new(metadata.schema(), declared.as_deref())?;
+    let plan = Plan::new(metadata.schema(), declared.as_deref(), CODES)?;
     let rows: u64 = metadata.metadata().file_metadata().num_rows().try_into().unwrap_or(0);
     if skip > rows {
         return Err(FormatError::Shorter { found: rows, expected: skip });
@@ -79,7 +83,7 @@ pub(super) fn open(
 /// The columns of a Parquet file, as plain types.
 pub(super) fn schema(input: &Input) -> Result<SchemaRef, FormatError> {
     let (metadata, _) = metadata(input)?;
-    Ok(Plan::new(metadata.schema(), None)?.schema)
+    Ok(Plan::new(metadata.schema(), None, CODES)?.schema)
 }
 
 /// The footer, and the file's size.
@@ -112,11 +116,11 @@ impl Rows for ParquetRows {
             return Ok(None);
         };
         let rows = rows.map_err(|source| FormatError::Parquet { done: self.done, source })?;
-        let rows = self.plan.apply(&rows)?;
         let first = self.done;
-        self.done += rows.num_rows() as u64;
+        let decoded = self.plan.decode(&rows, first)?;
+        self.done = decoded.done;
         let share = |done: u64| (u128::from(self.bytes) * u128::from(done) / u128::from(self.rows.max(1))) as u64;
         self.meter.add(share(self.done) - share(first));
-        Ok(Some(Decoded { rows, numbers: Numbers::From(first), bad: Vec::new(), done: self.done }))
+        Ok(Some(decoded))
     }
 }

@@ -1,17 +1,23 @@
 //! Types as people name them, and the plain types that the lake carries.
+//!
+//! A row with a value that its column's declared type does not hold is a bad record, one of
+//! its own; only a column of which no value could be cast stops the file.
 
 mod union;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_cast::display::array_value_to_string;
-use arrow_cast::{CastOptions, cast_with_options};
+use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_ord::cmp::not_distinct;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow_select::filter::filter_record_batch;
 
 use self::union::flatten;
-use super::{FormatError, is_system_column};
+use super::csv::excerpt;
+use super::{BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, names, rows_as_json};
 
 /// A type as the pipeline file names it.
 pub(super) fn type_name(kind: &DataType) -> String {
@@ -66,9 +72,19 @@ fn plain_field(field: &FieldRef) -> FieldRef {
     Arc::new(Field::new(field.name(), plain_type(field.data_type()), nullable))
 }
 
+/// The codes of records with a value that does not fit its column.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Codes {
+    /// It is not of the column's type.
+    pub(super) kind: &'static str,
+    /// It is null, and the column must not be.
+    pub(super) null: &'static str,
+}
+
 /// How a file's columns become the declared ones and plain ones.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
+    codes: Codes,
     /// For every column of the result: where it comes from.
     sources: Vec<usize>,
     /// The result.
@@ -78,13 +94,14 @@ pub(super) struct Plan {
 impl Plan {
     /// The declared columns that the file has, in their order, and no others. Without a
     /// declaration every column, as its plain type.
-    pub(super) fn new(file: &Schema, declared: Option<&Schema>) -> Result<Self, FormatError> {
+    pub(super) fn new(file: &Schema, declared: Option<&Schema>, codes: Codes) -> Result<Self, FormatError> {
         let mut sources = Vec::new();
         let mut fields = Vec::new();
         match declared {
             Some(declared) => {
                 for target in declared.fields() {
-                    let Some((source, _)) = file.fields().find(target.name()) else {
+                    let present = file.fields().iter().map(|field| field.name().as_str());
+                    let Some(source) = names::find(present, target.name()) else {
                         continue;
                     };
                     sources.push(source);
@@ -107,7 +124,7 @@ impl Plan {
                 return Err(FormatError::ReservedColumn { name: field.name().clone() });
             }
         }
-        Ok(Self { sources, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self { codes, sources, schema: Arc::new(Schema::new(fields)) })
     }
 
     /// Which of the file's columns are used.
@@ -115,9 +132,54 @@ impl Plan {
         &self.sources
     }
 
-    /// The columns of `rows` (which has the file's columns) as planned. A value that does not
-    /// fit is an error, never null.
-    pub(super) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, FormatError> {
+    /// The columns of `rows`, which has the file's columns and begins with record `first`, as
+    /// planned. A row with a value that does not fit is bad, never null.
+    pub(super) fn decode(&self, rows: &RecordBatch, first: u64) -> Result<Decoded, FormatError> {
+        let done = first + rows.num_rows() as u64;
+        let failed = match self.apply(rows) {
+            Ok(rows) => return Ok(Decoded { rows, numbers: Numbers::From(first), bad: Vec::new(), done }),
+            Err(error) => error,
+        };
+        let misfits = self.misfits(rows)?;
+        if misfits.is_empty() {
+            return Err(failed);
+        }
+        let good: BooleanArray = (0..rows.num_rows()).map(|row| Some(!misfits.contains_key(&row))).collect();
+        let kept = filter_record_batch(rows, &good).map_err(FormatError::Rows)?;
+        let numbers = (0..rows.num_rows()).filter(|row| good.value(*row)).map(|row| first + row as u64).collect();
+        let bad = bad_records(rows, first, misfits);
+        Ok(Decoded { rows: self.apply(&kept)?, numbers: Numbers::Each(numbers), bad, done })
+    }
+
+    /// The rows with a value that does not fit, each with the code and the message of the first.
+    fn misfits(&self, rows: &RecordBatch) -> Result<BTreeMap<usize, (&'static str, String)>, FormatError> {
+        let mut misfits = BTreeMap::new();
+        for (target, source) in self.schema.fields().iter().zip(&self.sources) {
+            let array = rows.column(*source);
+            let (name, kind) = (target.name(), type_name(target.data_type()));
+            if !target.is_nullable() {
+                for row in (0..array.len()).filter(|row| array.is_null(*row)) {
+                    let message = format!("column `{name}` must not be null");
+                    misfits.entry(row).or_insert((self.codes.null, message));
+                }
+            }
+            match to_type(array, target) {
+                Ok(_) => continue,
+                Err(error) if !castable(array, target) => return Err(error),
+                Err(_) => {}
+            }
+            for row in 0..array.len() {
+                if to_type(&array.slice(row, 1), target).is_err() {
+                    let value = array_value_to_string(array, row).unwrap_or_default();
+                    let message = format!("column `{name}`: `{}` is not of type {kind}", excerpt(value.as_bytes()));
+                    misfits.entry(row).or_insert((self.codes.kind, message));
+                }
+            }
+        }
+        Ok(misfits)
+    }
+
+    fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, FormatError> {
         let mut arrays = Vec::with_capacity(self.sources.len());
         for (target, source) in self.schema.fields().iter().zip(&self.sources) {
             arrays.push(to_type(rows.column(*source), target)?);
@@ -125,6 +187,27 @@ impl Plan {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(FormatError::Rows)
     }
+}
+
+/// Records as JSON objects of the columns that are read, because no format of these has bytes
+/// for a single row.
+fn bad_records(rows: &RecordBatch, first: u64, misfits: BTreeMap<usize, (&'static str, String)>) -> Vec<BadRecord> {
+    let indexes: Vec<usize> = misfits.keys().copied().collect();
+    // JSON has no unions; what cannot be flattened shows up as unprintable below.
+    let columns = rows.schema_ref().fields().iter().zip(rows.columns());
+    let flat = columns.map(|(field, column)| (field.name(), flatten(column).unwrap_or_else(|_| column.clone()), true));
+    let flat = RecordBatch::try_from_iter_with_nullable(flat).unwrap_or_else(|_| rows.clone());
+    let payloads = rows_as_json(&flat, &indexes);
+    let record = |((row, (reason, message)), mut payload): ((usize, (&'static str, String)), Vec<u8>)| {
+        payload.truncate(PAYLOAD_BYTES);
+        BadRecord { record: first + row as u64, line: None, reason, message, payload }
+    };
+    misfits.into_iter().zip(payloads).map(record).collect()
+}
+
+/// Whether some value of the array's type can become one of the target's.
+fn castable(array: &ArrayRef, target: &Field) -> bool {
+    flatten(array).is_ok_and(|array| can_cast_types(array.data_type(), target.data_type()))
 }
 
 fn to_type(array: &ArrayRef, target: &Field) -> Result<ArrayRef, FormatError> {

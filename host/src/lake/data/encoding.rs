@@ -15,8 +15,6 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::stats::INDEXED_COLUMNS;
-
 /// Rows of a row group: upserts rewrite in units of it, and it costs nothing with the right encodings.
 pub(in crate::lake) const ROW_GROUP_ROWS: usize = 64 << 10;
 /// Fewer rows than this say too little about a column to remember it.
@@ -70,9 +68,14 @@ impl Encodings {
         }
     }
 
-    /// Properties for a file of `schema`, and what was chosen for each column.
-    /// Unknown columns are judged by `sample`.
-    pub(super) fn properties(&self, schema: &Schema, sample: &[RecordBatch]) -> (WriterProperties, Vec<Choice>) {
+    /// Properties for a file of `schema`, and what was chosen for each column. `indexed` says of
+    /// which columns bounds are kept. Unknown columns are judged by `sample`.
+    pub(super) fn properties(
+        &self,
+        schema: &Schema,
+        indexed: &[bool],
+        sample: &[RecordBatch],
+    ) -> (WriterProperties, Vec<Choice>) {
         let mut choices = vec![Choice::Plain; schema.fields().len()];
         let mut builder = WriterProperties::builder()
             .set_compression(zstd())
@@ -84,7 +87,7 @@ impl Encodings {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, field) in schema.fields().iter().enumerate() {
             let path = ColumnPath::from(field.name().as_str());
-            if index >= INDEXED_COLUMNS {
+            if !indexed[index] {
                 builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
             }
             if field.data_type().is_nested() {

@@ -19,6 +19,8 @@ use super::stats;
 use crate::lake::error::LakeError;
 use crate::lake::location::Location;
 use crate::lake::partition;
+use crate::lake::sort::Order;
+use crate::plan::Layout;
 
 /// Rows of one commit that stay in memory for those who follow the table.
 const KEPT_BYTES: usize = 64 << 20;
@@ -30,6 +32,11 @@ pub(in crate::lake) struct Target {
     pub(in crate::lake) runtime: Handle,
     pub(in crate::lake) encodings: Encodings,
     pub(in crate::lake) partition_by: Arc<[String]>,
+    pub(in crate::lake) layout: Arc<Layout>,
+    /// In which order rows are written.
+    pub(in crate::lake) order: Arc<Order>,
+    /// The columns whose bounds are kept before those of others.
+    pub(in crate::lake) telling: Arc<[String]>,
     /// A folder of the table for files that are no part of its rows.
     pub(in crate::lake) below: Option<&'static str>,
     /// Rows stay in memory besides, while there is room.
@@ -67,6 +74,7 @@ pub(in crate::lake) struct DataFile {
     partition: Vec<Option<String>>,
     schema: SchemaRef,
     with_nan: Vec<bool>,
+    indexed: Vec<bool>,
     target: Target,
     kept: Option<Vec<RecordBatch>>,
     /// Taken when the file is finished; what is left is removed.
@@ -87,12 +95,13 @@ impl DataFile {
         let parts = [target.below.unwrap_or_default(), &folder, &name];
         let path = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         let sink = Sink::create(&target.location, &path, &target.runtime)?;
-        let (properties, choices) = target.encodings.properties(&schema, sample);
-        let writer =
-            Groups::new(sink, Arc::clone(&schema), properties, choices).map_err(LakeError::parquet("begin", &path))?;
+        let indexed = stats::indexed(&schema, &target.telling);
+        let (properties, choices) = target.encodings.properties(&schema, &indexed, sample);
+        let writer = Groups::new(sink, Arc::clone(&schema), properties, choices, indexed.clone())
+            .map_err(LakeError::parquet("begin", &path))?;
         let with_nan = vec![false; schema.fields().len()];
         let kept = target.keeping.is_some().then(Vec::new);
-        Ok(Self { path, partition, schema, with_nan, target: target.clone(), kept, writer: Some(writer) })
+        Ok(Self { path, partition, schema, with_nan, indexed, target: target.clone(), kept, writer: Some(writer) })
     }
 
     pub(in crate::lake) fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
@@ -209,7 +218,7 @@ impl DataFile {
             size: i64::try_from(size).unwrap_or(i64::MAX),
             modification_time: Utc::now().timestamp_millis(),
             data_change: true,
-            stats: Some(stats::of_file(&self.schema, &footer, &self.with_nan)),
+            stats: Some(stats::of_file(&self.schema, &footer, &self.with_nan, &self.indexed)),
             ..Add::default()
         };
         Ok(Written { add, kept: self.kept.take() })

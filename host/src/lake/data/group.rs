@@ -19,7 +19,6 @@ use super::chunk::{self, Packer};
 use super::dictionary::Dictionary;
 use super::encoding::Choice;
 use super::integers::Integers;
-use super::stats::INDEXED_COLUMNS;
 
 /// The columns of a row group in the making.
 pub(super) struct Group {
@@ -106,18 +105,20 @@ impl Group {
         self.columns.iter().map(of_column).sum()
     }
 
-    /// Writes the row group to the file. Returns the columns whose text did not repeat.
+    /// Writes the row group to the file; `indexed` says of which columns bounds are kept. Returns the
+    /// columns whose text did not repeat.
     pub(super) fn finish<W: Write + Send>(
         self,
         file: &mut SerializedFileWriter<W>,
         packer: &mut Packer,
+        indexed: &[bool],
     ) -> Result<Vec<usize>> {
         let descriptors = file.schema_descr().columns().to_vec();
         let mut given_up = Vec::new();
         let mut group = file.next_row_group()?;
         let mut leaf = 0;
         for (index, (column, with_nan)) in self.columns.into_iter().zip(self.with_nan).enumerate() {
-            let place = Place { index, descriptors: &descriptors, with_nan };
+            let place = Place { descriptors: &descriptors, with_nan, with_statistics: indexed[index] };
             let done = column.finish(&mut group, leaf, &place, packer)?;
             leaf += done.leaves;
             if !done.repeats {
@@ -137,13 +138,14 @@ impl Group {
         reader: &impl ChunkReader,
         other: &RowGroupMetaData,
         replaced: &[bool],
+        indexed: &[bool],
     ) -> Result<()> {
         let descriptors = file.schema_descr().columns().to_vec();
         let mut group = file.next_row_group()?;
         let mut leaf = 0;
         for (index, (column, with_nan)) in self.columns.into_iter().zip(self.with_nan).enumerate() {
             if replaced[index] {
-                let place = Place { index, descriptors: &descriptors, with_nan };
+                let place = Place { descriptors: &descriptors, with_nan, with_statistics: indexed[index] };
                 leaf += column.finish(&mut group, leaf, &place, packer)?.leaves;
                 continue;
             }
@@ -174,9 +176,9 @@ pub(super) fn as_it_is(group: &RowGroupMetaData, leaf: usize) -> ColumnCloseResu
 
 /// Which column of a file it is.
 struct Place<'a> {
-    index: usize,
     descriptors: &'a [ColumnDescPtr],
     with_nan: bool,
+    with_statistics: bool,
 }
 
 struct Done {
@@ -193,7 +195,7 @@ impl Column {
         place: &Place<'_>,
         packer: &mut Packer,
     ) -> Result<Done> {
-        let with_statistics = place.index < INDEXED_COLUMNS;
+        let with_statistics = place.with_statistics;
         match self {
             Column::Text(dictionary) => {
                 let (bytes, close) = chunk::of_text(&dictionary, &place.descriptors[leaf], with_statistics, packer)?;

@@ -38,12 +38,20 @@ pub(super) struct Groups<W: Write + Send> {
     /// By column: how many leaves it has, and how it is encoded.
     leaves: Vec<usize>,
     choices: Vec<Choice>,
+    /// By column: whether its bounds are kept.
+    indexed: Vec<bool>,
     group: Option<Group>,
     packer: Packer,
 }
 
 impl<W: Write + Send> Groups<W> {
-    pub(super) fn new(sink: W, schema: SchemaRef, properties: WriterProperties, choices: Vec<Choice>) -> Result<Self> {
+    pub(super) fn new(
+        sink: W,
+        schema: SchemaRef,
+        properties: WriterProperties,
+        choices: Vec<Choice>,
+        indexed: Vec<bool>,
+    ) -> Result<Self> {
         // The log holds the schema; a copy of Arrow's in every file would only cost space.
         let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
         let file = SerializedFileWriter::new(sink, descriptor.root_schema_ptr(), Arc::new(properties))?;
@@ -52,7 +60,7 @@ impl<W: Write + Send> Groups<W> {
         for leaf in 0..descriptor.num_columns() {
             leaves[descriptor.get_column_root_idx(leaf)] += 1;
         }
-        Ok(Self { file, factory, schema, leaves, choices, group: None, packer: Packer::new()? })
+        Ok(Self { file, factory, schema, leaves, choices, indexed, group: None, packer: Packer::new()? })
     }
 
     /// Adds rows. Returns the columns whose text turned out not to repeat.
@@ -83,7 +91,7 @@ impl<W: Write + Send> Groups<W> {
         let Some(group) = self.group.take() else {
             return Ok(Vec::new());
         };
-        let given_up = group.finish(&mut self.file, &mut self.packer)?;
+        let given_up = group.finish(&mut self.file, &mut self.packer, &self.indexed)?;
         for column in &given_up {
             self.choices[*column] = Choice::Plain;
         }
@@ -117,7 +125,7 @@ impl<W: Write + Send> Groups<W> {
             }
         }
         let replaced: Vec<bool> = columns.iter().map(Option::is_some).collect();
-        next.patch(&mut self.file, &mut self.packer, reader, group, &replaced)
+        next.patch(&mut self.file, &mut self.packer, reader, group, &replaced, &self.indexed)
     }
 
     /// Ends the file; its size is then [`Self::bytes_written`].

@@ -184,10 +184,11 @@ mod tests {
         let named = columns.iter().enumerate().map(|(index, column)| (format!("c{index}"), Arc::clone(column), true));
         let batch = RecordBatch::try_from_iter_with_nullable(named).expect("columns of one length");
         let schema: Arc<Schema> = batch.schema();
+        let indexed = vec![true; schema.fields().len()];
         let (properties, plans): (WriterProperties, _) =
-            Encodings::default().properties(&schema, std::slice::from_ref(&batch));
+            Encodings::default().properties(&schema, &indexed, std::slice::from_ref(&batch));
         let mut file = Vec::new();
-        let mut groups = Groups::new(&mut file, schema, properties, plans).expect("a file");
+        let mut groups = Groups::new(&mut file, schema, properties, plans, indexed).expect("a file");
         for from in (0..batch.num_rows()).step_by(1_000) {
             groups.write(&batch.slice(from, 1_000.min(batch.num_rows() - from))).expect("rows");
         }

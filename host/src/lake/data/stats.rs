@@ -1,6 +1,6 @@
 //! A data file's statistics for the log, taken from the file's own footer.
 
-use arrow_schema::{DataType, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
@@ -8,15 +8,60 @@ use parquet::file::statistics::Statistics;
 use serde_json::{Map, Number, Value, json};
 
 /// Delta's default for `delta.dataSkippingNumIndexedCols`.
-pub(in crate::lake) const INDEXED_COLUMNS: usize = 32;
+const INDEXED_COLUMNS: usize = 32;
 /// Delta's custom for text: long enough to skip by, short enough for the log.
 const TEXT_PREFIX: usize = 32;
+
+/// Which columns of `schema` have bounds in the log: those named by `telling`, then the first ones,
+/// [`INDEXED_COLUMNS`] in all.
+pub(in crate::lake) fn indexed(schema: &Schema, telling: &[String]) -> Vec<bool> {
+    let named = |field: &Field| telling.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
+    let mut indexed: Vec<bool> = schema.fields().iter().map(|field| named(field)).collect();
+    let mut left = INDEXED_COLUMNS.saturating_sub(indexed.iter().filter(|is| **is).count());
+    for is in indexed.iter_mut().filter(|is| !**is) {
+        if left == 0 {
+            break;
+        }
+        *is = true;
+        left -= 1;
+    }
+    indexed
+}
+
+/// What tells other programs which columns have bounds; `None` where they are those that Delta
+/// takes anyway.
+pub(in crate::lake) fn stats_columns(schema: &Schema, telling: &[String]) -> Option<String> {
+    // Delta counts the children of structs, not the structs.
+    fn leaves(data_type: &DataType) -> usize {
+        match data_type {
+            DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
+            _ => 1,
+        }
+    }
+    let indexed = indexed(schema, telling);
+    let mut before = 0;
+    let mut hidden = false;
+    for (field, is) in schema.fields().iter().zip(&indexed) {
+        let named = telling.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
+        hidden |= *is && named && before >= INDEXED_COLUMNS;
+        before += leaves(field.data_type());
+    }
+    hidden.then(|| {
+        let names = schema.fields().iter().zip(&indexed).filter(|(_, is)| **is);
+        names.map(|(field, _)| format!("`{}`", field.name())).collect::<Vec<_>>().join(",")
+    })
+}
 
 /// The `stats` text of an `add` action for a file of `schema` (without partition columns).
 ///
 /// `with_nan` says which columns hold a NaN: Parquet leaves it out of its bounds, but readers
 /// sort it above all numbers, so such a column must not have bounds to skip by.
-pub(in crate::lake) fn of_file(schema: &Schema, footer: &ParquetMetaData, with_nan: &[bool]) -> String {
+pub(in crate::lake) fn of_file(
+    schema: &Schema,
+    footer: &ParquetMetaData,
+    with_nan: &[bool],
+    indexed: &[bool],
+) -> String {
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
     let columns = footer.file_metadata().schema_descr();
     for (leaf, descriptor) in columns.columns().iter().enumerate() {
@@ -26,7 +71,7 @@ pub(in crate::lake) fn of_file(schema: &Schema, footer: &ParquetMetaData, with_n
         let Some((position, field)) = schema.column_with_name(name) else {
             continue;
         };
-        if position >= INDEXED_COLUMNS {
+        if !indexed.get(position).is_some_and(|is| *is) {
             continue;
         }
         let chunks: Vec<&Statistics> =

@@ -66,12 +66,12 @@ impl Keys {
     }
 
     /// The keys of `rows` in a form that can be looked up.
-    pub(super) fn encode(&self, rows: &RecordBatch) -> Result<Rows, ArrowError> {
+    pub(in crate::lake) fn encode(&self, rows: &RecordBatch) -> Result<Rows, ArrowError> {
         self.converter.convert_columns(&self.columns_of(rows)?)
     }
 
     /// The position of a key.
-    pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
+    pub(in crate::lake) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
         self.table.find(hash, |at| self.values.row(*at as usize).as_ref() == key).copied()
     }
@@ -105,7 +105,7 @@ impl Keys {
     }
 
     /// The position of a key that is added unless it is there, and whether it was added.
-    pub(super) fn insert(&mut self, key: arrow_row::Row<'_>) -> (u32, bool) {
+    pub(in crate::lake) fn insert(&mut self, key: arrow_row::Row<'_>) -> (u32, bool) {
         let hash = self.hasher.hash_one(key.as_ref());
         let Self { values, table, hasher, .. } = self;
         if let Some(at) = table.find(hash, |at| values.row(*at as usize).as_ref() == key.as_ref()) {
@@ -128,7 +128,7 @@ impl Keys {
     }
 
     /// Some of the keys as columns.
-    pub(super) fn arrays(&self, which: std::ops::Range<usize>) -> Result<Vec<ArrayRef>, ArrowError> {
+    pub(in crate::lake) fn arrays(&self, which: std::ops::Range<usize>) -> Result<Vec<ArrayRef>, ArrowError> {
         if which.is_empty() {
             return self.converter.convert_rows(std::iter::empty::<arrow_row::Row<'_>>());
         }

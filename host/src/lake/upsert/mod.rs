@@ -30,6 +30,7 @@ use tokio::runtime::Handle;
 
 pub(super) use accumulate::{Sums, accumulated};
 pub(super) use keys::Keys;
+pub(super) use prune::Pruner;
 pub(super) use source::{Fold, Source};
 
 use super::data::{Target, Written};

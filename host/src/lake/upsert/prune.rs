@@ -20,7 +20,7 @@ use crate::lake::read::DataRef;
 const CHUNK: usize = 64 << 10;
 
 /// What is known of the keys, column by column. All columns must let a file through.
-pub(super) struct Pruner {
+pub(in crate::lake) struct Pruner {
     columns: Vec<(String, Known)>,
 }
 
@@ -43,7 +43,7 @@ enum Unit {
 }
 
 impl Pruner {
-    pub(super) fn new(keys: &Keys, partition_by: &[String]) -> Result<Self, ArrowError> {
+    pub(in crate::lake) fn new(keys: &Keys, partition_by: &[String]) -> Result<Self, ArrowError> {
         let mut columns: Vec<(String, Known)> = Vec::new();
         let mut from = 0;
         while from < keys.len() {
@@ -69,7 +69,7 @@ impl Pruner {
     }
 
     /// Whether `file` can hold one of the keys; true where the log does not say.
-    pub(super) fn may_hold(&self, file: &DataRef) -> bool {
+    pub(in crate::lake) fn may_hold(&self, file: &DataRef) -> bool {
         let stats: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
         self.columns.iter().all(|(name, known)| match known {
             Known::Partition(values) => {

@@ -90,6 +90,14 @@ pub enum ReplayError {
         /// The hash of what it says.
         found: String,
     },
+    /// The kept pipeline does not have what a commit says it had.
+    #[error("the pipeline {hash} that was kept in the lake lacks {missing}, which commits name")]
+    Lacks {
+        /// Its name.
+        hash: String,
+        /// What it lacks.
+        missing: String,
+    },
     /// The place to begin is none of this table.
     #[error("{table} cannot be replayed from {from}: {reason}")]
     From {
@@ -173,7 +181,9 @@ impl Fault for ReplayError {
                 later(*version)
             }
             Self::Kept { hint, .. } => hint.clone(),
-            Self::Changed { .. } => Some("restore the file in `_pipelines` from a backup of the lake".into()),
+            Self::Changed { .. } | Self::Lacks { .. } => {
+                Some("restore the file in `_pipelines` from a backup of the lake".into())
+            }
             Self::From { .. } => Some("`sluice history TABLE` shows versions and positions".into()),
             Self::Occupied { .. } => Some("name an empty folder, or leave `--into` out".into()),
             Self::Lake(source) => source.hint(),

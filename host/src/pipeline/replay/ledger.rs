@@ -68,14 +68,7 @@ impl<'a> Reader<'a> {
         if let Some(plan) = self.plans.get(hash) {
             return Ok(plan.clone());
         }
-        let text = self.lake.pipeline(hash).await?;
-        let plan = (self.read)(hash, text).map_err(|error| {
-            let hint = error.hint();
-            ReplayError::Kept { hash: hash.to_owned(), source: error, hint }
-        })?;
-        if plan.config_hash != hash {
-            return Err(ReplayError::Changed { hash: hash.to_owned(), found: plan.config_hash });
-        }
+        let plan = super::kept::plan(self.lake, self.read, hash).await?;
         let plan = Arc::new(plan);
         self.plans.insert(hash.to_owned(), plan.clone());
         Ok(plan)

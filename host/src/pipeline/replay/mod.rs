@@ -6,6 +6,7 @@
 //! stood then, into a lake beside the real one. [`same`] compares the rows.
 
 mod fault;
+mod kept;
 mod ledger;
 mod rebuild;
 mod same;
@@ -17,7 +18,9 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use fault::ReplayError;
+pub use kept::Kept;
 pub use ledger::ReadPlan;
+pub(super) use same::row_hashes;
 pub use same::{Sameness, Side};
 
 use crate::lake::Lake;

@@ -1,8 +1,6 @@
 //! Recorded commits made again, one after another, in a lake of their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Replay;
 use super::fault::ReplayError;
+use super::kept::Kept;
 use super::ledger::{Ledger, Made, Reader};
 use crate::batch::{Lane, Positions};
 use crate::lake::{Commit, Lake, LakeError, Provenance};
@@ -135,7 +134,7 @@ impl<'a> Rebuild<'a> {
             return Ok(*known);
         }
         let plan = self.plan(&made.config_hash)?;
-        let (hop, _) = self.hop(&plan, made)?;
+        let hop = self.hop(&plan, made)?;
         let plain = hop.to.iter().all(|(_, table)| {
             plan.table(table).is_some_and(|table| {
                 let simple = matches!(table.mode, WriteMode::Append | WriteMode::Upsert { delete_when: None, .. });
@@ -145,12 +144,11 @@ impl<'a> Rebuild<'a> {
         let added = plan.table(&made.upstream).is_none_or(|table| table.mode == WriteMode::Append);
         let by_rows = match &hop.module {
             None => true,
-            Some(module) => {
+            Some(_) => {
                 let failed = |source| ReplayError::Pipeline(Box::new(source));
                 let mut loader = crate::pipeline::module::Loader::new(self.request.sandbox);
                 let loaded = loader.load(&hop).map_err(failed)?;
-                module.path.exists()
-                    && loaded.is_some_and(|loaded| loaded.descriptor.row_preserving && !loaded.descriptor.stateful)
+                loaded.is_some_and(|loaded| loaded.descriptor.row_preserving && !loaded.descriptor.stateful)
             }
         };
         let may = plain && added && by_rows;
@@ -163,33 +161,16 @@ impl<'a> Rebuild<'a> {
     }
 
     /// The hop as it was, with the module that was kept.
-    fn hop(&self, plan: &Plan, made: &Made) -> Result<(HopSpec, Option<PathBuf>), ReplayError> {
-        let unsaid =
-            |missing: String| ReplayError::Unsaid { table: made.upstream.to_string(), version: made.version, missing };
-        let hop = plan.hops.iter().find(|hop| hop.name == made.hop);
-        let mut hop = hop.cloned().ok_or_else(|| unsaid(format!("what hop `{}` is", made.hop)))?;
-        hop.flush = AT_THE_END;
-        let (Some(module), Some(digest)) = (&mut hop.module, &made.module) else {
-            return if hop.module.is_some() == made.module.is_some() {
-                Ok((hop, None))
-            } else {
-                Err(unsaid(format!("which module hop `{}` ran", made.hop)))
-            };
-        };
-        let path = self.request.scratch.join(format!("{digest}.wasm"));
-        if !path.exists() {
-            let component = self.request.runtime.block_on(self.request.lake.module(digest))?;
-            fs::write(&path, component)
-                .map_err(|source| ReplayError::Io { path: path.display().to_string(), source })?;
-        }
-        module.path.clone_from(&path);
-        Ok((hop, Some(path)))
+    fn hop(&self, plan: &Plan, made: &Made) -> Result<HopSpec, ReplayError> {
+        let Replay { lake, read, scratch, runtime, .. } = *self.request;
+        let kept = Kept { lake, read, scratch, runtime };
+        Ok(HopSpec { flush: AT_THE_END, ..kept.hop(plan, &made.hop, made.module.as_deref())? })
     }
 
     /// Runs a hop up to where one recorded commit ended.
     fn step(&mut self, made: &Made) -> Result<(), ReplayError> {
         let whole = self.plan(&made.config_hash)?;
-        let (hop, _) = self.hop(&whole, made)?;
+        let hop = self.hop(&whole, made)?;
         let mut tables: Vec<TableSpec> = whole.tables.clone();
         for table in &mut tables {
             // Whatever looks after tables while a pipeline runs has no business here.

@@ -80,7 +80,7 @@ pub async fn compare(recorded: &Table, replayed: &Table) -> Result<Sameness, Lak
     for (side, table) in both {
         let mut batches = table.scan(Some(&shared)).await?;
         while let Some(rows) = batches.try_next().await? {
-            for hash in hashes(&rows) {
+            for hash in row_hashes(&rows) {
                 let bucket = &mut buckets[bucket_of(hash)];
                 match side {
                     Side::Recorded => {
@@ -126,11 +126,11 @@ async fn look(
         let mut batches = table.scan(Some(shared)).await?;
         while let Some(rows) = batches.try_next().await? {
             let sign = if *side == Side::Recorded { 1 } else { -1 };
-            for hash in hashes(&rows).into_iter().filter(|hash| chosen[bucket_of(*hash)]) {
+            for hash in row_hashes(&rows).into_iter().filter(|hash| chosen[bucket_of(*hash)]) {
                 *balance.entry(hash).or_default() += sign;
             }
             for (index, sum) in sums.iter_mut().enumerate() {
-                for hash in hashes(&one_column(&rows, index)) {
+                for hash in row_hashes(&one_column(&rows, index)) {
                     *sum = if sign > 0 { sum.wrapping_add(hash) } else { sum.wrapping_sub(hash) };
                 }
             }
@@ -145,7 +145,7 @@ async fn look(
         let mut batches = table.scan(Some(shared)).await?;
         while let (true, Some(rows)) = (left > 0, batches.try_next().await?) {
             let mut picked = Vec::new();
-            for (row, hash) in hashes(&rows).into_iter().enumerate() {
+            for (row, hash) in row_hashes(&rows).into_iter().enumerate() {
                 let wanted = balance.get(&hash).is_some_and(|net| (*net > 0) == (*side == Side::Recorded));
                 if wanted && left > 0 {
                     left -= 1;
@@ -191,7 +191,7 @@ fn one_column(rows: &RecordBatch, index: usize) -> RecordBatch {
 }
 
 /// A number for each row: the same for the same values, whatever batch they are in.
-fn hashes(rows: &RecordBatch) -> Vec<u128> {
+pub fn row_hashes(rows: &RecordBatch) -> Vec<u128> {
     let of = |bytes: &[u8]| {
         let digest = Sha256::digest(bytes);
         u128::from_le_bytes(digest[..16].try_into().expect("because a SHA-256 has 32 bytes"))

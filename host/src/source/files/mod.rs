@@ -1,5 +1,6 @@
 //! Files in a folder, each a lane named by its path.
 
+mod again;
 mod listing;
 mod position;
 mod stamp;
@@ -9,12 +10,13 @@ use std::collections::VecDeque;
 use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
+pub(super) use again::again;
 pub use position::Position;
 pub(super) use stamp::with_columns;
 
 use self::listing::Listed;
 use super::{FinishedFile, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};
-use crate::batch::{Batch, Lane, Positions, Reject};
+use crate::batch::{Batch, Lane, Positions, Reject, Stage};
 use crate::format::{self, Decoded, FileSpec, FormatError, Meter, Rows};
 use crate::plan::{ChangedFiles, FilesSpec};
 
@@ -182,6 +184,7 @@ fn reject(bad: &format::BadRecord, lane: &Lane) -> Reject {
         line: bad.line,
         reason: bad.reason.to_owned(),
         message: bad.message.clone(),
+        stage: Stage::Source,
         payload: bad.payload.clone(),
     }
 }

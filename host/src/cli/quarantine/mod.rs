@@ -1,5 +1,8 @@
 //! `sluice quarantine`.
 
+mod export;
+mod retry;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 
@@ -19,6 +22,10 @@ pub enum Command {
     Ls(LsArgs),
     /// Show the rows of one hop's quarantine, with their original bytes.
     Show(ShowArgs),
+    /// Write the rows of one hop's quarantine to a file.
+    Export(export::Args),
+    /// Let the rows of one hop's quarantine in again.
+    Retry(retry::Args),
 }
 
 #[derive(clap::Args)]
@@ -53,6 +60,8 @@ pub fn run(command: &Command) -> Exit {
     let location = match command {
         Command::Ls(args) => &args.lake,
         Command::Show(args) => &args.lake,
+        Command::Export(args) => &args.lake,
+        Command::Retry(args) => return retry::run(args),
     };
     let (lake, runtime) = match (open_lake(location), runtime()) {
         (Ok(lake), Ok(runtime)) => (lake, runtime),
@@ -62,6 +71,9 @@ pub fn run(command: &Command) -> Exit {
         match command {
             Command::Ls(_) => list(&lake).await,
             Command::Show(args) => show(&lake, args).await,
+            Command::Export(args) => export::run(&lake, args).await,
+            // It was done above: it needs more than a lake.
+            Command::Retry(_) => Ok(Exit::Done),
         }
     });
     result.unwrap_or_else(|error| fail(&error))
@@ -100,11 +112,7 @@ async fn list(lake: &Lake) -> Result<Exit, LakeError> {
 async fn show(lake: &Lake, args: &ShowArgs) -> Result<Exit, LakeError> {
     let table = lake.quarantine(&args.hop).await?;
     if table.version().is_none() {
-        report::message(
-            &format!("no row of hop `{}` is in quarantine", args.hop),
-            Some("`sluice quarantine ls` shows which hops have some"),
-        );
-        return Ok(Exit::Failed);
+        return Ok(nothing(&args.hop));
     }
     let mut left = args.rows;
     let mut batches = pin!(table.scan(None).await?);
@@ -123,6 +131,15 @@ async fn show(lake: &Lake, args: &ShowArgs) -> Result<Exit, LakeError> {
     Ok(Exit::Done)
 }
 
+/// Says that a hop has no quarantine.
+fn nothing(hop: &str) -> Exit {
+    report::message(
+        &format!("no row of hop `{hop}` is in quarantine"),
+        Some("`sluice quarantine ls` shows which hops have some"),
+    );
+    Exit::Failed
+}
+
 fn print(rows: &RecordBatch, row: usize) {
     let line = number(rows, "line", row).map(|line| format!(", line {line}")).unwrap_or_default();
     let position = number(rows, "position", row).map(|position| format!(", position {position}")).unwrap_or_default();
@@ -130,6 +147,7 @@ fn print(rows: &RecordBatch, row: usize) {
     let shown = |name: &str| report::visible(&text(rows, name, row));
     report::line(format_args!("{}: {}", shown("reason"), shown("message")));
     report::line(format_args!("  from   {}{line}{position}", shown("lane")));
+    report::line(format_args!("  at     {}", shown("stage")));
     for (first, part) in text(rows, "payload", row).lines().enumerate() {
         report::line(format_args!("  {} {}", if first == 0 { "row   " } else { "      " }, report::visible(part)));
     }
