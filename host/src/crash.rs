@@ -29,6 +29,10 @@ pub enum Point {
     Quarantined,
     /// One of a hop's tables is committed, and the next is not.
     Table,
+    /// What a module remembers is saved, and the commit that counts on it is not made.
+    State,
+    /// Files are put together, and the log still names the old ones.
+    Compacted,
     /// Retried rows are in one table, and the quarantine still has them.
     Retried,
 }
@@ -44,6 +48,8 @@ impl Point {
         Self::Checkpointed,
         Self::Quarantined,
         Self::Table,
+        Self::State,
+        Self::Compacted,
         Self::Retried,
     ];
 
@@ -58,6 +64,8 @@ impl Point {
             Self::Checkpointed => "checkpointed",
             Self::Quarantined => "quarantined",
             Self::Table => "table",
+            Self::State => "state",
+            Self::Compacted => "compacted",
             Self::Retried => "retried",
         }
     }

@@ -65,6 +65,25 @@ async fn a_stale_handle_sees_what_it_missed() {
     assert_eq!(sorted(&two).await, ["1|a", "2|b", "3|c"]);
 }
 
+#[tokio::test]
+async fn a_lane_that_another_run_moved_part_of_the_way_stops_the_commit() {
+    for mode in [WriteMode::Append, upsert("id", None)] {
+        let sandbox = Sandbox::new();
+        let spec = spec("words", mode);
+        let mut one = sandbox.lake.table(&spec).await.expect("table");
+        put(&mut one, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
+        let mut two = sandbox.lake.table(&spec).await.expect("table");
+        put(&mut one, &[rows(&[2], &["b"])], at("f", 2)).await.expect("commit");
+        // It has begun behind 1, and row 2 is in the table by now.
+        let error = put(&mut two, &[rows(&[2, 3], &["b", "c"])], at("f", 3)).await.expect_err("overtaken");
+        assert!(matches!(&error, LakeError::Overtaken { lane, .. } if lane == "shop/hop/f"), "{error}");
+        assert!(error.hint().is_some());
+        let again = sandbox.lake.table(&spec).await.expect("table");
+        assert_eq!(sorted(&again).await, ["1|a", "2|b"]);
+        assert_eq!(data_files(&sandbox.path("words")), 2, "its files are gone");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handles_that_race_lose_nothing() {
     for mode in [WriteMode::Append, upsert("id", None)] {

@@ -8,3 +8,4 @@ mod kept;
 mod quarantine;
 mod replay;
 mod support;
+mod twice;

@@ -21,7 +21,7 @@ path = "${data}"
 glob = "*.csv"
 format = "csv"
 csv = { nulls = [NULLS] }
-columns = { order_id = "int64", quantity = "int32" }
+columns = { order_id = "int64", customer_id = "int64" }
 
 [tables.bronze.orders]
 contract = { new_column = "DRIFT" }
@@ -38,7 +38,7 @@ to = "bronze.orders"
 from = "bronze.orders"
 module = "MODULE"
 to = "silver.orders"
-config = { columns = [{ name = "order_id", type = "int64", required = true }, { name = "quantity", type = "int32", required = REQUIRED }] }
+CONFIG
 "#;
 
 struct Example {
@@ -53,20 +53,21 @@ impl Example {
         let data = example.folder.path().join("data");
         fs::create_dir_all(&data).expect("a temporary folder is writable");
         // The order of the file's columns is not that of the table's.
-        fs::write(data.join("a.csv"), "quantity,order_id\n5,1\nNA,2\n,3\n1,\"x\"\n").expect("writable");
-        fs::write(data.join("b.csv"), "order_id,quantity,note\n4,6,\"a \"\"note\"\"\"\n").expect("writable");
-        example.pipeline("bad.toml", "", "reject_row", "true");
-        example.pipeline("good.toml", "\"NA\"", "evolve", "false");
+        fs::write(data.join("a.csv"), "customer_id,order_id\n5,1\nNA,2\n,3\n1,\"x\"\n").expect("writable");
+        fs::write(data.join("b.csv"), "order_id,customer_id,note\n4,6,\"a \"\"note\"\"\"\n").expect("writable");
+        example.pipeline("bad.toml", "-", "reject_row", "retail_clean_customers", "");
+        let config = "config = { columns = [{ name = \"order_id\", type = \"int64\" }] }";
+        example.pipeline("good.toml", "NA", "evolve", "select", config);
         sluice::finish(sluice::command().args(example.arguments(&["run"], "bad.toml", &example.lake()))).ok();
         example
     }
 
-    fn pipeline(&self, name: &str, nulls: &str, drift: &str, required: &str) {
+    fn pipeline(&self, name: &str, nulls: &str, drift: &str, component: &str, config: &str) {
         let text = PIPELINE
-            .replace("MODULE", text(&module("select")))
-            .replace("NULLS", nulls)
+            .replace("MODULE", text(&module(component)))
+            .replace("NULLS", &format!("\"{nulls}\""))
             .replace("DRIFT", drift)
-            .replace("REQUIRED", required);
+            .replace("CONFIG", config);
         fs::write(self.folder.path().join(name), text).expect("a temporary folder is writable");
     }
 

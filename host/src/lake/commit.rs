@@ -99,6 +99,9 @@ impl Table {
     /// Without rows only the positions are recorded. If every lane is already at or past
     /// its position, nothing is written; if only some are, it is an error.
     pub async fn commit(&mut self, writer: Writer, commit: Commit) -> Result<Committed, LakeError> {
+        // What the rows begin behind, as this handle knew it when it began them.
+        let lanes = commit.positions.iter().map(|(lane, _)| app_id(&commit.app, lane));
+        let since = lanes.map(|app| (self.transactions.get(&app).copied(), app)).collect();
         if self.stale {
             self.refresh().await?;
         }
@@ -110,7 +113,7 @@ impl Table {
         let own = finished?;
         crash::pass(Point::Written);
         let paths = own.iter().map(|written| written.add.path.clone()).collect();
-        let mut attempt = Attempt { commit, mode, began_with, schema, target, rest: Some(rest), rows, own };
+        let mut attempt = Attempt { commit, since, mode, began_with, schema, target, rest: Some(rest), rows, own };
         let outcome = self.attempt(&mut attempt).await;
         match &outcome {
             Ok(committed) if !committed.already => {}
@@ -128,6 +131,7 @@ impl Table {
             if self.is_recorded(&attempt.commit)? {
                 return Ok(already(self.state()?.version(), self.feeds()));
             }
+            self.is_alone(attempt)?;
             let version = self.state()?.version() + 1;
             if self.held.is_some_and(|held| held + 1 != version) {
                 return Err(LakeError::Conflict { table: name, attempts: 1 });
@@ -210,6 +214,16 @@ impl Table {
                 missing: missing.to_string(),
             }),
             (recorded, _) => Ok(recorded.is_some()),
+        }
+    }
+
+    /// Whether no other run of the same hop has moved its lanes since these rows were begun. One
+    /// that did has taken some of them, and no position says which.
+    fn is_alone(&self, attempt: &Attempt) -> Result<(), LakeError> {
+        let moved = attempt.since.iter().find(|(before, app)| self.transactions.get(app) != before.as_ref());
+        match moved.filter(|_| !attempt.commit.whole) {
+            None => Ok(()),
+            Some((_, app)) => Err(LakeError::Overtaken { table: self.manner.name.clone(), lane: app.clone() }),
         }
     }
 
@@ -432,6 +446,8 @@ impl Table {
 /// Everything that a commit needs over its attempts.
 struct Attempt {
     commit: Commit,
+    /// Where the commit's lanes stood when its rows were begun.
+    since: Vec<(Option<i64>, String)>,
     mode: WriteMode,
     began_with: SchemaRef,
     schema: SchemaRef,

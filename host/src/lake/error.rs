@@ -289,6 +289,14 @@ pub enum LakeError {
         /// A lane that is not.
         missing: String,
     },
+    /// Another run of the same hop committed some of the same rows.
+    #[error("another run moved '{lane}' of table '{table}' while rows were written for it")]
+    Overtaken {
+        /// The table.
+        table: String,
+        /// The application and lane.
+        lane: String,
+    },
     /// Other writers were faster every time.
     #[error("table '{table}' was changed by other writers during each of {attempts} attempts to commit")]
     Conflict {
@@ -529,6 +537,9 @@ impl Fault for LakeError {
             Self::Feature { .. } => "turn the feature off in the tool that made the table, or copy the table",
             Self::MixedPositions { .. } => {
                 "two runs of the same pipeline read different lanes at the same time; stop one of them"
+            }
+            Self::Overtaken { .. } => {
+                "let one run of a pipeline write a lake at a time; nothing was lost, and the next run continues"
             }
             Self::Removed { .. } => "read a table that rows are only added to, or write to an overwrite table",
             Self::LogGone { .. } => "read the whole table once into a new one",

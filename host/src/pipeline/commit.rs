@@ -59,13 +59,16 @@ impl Hop {
             self.write_output(&module, output, None, &writing, true)?;
         }
         let state = self.save_state()?;
+        if state.is_some() {
+            crash::pass(Point::State);
+        }
         let taken = std::mem::take(&mut self.taken);
         self.quarantine.place(&taken.positions);
         let hop = self.context.spec.name.clone();
         let provenance = Provenance {
             rows_in: taken.rows,
             rows_out: taken.rows_out,
-            rows_rejected: self.quarantine.pending(),
+            rows_rejected: taken.rows_rejected,
             lookups: self.lookups.versions(),
             state,
             ..self.context.provenance(self.module.as_ref())

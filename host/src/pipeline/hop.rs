@@ -28,6 +28,7 @@ pub(super) struct Taken {
     pub(super) rows: u64,
     pub(super) bytes: u64,
     pub(super) rows_out: u64,
+    pub(super) rows_rejected: u64,
     pub(super) positions: Positions,
     pub(super) since: Option<Instant>,
     /// Rows came since the last place where a commit may end.

@@ -146,6 +146,7 @@ impl Hop {
 
     pub(super) fn reject(&mut self, reject: Reject, quarantining: bool) -> Result<(), PipelineError> {
         Meters::add(&self.context.meter.rows_rejected, 1);
+        self.taken.rows_rejected += 1;
         if !quarantining {
             return Ok(());
         }

@@ -176,6 +176,8 @@ impl Run {
                     .create(schema, context.provenance(module.as_ref()))
                     .await
                     .map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
+                // Another run may have created it a moment before, and gone on.
+                sink.recorded = sink.table.positions(&format!("{}/", context.app)).await.map_err(failed())?;
             }
             sinks.push(sink);
         }

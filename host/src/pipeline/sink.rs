@@ -275,7 +275,6 @@ pub struct QuarantineSink {
     kept: Vec<Reject>,
     /// Of the kept rows, those without a position of their own yet.
     unplaced: usize,
-    rows: u64,
     /// The hop takes its whole upstream every time, so its rejected rows are those of the
     /// last time.
     whole: bool,
@@ -298,7 +297,6 @@ impl QuarantineSink {
             writer: None,
             kept: Vec::new(),
             unplaced: 0,
-            rows: 0,
             whole,
         })
     }
@@ -316,7 +314,6 @@ impl QuarantineSink {
     /// Takes a row for the next commit.
     pub fn push(&mut self, reject: Reject, runtime: &Handle) -> Result<(), lake::LakeError> {
         self.unplaced += usize::from(reject.position == UNKNOWN_POSITION);
-        self.rows += 1;
         self.kept.push(reject);
         if self.kept.len() >= KEPT && self.unplaced == 0 { self.write(runtime) } else { Ok(()) }
     }
@@ -331,16 +328,20 @@ impl QuarantineSink {
         self.unplaced = 0;
     }
 
-    /// Rows taken since the last commit.
-    pub fn pending(&self) -> u64 {
-        self.rows
-    }
-
     fn write(&mut self, runtime: &Handle) -> Result<(), lake::LakeError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
+                let absent = self.table.version().is_none();
                 runtime.block_on(self.table.create(&lake::quarantine_schema(), self.maker.clone()))?;
+                let app = format!("{}/{}/", self.maker.pipeline, self.maker.hop);
+                let found = runtime.block_on(self.table.positions(&app))?;
+                // There was no table when this hop began, so whoever has put rows in since has taken
+                // the same ones.
+                if let Some((lane, _)) = found.iter().next().filter(|_| absent) {
+                    let (table, lane) = (self.table.name().to_owned(), format!("{app}{lane}"));
+                    return Err(lake::LakeError::Overtaken { table, lane });
+                }
                 self.writer.insert(runtime.block_on(self.table.begin())?)
             }
         };
@@ -362,7 +363,6 @@ impl QuarantineSink {
         if !self.kept.is_empty() {
             self.write(runtime)?;
         }
-        self.rows = 0;
         let writer = match self.writer.take() {
             Some(writer) => writer,
             // What was rejected the last time is not rejected any more.
@@ -375,7 +375,7 @@ impl QuarantineSink {
 
     /// Throws away what was taken since the last commit.
     pub fn abandon(&mut self, runtime: &Handle) {
-        (self.kept, self.unplaced, self.rows) = (Vec::new(), 0, 0);
+        (self.kept, self.unplaced) = (Vec::new(), 0);
         if let Some(writer) = self.writer.take() {
             runtime.block_on(writer.abandon());
         }

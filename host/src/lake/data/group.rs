@@ -118,7 +118,7 @@ impl Group {
         let mut group = file.next_row_group()?;
         let mut leaf = 0;
         for (index, (column, with_nan)) in self.columns.into_iter().zip(self.with_nan).enumerate() {
-            let place = Place { descriptors: &descriptors, with_nan, with_statistics: indexed[index] };
+            let place = Place { indexed: indexed[index], descriptors: &descriptors, with_nan };
             let done = column.finish(&mut group, leaf, &place, packer)?;
             leaf += done.leaves;
             if !done.repeats {
@@ -145,7 +145,7 @@ impl Group {
         let mut leaf = 0;
         for (index, (column, with_nan)) in self.columns.into_iter().zip(self.with_nan).enumerate() {
             if replaced[index] {
-                let place = Place { descriptors: &descriptors, with_nan, with_statistics: indexed[index] };
+                let place = Place { indexed: indexed[index], descriptors: &descriptors, with_nan };
                 leaf += column.finish(&mut group, leaf, &place, packer)?.leaves;
                 continue;
             }
@@ -176,9 +176,10 @@ pub(super) fn as_it_is(group: &RowGroupMetaData, leaf: usize) -> ColumnCloseResu
 
 /// Which column of a file it is.
 struct Place<'a> {
+    /// Whether its bounds are kept.
+    indexed: bool,
     descriptors: &'a [ColumnDescPtr],
     with_nan: bool,
-    with_statistics: bool,
 }
 
 struct Done {
@@ -195,7 +196,7 @@ impl Column {
         place: &Place<'_>,
         packer: &mut Packer,
     ) -> Result<Done> {
-        let with_statistics = place.with_statistics;
+        let with_statistics = place.indexed;
         match self {
             Column::Text(dictionary) => {
                 let (bytes, close) = chunk::of_text(&dictionary, &place.descriptors[leaf], with_statistics, packer)?;

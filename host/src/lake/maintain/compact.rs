@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use super::{Maintained, Maintenance};
+use crate::crash::{self, Point};
 use crate::lake::commit::removal;
 use crate::lake::data::{Target, Written, discard};
 use crate::lake::entry::{EntryError, new_id, write_entry};
@@ -191,6 +192,7 @@ impl Table {
 
     /// Commits that `written` stands for the files of a bin; `None` if one of those is gone.
     async fn replace(&mut self, bin: &Bin, written: Vec<Written>) -> Result<Option<u64>, LakeError> {
+        crash::pass(Point::Compacted);
         let paths: Vec<String> = written.iter().map(|written| written.add.path.clone()).collect();
         let name = self.name().to_owned();
         let id = new_id();

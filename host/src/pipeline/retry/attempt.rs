@@ -268,7 +268,8 @@ impl Attempt {
         state: &mut State,
     ) -> Result<(Vec<&'r Reject>, Typed), RetryError> {
         let rejects: Vec<&Reject> = rejects.iter().map(|(reject, _)| reject).collect();
-        let mut made = typed(&rejects, schema).map_err(|source| LakeError::Arrow {
+        let landed = matches!(self.hop.from, Upstream::Source(_)).then(Utc::now);
+        let mut made = typed(&rejects, schema, landed).map_err(|source| LakeError::Arrow {
             action: "read quarantined rows",
             table: self.hop.name.clone(),
             source: Box::new(source),

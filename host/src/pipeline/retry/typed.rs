@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow_array::{
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 
 use crate::batch::{Reject, column};
 use crate::format;
@@ -18,9 +21,9 @@ pub struct Typed {
     pub bad: Vec<(usize, String)>,
 }
 
-/// JSON payloads as rows of `schema`. Lane and position are those that quarantine has; when a
-/// row was landed is not in its payload, and is null.
-pub fn typed(rejects: &[&Reject], schema: &SchemaRef) -> Result<Typed, ArrowError> {
+/// JSON payloads as rows of `schema`. Lane and position are those that quarantine has. Rows that
+/// come from a source are landed now; of others it is not known when they were, and is null.
+pub fn typed(rejects: &[&Reject], schema: &SchemaRef, landed: Option<DateTime<Utc>>) -> Result<Typed, ArrowError> {
     let origin = |name: &str| [column::LANE, column::POSITION, column::INGESTED_AT].contains(&name);
     let inner: Vec<_> = schema.fields().iter().filter(|field| !origin(field.name())).cloned().collect();
     let inner: SchemaRef = Arc::new(Schema::new(inner));
@@ -55,7 +58,12 @@ pub fn typed(rejects: &[&Reject], schema: &SchemaRef) -> Result<Typed, ArrowErro
         let made: ArrayRef = match field.name().as_str() {
             column::LANE => Arc::new(StringArray::from_iter_values(taken.iter().map(|index| &*rejects[*index].lane))),
             column::POSITION => Arc::new(taken.iter().map(|index| rejects[*index].position).collect::<Int64Array>()),
-            column::INGESTED_AT => new_null_array(field.data_type(), rows),
+            column::INGESTED_AT => match landed {
+                Some(now) => {
+                    Arc::new(TimestampMicrosecondArray::from_value(now.timestamp_micros(), rows).with_timezone("UTC"))
+                }
+                None => new_null_array(field.data_type(), rows),
+            },
             name => decoded.column_by_name(name).cloned().unwrap_or_else(|| new_null_array(&DataType::Null, rows)),
         };
         if made.data_type() == field.data_type() { Ok(made) } else { arrow_cast::cast(&made, field.data_type()) }
