@@ -124,6 +124,17 @@ async fn derived_columns_as_key_and_group() {
     assert_eq!(ids, ["2", "3"]);
 }
 
+#[tokio::test]
+async fn sums_by_a_day_that_only_their_rows_have() {
+    let sandbox = Sandbox::new();
+    let mode = WriteMode::Accumulate { key: vec!["day".into()], sum: vec!["id".into()], count: "rows".into() };
+    let derive = vec![derived("day", "at", Derivation::Date)];
+    let mut table = sandbox.lake.table(&TableSpec { derive, ..spec("sums", mode) }).await.expect("table");
+    put(&mut table, &[moments(&[1, 2, 3], &[Some(1), Some(30), Some(2)])], at("f", 1)).await.expect("commit");
+    put(&mut table, &[moments(&[10], &[Some(26)])], at("f", 2)).await.expect("commit");
+    assert_eq!(sorted(&table).await, ["1970-01-01|4|2", "1970-01-02|12|2"]);
+}
+
 /// The bounds of the column `id` in each file, in the order of the files.
 fn bounds(entry: &std::path::Path) -> Vec<(i64, i64)> {
     let entry = std::fs::read_to_string(entry).expect("entry");

@@ -133,7 +133,9 @@ async fn every_partition_by_itself_and_a_large_file_stays() {
 async fn two_that_race_double_nothing() {
     for round in 0..12 {
         let sandbox = Sandbox::new();
-        let spec = spec("t", upsert("id", None));
+        let marks = round >= 6;
+        let layout = Layout { deletion_vectors: marks, ..Layout::default() };
+        let spec = TableSpec { layout, ..spec("t", upsert("id", None)) };
         let mut one = sandbox.lake.table(&spec).await.expect("table");
         fill(&mut one, 0..8).await;
         let mut two = sandbox.lake.table(&spec).await.expect("table");
@@ -176,6 +178,9 @@ async fn two_that_race_double_nothing() {
         let found = sorted(&table).await;
         assert_eq!(found.len(), 16, "round {round}: {found:?}");
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "round {round}");
+        if marks {
+            continue;
+        }
         // What lost has left nothing behind but what versions name.
         let named: BTreeSet<String> = (0..=table.version().expect("a version"))
             .flat_map(|version| entry(&sandbox.path("t"), version))

@@ -46,11 +46,14 @@ pub(super) struct Rules {
     plain: Vec<String>,
     /// Columns that are made from others.
     derive: Vec<Derived>,
+    /// Columns that are made from others which the table does not keep, as sums do not.
+    pub(super) ahead: Vec<Derived>,
 }
 
 impl Rules {
     pub(super) fn new(manner: &Manner, partition_by: &[String]) -> Self {
         let derived = |column: &String| manner.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(column));
+        let sums = matches!(manner.mode, WriteMode::Accumulate { .. });
         let placing = manner.mode.key().iter().chain(partition_by);
         let mut plain: Vec<String> = placing.clone().chain(&manner.layout.sort_by).cloned().collect();
         plain.extend(manner.derive.iter().map(|derived| derived.from.clone()));
@@ -66,7 +69,8 @@ impl Rules {
             keyed: matches!(manner.mode, WriteMode::Append | WriteMode::Overwrite),
             required: placing.filter(|column| !derived(column)).cloned().collect(),
             plain,
-            derive: manner.derive.clone(),
+            derive: if sums { Vec::new() } else { manner.derive.clone() },
+            ahead: if sums { manner.derive.clone() } else { Vec::new() },
         }
     }
 }

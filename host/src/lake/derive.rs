@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Date32Array, Int32Array, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, Date32Array, Int32Array, PrimitiveArray, RecordBatch, new_null_array};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{Datelike, NaiveDate};
 
+use super::convert::Conversion;
 use super::error::LakeError;
 use super::schema::{find, table_field};
 use crate::plan::{Derivation, Derived};
@@ -45,6 +46,37 @@ pub fn derived_schema(table: &str, derive: &[Derived], schema: &SchemaRef) -> Re
         }
     }
     Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Rows with the derived columns behind their own. Where the value that one is made from has no
+/// place in a table, it is null.
+pub(super) fn onto(table: &str, derive: &[Derived], rows: &RecordBatch) -> Result<RecordBatch, LakeError> {
+    if derive.is_empty() {
+        return Ok(rows.clone());
+    }
+    let failed = || LakeError::arrow("derive columns", table);
+    let (mut fields, mut columns) = (rows.schema_ref().fields().to_vec(), rows.columns().to_vec());
+    for derived in derive {
+        if find(rows.schema_ref(), &derived.column).is_some() {
+            return Err(LakeError::DerivedColumn { table: table.to_owned(), column: derived.column.clone() });
+        }
+        let from = find(rows.schema_ref(), &derived.from).ok_or_else(|| LakeError::NoSuchColumn {
+            table: table.to_owned(),
+            column: derived.from.clone(),
+            role: "derive",
+        })?;
+        let made = field(derived);
+        columns.push(match table_field(rows.schema_ref().field(from))? {
+            None => new_null_array(made.data_type(), rows.num_rows()),
+            Some(stored) => {
+                let conversion = Conversion::between(rows.column(from).data_type(), stored.data_type());
+                let values = conversion.apply(&derived.from, rows.column(from), stored.data_type(), &mut Vec::new());
+                values.and_then(|values| derived.by.apply(&values)).map_err(failed())?
+            }
+        });
+        fields.push(Arc::new(made));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed())
 }
 
 /// The table's column for a derived one.

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path as FsPath;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -107,7 +107,7 @@ impl ObjectStore for Disk {
 
 /// The files of a log whose names come after `after`, in their order. A folder in the log, which other
 /// writers may have, holds nothing that is asked for by an offset.
-fn list_log(log: &Path, folder: &PathBuf, after: &str) -> Result<Vec<ObjectMeta>> {
+fn list_log(log: &Path, folder: &FsPath, after: &str) -> Result<Vec<ObjectMeta>> {
     let failed = |source: io::Error| Error::Generic { store: "disk", source: Box::new(source) };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

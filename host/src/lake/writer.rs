@@ -10,6 +10,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use super::contract::{Refused, Rules, Shape};
 use super::data;
 use super::data::{Target, Written};
+use super::derive;
 use super::error::LakeError;
 use super::expect::{Checks, Judged, Origin, Unmet};
 use super::files::Files;
@@ -193,6 +194,7 @@ impl Writer {
         };
         let (mut rows, weights) = marks::split(&self.rules.table, &self.schema, rows, delete_when)?;
         if let WriteMode::Accumulate { .. } = self.mode {
+            rows = derive::onto(&self.rules.table, &self.rules.ahead, &rows)?;
             let wanted: Vec<usize> =
                 self.shaped.fields().iter().filter_map(|field| find(rows.schema_ref(), field.name())).collect();
             rows = rows.project(&wanted).map_err(failed())?;

@@ -199,7 +199,12 @@ impl Table {
         let schema = self.known_schema()?.clone();
         for _ in 0..ATTEMPTS {
             let present = self.files()?;
-            let there = |file: &DataRef| present.iter().any(|other| other.path == file.path && other.size == file.size);
+            // A file whose rows were marked meanwhile is another file: its marked rows must not come back.
+            let there = |file: &DataRef| {
+                present
+                    .iter()
+                    .any(|other| other.path == file.path && other.size == file.size && other.vector == file.vector)
+            };
             if *self.known_schema()? != schema || !bin.files.iter().all(there) {
                 discard(&self.location, paths).await;
                 return Ok(None);
