@@ -105,6 +105,12 @@ fn a_folder_that_is_not_there_is_the_same_to_every_command() {
     let (folder, file, _) = example();
     let lake = folder.path().join("lake");
     let nowhere = format!("data={}", text(&folder.path().join("nowhere")));
+    // With declared columns nothing is wrong before it is read.
+    let run = sluice::run(&["run", text(&file), "--lake", text(&lake), "--var", &nowhere]).failed(1);
+    assert!(run.stderr.contains("nowhere") && run.stderr.contains("hint"), "{run}");
+    let inferred = PIPELINE.replace("columns = { id = \"int64\", name = \"string\" }\n", "");
+    fs::write(&file, inferred).expect("a temporary folder is writable");
+    let lake = folder.path().join("another");
     let run = sluice::run(&["run", text(&file), "--lake", text(&lake), "--var", &nowhere]);
     let run = run.failed(2);
     let check = sluice::run(&["check", text(&file), "--lake", text(&lake), "--var", &nowhere]).failed(2);

@@ -12,11 +12,7 @@ use sluicebox::plan::WriteMode;
 use super::support::{lines, spec};
 
 /// Features that this program does not read, and says so.
-const REFUSED: [(&str, &str); 3] = [
-    ("column_mapping", "columnMapping"),
-    ("deletion_vectors", "deletion vectors"),
-    ("iceberg_compat_v1", "columnMapping"),
-];
+const REFUSED: [(&str, &str); 2] = [("column_mapping", "columnMapping"), ("iceberg_compat_v1", "columnMapping")];
 
 fn tables() -> Option<PathBuf> {
     let data = std::env::var_os("SLUICE_DATA").map(PathBuf::from);

@@ -204,6 +204,8 @@ proptest! {
         history in prop::collection::vec(prop::collection::vec(row(), 0..15), 1..7),
         mode in 0..3_u8,
         partitioned in any::<bool>(),
+        vectors in any::<bool>(),
+        memory in prop::sample::select(vec![256 << 20, 1_000_u64]),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         runtime.block_on(async {
@@ -221,6 +223,7 @@ proptest! {
             if partitioned {
                 spec.partition_by = vec!["part".to_owned()];
             }
+            (spec.layout.deletion_vectors, spec.layout.memory) = (vectors, memory);
             let mut table = sandbox.lake.table(&spec).await.expect("table");
             for (step, rows) in history.iter().enumerate() {
                 let middle = rows.len() / 2;

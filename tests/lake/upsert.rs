@@ -57,6 +57,9 @@ proptest! {
         history in prop::collection::vec(prop::collection::vec(row(), 0..25), 1..8),
         ordered in any::<bool>(),
         partitioned in any::<bool>(),
+        vectors in any::<bool>(),
+        // So little that rows are set aside and worked off in passes.
+        memory in prop::sample::select(vec![256 << 20, 1_000_u64]),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         runtime.block_on(async {
@@ -65,6 +68,7 @@ proptest! {
             if partitioned {
                 spec.partition_by = vec!["part".to_owned()];
             }
+            (spec.layout.deletion_vectors, spec.layout.memory) = (vectors, memory);
             let mut table = sandbox.lake.table(&spec).await.expect("table");
             for (step, rows) in history.iter().enumerate() {
                 // In two batches, so that keys repeat within one and between them.

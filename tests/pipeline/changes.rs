@@ -93,6 +93,16 @@ from = "gold.days"
 to = "gold.shops"
 "#;
 
+/// A module that remembers, between commits and over kills.
+const FIRST: &str = r#"
+[hops.first]
+from = "bronze.orders"
+module = "MODULE"
+config = { key = ["id"], numbers = true }
+to = "silver.first"
+flush = { rows = 30 }
+"#;
+
 /// Orders as they should be: day, shop and cents by id.
 type Model = BTreeMap<u32, (u32, u32, u32)>;
 
@@ -126,7 +136,8 @@ fn drop_of(random: &mut ChaCha8Rng, model: &mut Model, rows: usize) -> String {
 fn gold_is_right_whatever_silver_does_and_whenever_a_run_is_killed() {
     let folder = Lake::new();
     let (file, data, lake) = (folder.path().join("p.toml"), folder.path().join("data"), folder.path().join("lake"));
-    write(&file, &format!("{LAND}{BELOW}"));
+    let first = FIRST.replace("MODULE", text(&crate::harness::module("distinct")));
+    write(&file, &format!("{LAND}{BELOW}{first}"));
     std::fs::create_dir(&data).expect("a temporary folder is writable");
     let seed = std::env::var("SLUICE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(11);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -187,6 +198,12 @@ fn is_right(lake: &Path, model: &Model, seed: u64) -> bool {
         let (found, wanted) = (count(lake, table), duckdb::rows(lake, &format!("select {wanted}")));
         assert_eq!(found, wanted.map(|rows| rows.len()), "{table} has a group twice, SLUICE_SEED={seed}");
     }
+    let first = duckdb::row(
+        lake,
+        "select count(*) as rows, count(distinct id) as ids, (select count(distinct id) from delta_scan('{lake}/bronze/orders')) as wanted from delta_scan('{lake}/silver/first')",
+    );
+    let first = first.unwrap_or_default();
+    assert!(first["rows"] == first["ids"] && first["ids"] == first["wanted"], "{first}, SLUICE_SEED={seed}");
     true
 }
 

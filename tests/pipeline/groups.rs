@@ -75,13 +75,9 @@ fn only_the_groups_that_changed_are_made_again() {
     assert_eq!(shop.run().hop("days")["rows_in"], 0);
     assert!(shop.days_are_right());
 
-    // A correction that changes nothing makes nothing.
-    shop.deliver("orders-3.csv", &[order(3, 4, 7, "u")]);
-    assert_eq!(shop.run().hop("days")["rows_in"], 0);
-
     // More than half of all: then it is all.
     let most: Vec<String> = (0..250).filter(|id| id % 10 != 9).map(|id| order(id, 1 + id % 4, 6, "u")).collect();
-    shop.deliver("orders-4.csv", &most);
+    shop.deliver("orders-3.csv", &most);
     let all = 300 - 30;
     assert_eq!(shop.run().hop("days")["rows_in"], all);
     assert!(shop.days_are_right());

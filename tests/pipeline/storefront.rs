@@ -13,7 +13,16 @@ use crate::harness::{Lake, data, duckdb, root, sluice, text};
 
 const LINES: u64 = 541_909;
 
-const GOLD: [&str; 3] = ["dim_product", "dim_customer", "fact_sales"];
+const GOLD: [&str; 8] = [
+    "dim_product",
+    "dim_customer",
+    "fact_sales",
+    "revenue_by_day",
+    "revenue_by_country",
+    "revenue_by_category",
+    "rfm_segments",
+    "cltv",
+];
 
 #[test]
 fn gold_has_the_known_figures_and_dimensions_follow_their_rules() {
@@ -27,6 +36,8 @@ fn gold_has_the_known_figures_and_dimensions_follow_their_rules() {
         return;
     }
     dimensions(&files, lake.path());
+    revenue(lake.path());
+    customer_value(lake.path());
 
     let second = run(&files, lake.path()).ok().summary();
     for hop in second["hops"].as_array().expect("the summary lists hops") {
@@ -157,6 +168,64 @@ fn dimensions(files: &Path, lake: &Path) {
         let found = found.expect("because DuckDB has read a table before");
         assert_eq!((&found["rows"], &found["different"]), (&found["expected"], &json!(0)), "{table}: {found}");
     }
+}
+
+/// Adds the lines up again.
+fn revenue(lake: &Path) {
+    for (table, key, groups) in [
+        ("revenue_by_day", "invoice_date", 305),
+        ("revenue_by_country", "country", 38),
+        ("revenue_by_category", "category", 11),
+    ] {
+        let found = duckdb::row(
+            lake,
+            &format!(
+                "with expected as (select {key}, sum(quantity) as quantity, sum(amount) as amount, count(*) as lines
+                                   from delta_scan('{{lake}}/silver/lines') group by all)
+                 select count(*) as groups, sum(d.amount) as amount, sum(d.lines)::bigint as lines,
+                        count(*) filter (d.quantity is distinct from e.quantity or d.amount is distinct from e.amount
+                            or d.lines is distinct from e.lines) as different
+                 from expected e full join delta_scan('{{lake}}/gold/{table}') d on d.{key} is not distinct from e.{key}"
+            ),
+        );
+        let found = found.expect("because DuckDB has read a table before");
+        let expected = json!({ "groups": groups, "amount": "9747747.934", "lines": LINES, "different": 0 });
+        assert_eq!(found, expected, "{table}");
+    }
+}
+
+/// Works scores, segments and lifetime values out again from the sales.
+fn customer_value(lake: &Path) {
+    let found = duckdb::row(
+        lake,
+        "with customers as (select customer_id, min(invoice_date) as since, max(invoice_date) as until,
+                                   count(distinct invoice_no) as orders, sum(amount) as amount
+                            from delta_scan('{lake}/gold/fact_sales') group by all),
+              scored as (select *, max(until) over () as today,
+                                1 + 5 * (rank() over (order by until) - 1) // count(*) over () as r,
+                                1 + 5 * (rank() over (order by orders) - 1) // count(*) over () as f,
+                                1 + 5 * (rank() over (order by amount) - 1) // count(*) over () as m
+                         from customers),
+              named as (select *, case when r >= 4 and f >= 4 then 'Champions' when r >= 3 and f >= 3 then 'Loyal'
+                                       when r >= 4 then 'Promising' when r = 3 then 'Needs attention'
+                                       when f >= 4 and m >= 4 then 'Cannot lose' when f >= 3 then 'At risk'
+                                       else 'Hibernating' end as segment
+                        from scored)
+         select count(*) as customers, count(distinct s.segment) as segments, sum(s.monetary) as amount,
+                count(*) filter (s.customer_id is null or s.recency_days <> n.today - n.until or s.frequency <> n.orders
+                    or s.monetary <> n.amount or (s.recency_score, s.frequency_score, s.monetary_score) <> (n.r, n.f, n.m)
+                    or s.segment <> n.segment) as other_rfm,
+                count(*) filter (c.customer_id is null or c.first_order_date <> n.since or c.orders <> n.orders
+                    or abs(c.average_order_value::double - n.amount::double / n.orders) > 0.00501
+                    or abs(c.orders_per_year::double - n.orders * 365 / greatest(n.today - n.since, 90)) > 0.00501
+                    or abs(c.cltv::double - n.amount::double * 365 * 3 / greatest(n.today - n.since, 90)) > 0.00501) as other_cltv
+         from named n full join delta_scan('{lake}/gold/rfm_segments') s using (customer_id)
+              full join delta_scan('{lake}/gold/cltv') c using (customer_id)",
+    );
+    let found = found.expect("because DuckDB has read a table before");
+    let expected =
+        json!({ "customers": 4_338, "segments": 7, "amount": "8911407.904", "other_rfm": 0, "other_cltv": 0 });
+    assert_eq!(found, expected);
 }
 
 fn run(files: &Path, lake: &Path) -> sluice::Outcome {

@@ -12,6 +12,7 @@ use deltalake::kernel::Remove;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use roaring::RoaringTreemap;
 
 use super::data::Written;
 use super::error::LakeError;
@@ -21,6 +22,7 @@ use super::log::{self, Entry};
 use super::marks;
 use super::read::{Arrangement, DataRef, Shelf, path_of};
 use super::table::Table;
+use super::vectors;
 use crate::batch::column;
 
 /// The rows that a commit changed.
@@ -94,30 +96,41 @@ async fn changes_in(shelf: Shelf, schema: SchemaRef, version: u64) -> Result<Ste
     for remove in removes.iter().filter(|remove| remove.data_change) {
         removed.push(removed_file(&shelf, remove).await?);
     }
-    let mut added = Vec::new();
-    for add in adds.iter().filter(|add| add.data_change) {
-        if add.deletion_vector.is_some() {
-            return Err(LakeError::Feature { table, feature: "deletion vectors".to_owned() });
-        }
-        added.push(DataRef::of(add));
+    let mut added: Vec<DataRef> = adds.iter().filter(|add| add.data_change).map(DataRef::of).collect();
+    for was in &mut removed {
+        let Some(now) = added.iter_mut().find(|now| now.path == was.path) else {
+            continue;
+        };
+        // The file stayed, and other rows of it are deleted than before.
+        let (before, after) = (deleted_of(&shelf, was).await?, deleted_of(&shelf, now).await?);
+        was.only = Some(Arc::new(&after - &before));
+        now.only = Some(Arc::new(before - after));
     }
+    let some = |file: &DataRef| file.only.as_ref().is_none_or(|only| !only.is_empty());
+    removed.retain(some);
+    added.retain(some);
     let deletes = all_as(Arc::clone(&shelf), removed, &schema, marks::DELETE, version);
     let inserts = all_as(shelf, added, &schema, marks::INSERT, version);
     Ok(deletes.chain(inserts).chain(ended(version)).boxed())
 }
 
+async fn deleted_of(shelf: &Shelf, file: &DataRef) -> Result<RoaringTreemap, LakeError> {
+    match &file.vector {
+        Some(vector) => vectors::load(shelf, &file.path, vector).await,
+        None => Ok(RoaringTreemap::new()),
+    }
+}
+
 /// A file that a commit removed, as far as its log entry describes it.
 async fn removed_file(shelf: &Shelf, remove: &Remove) -> Result<DataRef, LakeError> {
     let lacks = |what: &str| LakeError::Feature { table: shelf.table.clone(), feature: what.to_owned() };
-    if remove.deletion_vector.is_some() {
-        return Err(lacks("deletion vectors"));
-    }
     let partition = match (&remove.partition_values, shelf.partition_by.is_empty()) {
         (Some(partition), _) => partition.clone(),
         (None, true) => HashMap::new(),
         (None, false) => return Err(lacks("removed files without their partition values")),
     };
-    let mut file = DataRef { path: remove.path.clone(), size: 0, partition, stats: None, modified: 0 };
+    let (path, vector) = (remove.path.clone(), remove.deletion_vector.clone());
+    let mut file = DataRef { path, size: 0, partition, stats: None, modified: 0, vector, only: None };
     file.size = match remove.size.and_then(|size| u64::try_from(size).ok()) {
         Some(size) => size,
         None => {

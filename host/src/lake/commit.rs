@@ -79,6 +79,20 @@ pub struct Committed {
     pub already: bool,
 }
 
+impl Committed {
+    /// As `commitInfo` tells it: names of Delta where it has them, and text, as its writers have it.
+    fn metrics(&self) -> serde_json::Value {
+        json!({
+            "numTargetRowsInserted": self.inserted.to_string(),
+            "numTargetRowsUpdated": self.updated.to_string(),
+            "numTargetRowsDeleted": self.deleted.to_string(),
+            "numTargetFilesAdded": self.files_added.to_string(),
+            "numTargetFilesRemoved": self.files_removed.to_string(),
+            "conflicts": self.conflicts.to_string(),
+        })
+    }
+}
+
 impl Table {
     /// Makes the writer's rows and the commit's positions part of the table, at once and once.
     ///
@@ -124,8 +138,8 @@ impl Table {
             }
             let schema = self.schema_after(attempt)?;
             let change = self.change(attempt, &schema).await?;
-            let extra: Vec<String> =
-                change.written.iter().chain(&change.feed).map(|written| written.add.path.clone()).collect();
+            let extra = change.written.iter().chain(&change.feed).map(|written| written.add.path.clone());
+            let extra: Vec<String> = extra.chain(change.vectors.clone()).collect();
             let counts = change.counts;
             let committed = Committed {
                 version,
@@ -135,13 +149,13 @@ impl Table {
                 deleted: counts.deleted,
                 unchanged: counts.unchanged,
                 files_added: attempt.own.len() + change.written.len(),
-                files_removed: change.removed.len(),
+                files_removed: change.removed.len() - change.marked.len(),
                 bytes_added: attempt.own.iter().chain(&change.written).map(|w| w.add.size.unsigned_abs()).sum(),
                 conflicts,
                 changes: self.changes_of(attempt, &change, &schema)?,
                 already: false,
             };
-            let failure = match self.put(attempt, &change, &schema, version, &id).await {
+            let failure = match self.put(attempt, &change, &committed, &schema, &id).await {
                 Ok(()) => {
                     crash::pass(Point::Committed);
                     self.landed(&attempt.commit, version).await;
@@ -262,11 +276,21 @@ impl Table {
             return Ok(Change::default());
         };
         let (shelf, files, schema, target) = (self.shelf()?, self.files()?, schema.clone(), attempt.target.clone());
-        let (feeds, files_of_rows) = (self.feeds(), attempt.own.clone());
+        let marks = self.manner.layout.deletion_vectors;
+        let (feeds, memory, files_of_rows) = (self.feeds(), self.manner.layout.memory, attempt.own.clone());
         let task = |source| LakeError::Task { action: "rewrite data files", table: self.manner.name.clone(), source };
         let (change, rest) = tokio::task::spawn_blocking(move || {
             let runtime = Handle::current();
-            let rewrite = Rewrite { shelf: &shelf, files, schema: &schema, runtime: &runtime, target: &target, feeds };
+            let rewrite = Rewrite {
+                shelf: &shelf,
+                files,
+                schema: &schema,
+                runtime: &runtime,
+                target: &target,
+                feeds,
+                memory,
+                marks,
+            };
             let change = match &rest {
                 Match::Rows(source) => rewrite.merge(source),
                 Match::Groups(groups) => rewrite.remove(groups, &files_of_rows),
@@ -302,17 +326,18 @@ impl Table {
         &self,
         attempt: &Attempt,
         change: &Change,
+        committed: &Committed,
         schema: &SchemaRef,
-        version: u64,
         id: &str,
     ) -> Result<(), EntryError> {
-        let state = self.state()?;
+        let (state, version) = (self.state()?, committed.version);
         let mut actions = Vec::new();
         actions.extend(self.described(schema)?);
         let now = Utc::now().timestamp_millis();
         actions.extend(change.removed.iter().map(|file| Action::Remove(removal(file, now))));
         let written: Vec<&Written> = attempt.own.iter().chain(&change.written).collect();
         actions.extend(written.iter().map(|written| Action::Add(written.add.clone())));
+        actions.extend(change.marked.iter().map(|add| Action::Add(add.clone())));
         actions.extend(change.feed.iter().map(|written| {
             Action::Cdc(AddCDCFile {
                 path: written.add.path.clone(),
@@ -337,6 +362,7 @@ impl Table {
             .collect();
         let mut info = attempt.commit.provenance.clone().into_info(id, &attempt.commit.positions);
         info.insert("readVersion".to_owned(), json!(version - 1));
+        info.insert("operationMetrics".to_owned(), committed.metrics());
         info.insert("isBlindAppend".to_owned(), json!(attempt.mode == WriteMode::Append));
         write_entry(&self.location, version, actions, operation, info, transactions).await
     }
@@ -483,6 +509,7 @@ pub(super) fn removal(file: &DataRef, now: i64) -> Remove {
         extended_file_metadata: Some(true),
         partition_values: Some(file.partition.clone()),
         size: i64::try_from(file.size).ok(),
+        deletion_vector: file.vector.clone(),
         ..Remove::default()
     }
 }

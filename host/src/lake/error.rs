@@ -6,6 +6,7 @@ use arrow_schema::{ArrowError, DataType};
 use deltalake::DeltaTableError;
 use parquet::errors::ParquetError;
 
+use super::vectors::VectorError;
 use crate::fault::{Fault, Remedy};
 
 /// What helps where rights are missing.
@@ -395,6 +396,15 @@ pub enum LakeError {
         /// The table.
         table: String,
     },
+    /// A deletion vector is not what the protocol says.
+    #[error("the deletion vector of data file '{path}' is unreadable")]
+    Vector {
+        /// The data file.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: VectorError,
+    },
     /// A background task ended without a result.
     #[error("the task that was to {action} in table '{table}' did not finish")]
     Task {
@@ -542,7 +552,9 @@ impl Fault for LakeError {
             }
             Self::NotKept { .. } => "restore the file from a backup of the lake",
             Self::NotItself { .. } => "somebody changed it; restore the file from a backup of the lake",
-            Self::PartitionValue { .. } => "the table was damaged or written by another tool; check that file's entry",
+            Self::PartitionValue { .. } | Self::Vector { .. } => {
+                "the table was damaged or written by another tool; check that file's entry"
+            }
             _ if self.is_forbidden() => FORBIDDEN,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => {
                 match self.io_kind()? {

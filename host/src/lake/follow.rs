@@ -76,9 +76,6 @@ async fn added_in(
     }
     let mut files = Vec::new();
     for add in entry.adds.into_iter().filter(|add| add.data_change) {
-        if add.deletion_vector.is_some() {
-            return Err(LakeError::Feature { table, feature: "deletion vectors".to_owned() });
-        }
         files.push(DataRef::of(&add));
     }
     let rows = rows_of(Arc::new(shelf), files, schema).map_ok(move |rows| Added::Rows { version, rows });

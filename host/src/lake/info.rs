@@ -37,7 +37,9 @@ impl Table {
         let version = state.version();
         let (mut rows, mut bytes, mut files) = (Some(0), 0, 0);
         for view in state.log_data().iter() {
-            rows = rows.and_then(|rows: u64| Some(rows + u64::try_from(view.num_records()?).ok()?));
+            let deleted = view.deletion_vector_descriptor().map_or(0, |vector| vector.cardinality.unsigned_abs());
+            let own = view.num_records().and_then(|own| u64::try_from(own).ok()?.checked_sub(deleted));
+            rows = rows.and_then(|rows: u64| Some(rows + own?));
             bytes += u64::try_from(view.size()).unwrap_or_default();
             files += 1;
         }

@@ -41,6 +41,7 @@ mod sort;
 mod state;
 mod table;
 mod upsert;
+mod vectors;
 mod writer;
 
 use std::collections::HashMap;
@@ -66,6 +67,7 @@ pub use scan::Groups;
 pub use schema::table_schema as stored_schema;
 pub use state::States;
 pub use table::Table;
+pub use vectors::VectorError;
 pub use writer::{Accepted, Writer};
 
 use crate::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};

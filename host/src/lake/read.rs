@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
-use deltalake::kernel::{Add, AddCDCFile};
+use deltalake::kernel::{Add, AddCDCFile, DeletionVectorDescriptor};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
@@ -14,6 +14,7 @@ use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use roaring::RoaringTreemap;
 
 use super::convert::Conversion;
 use super::error::LakeError;
@@ -21,6 +22,7 @@ use super::location::Location;
 use super::object::Object;
 use super::partition;
 use super::schema::find;
+use super::vectors;
 
 /// Rows of one batch: what fits a processor's cache.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -34,6 +36,10 @@ pub(super) struct DataRef {
     pub(super) partition: HashMap<String, Option<String>>,
     pub(super) stats: Option<String>,
     pub(super) modified: i64,
+    /// Which of its rows are deleted.
+    pub(super) vector: Option<DeletionVectorDescriptor>,
+    /// Only these rows of it are meant.
+    pub(super) only: Option<Arc<RoaringTreemap>>,
 }
 
 impl DataRef {
@@ -45,6 +51,8 @@ impl DataRef {
             partition: add.partition_values.clone(),
             stats: add.stats.clone(),
             modified: add.modification_time,
+            vector: add.deletion_vector.clone(),
+            only: None,
         }
     }
 
@@ -56,13 +64,16 @@ impl DataRef {
             partition: cdc.partition_values.clone(),
             stats: None,
             modified: 0,
+            vector: None,
+            only: None,
         }
     }
 
     /// How many rows it has, if the log says so.
     pub(super) fn rows(&self) -> Option<u64> {
         let stats: serde_json::Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
-        stats.get("numRecords")?.as_u64()
+        let deleted = self.vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
+        stats.get("numRecords")?.as_u64()?.checked_sub(deleted)
     }
 }
 
@@ -165,6 +176,11 @@ pub(super) async fn open(
     let arrangement = Arrangement::new(&shelf.partition_by, &file.partition, &stored, &schema, &name)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), arrangement.wanted(&stored));
     let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(failed())?;
+    let deleted = match (&file.only, &file.vector) {
+        (Some(_), _) | (None, None) => None,
+        (None, Some(vector)) => Some(vectors::load(shelf, &file.path, vector).await?),
+    };
+    let (only, mut row) = (file.only.clone(), 0);
     let table = shelf.table.clone();
     let stream = batches.map_err(move |source| LakeError::Parquet {
         action: "read",
@@ -173,10 +189,25 @@ pub(super) async fn open(
     });
     Ok(stream
         .and_then(move |batch| {
-            let shaped = arrangement.apply(&batch).map_err(LakeError::arrow("read rows", &table));
-            std::future::ready(shaped)
+            let first = row;
+            row += batch.num_rows() as u64;
+            let shaped = arrangement.apply(&batch).and_then(|rows| match (&only, &deleted) {
+                (Some(only), _) => of_rows(&rows, |at| only.contains(first + at)),
+                (None, Some(deleted)) => of_rows(&rows, |at| !deleted.contains(first + at)),
+                (None, None) => Ok(rows),
+            });
+            std::future::ready(shaped.map_err(LakeError::arrow("read rows", &table)))
         })
         .boxed())
+}
+
+/// The rows whose numbers are wanted.
+pub(super) fn of_rows(rows: &RecordBatch, wanted: impl Fn(u64) -> bool) -> Result<RecordBatch, ArrowError> {
+    let wanted: BooleanArray = (0..rows.num_rows() as u64).map(|row| Some(wanted(row))).collect();
+    match wanted.true_count() == rows.num_rows() {
+        true => Ok(rows.clone()),
+        false => arrow_select::filter::filter_record_batch(rows, &wanted),
+    }
 }
 
 fn reshape(

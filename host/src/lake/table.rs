@@ -369,18 +369,14 @@ impl Table {
     pub(super) fn files(&self) -> Result<Vec<DataRef>, LakeError> {
         let mut files = Vec::new();
         for view in self.state()?.log_data().iter() {
-            if view.deletion_vector_descriptor().is_some() {
-                return Err(LakeError::Feature {
-                    table: self.manner.name.clone(),
-                    feature: "deletion vectors".to_owned(),
-                });
-            }
             files.push(DataRef {
                 path: view.path().into_owned(),
                 size: u64::try_from(view.size()).unwrap_or_default(),
                 partition: view.partition_values_map(),
                 stats: view.stats(),
                 modified: view.modification_time(),
+                vector: view.deletion_vector_descriptor(),
+                only: None,
             });
         }
         files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));

@@ -11,6 +11,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, Schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
@@ -39,6 +40,32 @@ impl Encodings {
     pub(in crate::lake) fn knows(&self, schema: &Schema) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         schema.fields().iter().all(|field| field.data_type().is_nested() || known.contains_key(field.name()))
+    }
+
+    /// Learns what is not known yet from a file of ours, which made its choices from more rows.
+    pub(in crate::lake) fn learn(&self, schema: &Schema, footer: &ParquetMetaData) {
+        let ours = footer.file_metadata().created_by().is_some_and(|maker| maker.starts_with("sluicebox"));
+        let telling =
+            |group: &&RowGroupMetaData| usize::try_from(group.num_rows()).is_ok_and(|rows| rows >= TELLING_ROWS);
+        let Some(group) = footer.row_groups().iter().find(telling).filter(|_| ours) else {
+            return;
+        };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for column in group.columns() {
+            let [name] = column.column_path().parts() else {
+                continue;
+            };
+            let choice = if column.dictionary_page_offset().is_some() {
+                Choice::Dictionary
+            } else if column.encodings().any(|encoding| encoding == Encoding::DELTA_BINARY_PACKED) {
+                Choice::Delta
+            } else {
+                Choice::Plain
+            };
+            if schema.field_with_name(name).is_ok_and(|field| !field.data_type().is_nested()) {
+                known.entry(name.clone()).or_insert(choice);
+            }
+        }
     }
 
     /// Properties for a file of `schema`, and what was chosen for each column. `indexed` says of

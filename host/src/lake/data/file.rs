@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use chrono::Utc;
 use deltalake::kernel::Add;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::ChunkReader;
 use tokio::runtime::Handle;
 
 use super::encoding::Encodings;
@@ -120,6 +122,50 @@ impl DataFile {
         Ok(())
     }
 
+    /// Takes over a row group of another file as encoded bytes, which `reader` has.
+    pub(in crate::lake) fn splice(
+        &mut self,
+        reader: &impl ChunkReader,
+        footer: &ParquetMetaData,
+        group: usize,
+    ) -> Result<(), LakeError> {
+        self.distrust(footer);
+        match &mut self.writer {
+            Some(writer) => {
+                writer.splice(reader, footer.row_group(group)).map_err(LakeError::parquet("write to", &self.path))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Self::splice`], with other values in some columns, which are as many.
+    pub(in crate::lake) fn patch(
+        &mut self,
+        reader: &impl ChunkReader,
+        footer: &ParquetMetaData,
+        group: usize,
+        columns: &[Option<Vec<ArrayRef>>],
+    ) -> Result<(), LakeError> {
+        self.distrust(footer);
+        for (values, with_nan) in columns.iter().zip(&mut self.with_nan) {
+            *with_nan = *with_nan || values.iter().flatten().any(has_nan);
+        }
+        match &mut self.writer {
+            Some(writer) => writer
+                .patch(reader, footer.row_group(group), columns)
+                .map_err(LakeError::parquet("write to", &self.path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Bounds of ours leave a column with a NaN out; other writers may not say that there is one.
+    fn distrust(&mut self, footer: &ParquetMetaData) {
+        let ours = footer.file_metadata().created_by().is_some_and(|maker| maker.starts_with("sluicebox"));
+        for (field, with_nan) in self.schema.fields().iter().zip(&mut self.with_nan) {
+            *with_nan = *with_nan || (!ours && field.data_type().is_floating());
+        }
+    }
+
     fn give_up(&self, columns: &[usize]) {
         for column in columns {
             self.target.encodings.give_up(self.schema.field(*column).name());
@@ -138,6 +184,11 @@ impl DataFile {
     /// Bytes in the file so far; those in memory come on top, smaller by then.
     pub(in crate::lake) fn bytes(&self) -> usize {
         self.writer.as_ref().map_or(0, Groups::bytes_written)
+    }
+
+    /// Rows of the row group in the making.
+    pub(in crate::lake) fn rows_buffered(&self) -> usize {
+        self.writer.as_ref().map_or(0, Groups::rows_buffered)
     }
 
     /// Bytes in memory.

@@ -9,8 +9,11 @@ use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{self, Packer};
 use super::dictionary::Dictionary;
@@ -65,25 +68,30 @@ impl Group {
 
     /// Adds rows of the file's columns; text may come as a dictionary.
     pub(super) fn write(&mut self, rows: &RecordBatch, schema: &SchemaRef) -> Result<()> {
-        for ((column, values), field) in self.columns.iter_mut().zip(rows.columns()).zip(schema.fields()) {
-            match column {
-                Column::Text(dictionary) => dictionary.push(values)?,
-                Column::Integers(integers) => integers.push(values)?,
-                Column::Leaves(writers) => {
-                    let values = match values.data_type() {
-                        DataType::Dictionary(_, _) => &plain(values, field.data_type())?,
-                        _ => values,
-                    };
-                    for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, values)?) {
-                        writer.write(&leaf)?;
-                    }
+        for (index, values) in rows.columns().iter().enumerate() {
+            self.write_column(index, values, schema)?;
+        }
+        self.rows += rows.num_rows();
+        Ok(())
+    }
+
+    /// Adds values of one column.
+    pub(super) fn write_column(&mut self, index: usize, values: &ArrayRef, schema: &SchemaRef) -> Result<()> {
+        self.with_nan[index] = self.with_nan[index] || has_nan(values);
+        match &mut self.columns[index] {
+            Column::Text(dictionary) => dictionary.push(values)?,
+            Column::Integers(integers) => integers.push(values)?,
+            Column::Leaves(writers) => {
+                let field = schema.field(index);
+                let values = match values.data_type() {
+                    DataType::Dictionary(_, _) => &plain(values, field.data_type())?,
+                    _ => values,
+                };
+                for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, values)?) {
+                    writer.write(&leaf)?;
                 }
             }
         }
-        for (values, with_nan) in rows.columns().iter().zip(&mut self.with_nan) {
-            *with_nan = *with_nan || has_nan(values);
-        }
-        self.rows += rows.num_rows();
         Ok(())
     }
 
@@ -109,37 +117,109 @@ impl Group {
         let mut given_up = Vec::new();
         let mut group = file.next_row_group()?;
         let mut leaf = 0;
-        for (index, column) in self.columns.into_iter().enumerate() {
-            match column {
-                Column::Text(dictionary) => {
-                    let with_statistics = indexed[index];
-                    if !dictionary.repeats() {
-                        given_up.push(index);
-                    }
-                    let (bytes, close) = chunk::of_text(&dictionary, &descriptors[leaf], with_statistics, packer)?;
-                    group.append_column(&bytes, close)?;
-                    leaf += 1;
-                }
-                Column::Integers(integers) => {
-                    let with_statistics = indexed[index];
-                    let (bytes, close) = chunk::of_integers(&integers, &descriptors[leaf], with_statistics, packer)?;
-                    group.append_column(&bytes, close)?;
-                    leaf += 1;
-                }
-                Column::Leaves(writers) => {
-                    for writer in writers {
-                        let mut chunk = writer.close()?;
-                        if self.with_nan[index] {
-                            without_bounds(chunk.close_mut())?;
-                        }
-                        chunk.append_to_row_group(&mut group)?;
-                        leaf += 1;
-                    }
-                }
+        for (index, (column, with_nan)) in self.columns.into_iter().zip(self.with_nan).enumerate() {
+            let place = Place { indexed: indexed[index], descriptors: &descriptors, with_nan };
+            let done = column.finish(&mut group, leaf, &place, packer)?;
+            leaf += done.leaves;
+            if !done.repeats {
+                given_up.push(index);
             }
         }
         group.close()?;
         Ok(given_up)
+    }
+
+    /// Writes the row group to the file, with the columns of another one where `replaced` says
+    /// that they are the same. That one has as many rows, and `reader` has its bytes.
+    pub(super) fn patch<W: Write + Send>(
+        self,
+        file: &mut SerializedFileWriter<W>,
+        packer: &mut Packer,
+        reader: &impl ChunkReader,
+        other: &RowGroupMetaData,
+        replaced: &[bool],
+        indexed: &[bool],
+    ) -> Result<()> {
+        let descriptors = file.schema_descr().columns().to_vec();
+        let mut group = file.next_row_group()?;
+        let mut leaf = 0;
+        for (index, (column, with_nan)) in self.columns.into_iter().zip(self.with_nan).enumerate() {
+            if replaced[index] {
+                let place = Place { indexed: indexed[index], descriptors: &descriptors, with_nan };
+                leaf += column.finish(&mut group, leaf, &place, packer)?.leaves;
+                continue;
+            }
+            let root = descriptors[leaf].path().parts().first().cloned();
+            while descriptors.get(leaf).is_some_and(|leaf| leaf.path().parts().first() == root.as_ref()) {
+                group.append_column(reader, as_it_is(other, leaf))?;
+                leaf += 1;
+            }
+        }
+        group.close()?;
+        Ok(())
+    }
+}
+
+/// A column chunk that is taken over from another file.
+pub(super) fn as_it_is(group: &RowGroupMetaData, leaf: usize) -> ColumnCloseResult {
+    let column = group.column(leaf);
+    // Filters and indexes of pages stay behind: their places in the file would not be right.
+    ColumnCloseResult {
+        bytes_written: u64::try_from(column.compressed_size()).unwrap_or_default(),
+        rows_written: u64::try_from(group.num_rows()).unwrap_or_default(),
+        metadata: column.clone(),
+        bloom_filter: None,
+        column_index: None,
+        offset_index: None,
+    }
+}
+
+/// Which column of a file it is.
+struct Place<'a> {
+    /// Whether its bounds are kept.
+    indexed: bool,
+    descriptors: &'a [ColumnDescPtr],
+    with_nan: bool,
+}
+
+struct Done {
+    leaves: usize,
+    /// False for text of which nearly every value occurs once.
+    repeats: bool,
+}
+
+impl Column {
+    fn finish<W: Write + Send>(
+        self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+        leaf: usize,
+        place: &Place<'_>,
+        packer: &mut Packer,
+    ) -> Result<Done> {
+        let with_statistics = place.indexed;
+        match self {
+            Column::Text(dictionary) => {
+                let (bytes, close) = chunk::of_text(&dictionary, &place.descriptors[leaf], with_statistics, packer)?;
+                group.append_column(&bytes, close)?;
+                Ok(Done { leaves: 1, repeats: dictionary.repeats() })
+            }
+            Column::Integers(integers) => {
+                let (bytes, close) = chunk::of_integers(&integers, &place.descriptors[leaf], with_statistics, packer)?;
+                group.append_column(&bytes, close)?;
+                Ok(Done { leaves: 1, repeats: true })
+            }
+            Column::Leaves(writers) => {
+                let leaves = writers.len();
+                for writer in writers {
+                    let mut chunk = writer.close()?;
+                    if place.with_nan {
+                        without_bounds(chunk.close_mut())?;
+                    }
+                    chunk.append_to_row_group(group)?;
+                }
+                Ok(Done { leaves, repeats: true })
+            }
+        }
     }
 }
 

@@ -3,21 +3,32 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::errors::Result;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::chunk::Packer;
 use super::encoding::{Choice, ROW_GROUP_ROWS};
-use super::group::Group;
+use super::group::{Group, as_it_is};
 
 /// A row group ends at this size in memory even if it has few rows.
 const GROUP_BYTES: usize = 32 << 20;
+
+/// Whether row groups of a file with this footer can be taken over into one for rows of `schema`.
+pub(in crate::lake) fn takes(schema: &SchemaRef, footer: &ParquetMetaData) -> bool {
+    let (Ok(own), other) = (ArrowSchemaConverter::new().convert(schema), footer.file_metadata().schema_descr()) else {
+        return false;
+    };
+    own.num_columns() == other.num_columns()
+        && own.columns().iter().zip(other.columns()).all(|(own, other)| own == other)
+        && own.root_schema().get_fields() == other.root_schema().get_fields()
+}
 
 /// Row groups of one file.
 pub(super) struct Groups<W: Write + Send> {
@@ -87,6 +98,36 @@ impl<W: Write + Send> Groups<W> {
         Ok(given_up)
     }
 
+    /// Takes over a row group of another file as encoded bytes, which `reader` has.
+    pub(super) fn splice(&mut self, reader: &impl ChunkReader, group: &RowGroupMetaData) -> Result<()> {
+        self.flush()?;
+        let mut next = self.file.next_row_group()?;
+        for leaf in 0..group.num_columns() {
+            next.append_column(reader, as_it_is(group, leaf))?;
+        }
+        next.close()?;
+        Ok(())
+    }
+
+    /// As [`Self::splice`], with other values in some columns, which are as many.
+    pub(super) fn patch(
+        &mut self,
+        reader: &impl ChunkReader,
+        group: &RowGroupMetaData,
+        columns: &[Option<Vec<ArrayRef>>],
+    ) -> Result<()> {
+        self.flush()?;
+        let index = self.file.flushed_row_groups().len();
+        let mut next = Group::new(&self.factory, index, &self.schema, &self.leaves, &self.choices)?;
+        for (index, values) in columns.iter().enumerate() {
+            for values in values.iter().flatten() {
+                next.write_column(index, values, &self.schema)?;
+            }
+        }
+        let replaced: Vec<bool> = columns.iter().map(Option::is_some).collect();
+        next.patch(&mut self.file, &mut self.packer, reader, group, &replaced, &self.indexed)
+    }
+
     /// Ends the file; its size is then [`Self::bytes_written`].
     pub(super) fn finish(&mut self) -> Result<ParquetMetaData> {
         self.flush()?;
@@ -95,6 +136,11 @@ impl<W: Write + Send> Groups<W> {
 
     pub(super) fn bytes_written(&self) -> usize {
         self.file.bytes_written()
+    }
+
+    /// Rows of the row group in the making.
+    pub(super) fn rows_buffered(&self) -> usize {
+        self.group.as_ref().map_or(0, Group::rows)
     }
 
     /// Bytes in memory.

@@ -13,5 +13,6 @@ mod validity;
 
 pub(super) use encoding::{Encodings, ROW_GROUP_ROWS};
 pub(super) use file::{DataFile, Keeping, Target, Written};
-pub(super) use sink::{create_folder, discard, sync_folder};
+pub(super) use groups::takes;
+pub(super) use sink::{Sink, create_folder, discard, sync_folder};
 pub(super) use stats::stats_columns;

@@ -10,17 +10,19 @@ use bytes::{Buf, Bytes};
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
+use roaring::RoaringTreemap;
 use tokio::runtime::Handle;
 
 use crate::lake::error::LakeError;
 use crate::lake::object::Object;
-use crate::lake::read::{Arrangement, BATCH_ROWS, DataRef, Shelf, path_of};
+use crate::lake::read::{Arrangement, BATCH_ROWS, DataRef, Shelf, of_rows, path_of};
+use crate::lake::vectors;
 
 /// An open data file. Reading blocks.
 pub(super) struct OpenFile<'a> {
@@ -30,11 +32,17 @@ pub(super) struct OpenFile<'a> {
     path: Path,
     name: String,
     metadata: ArrowReaderMetadata,
+    deleted: Option<Arc<RoaringTreemap>>,
 }
 
 impl<'a> OpenFile<'a> {
-    /// Reads the file's footer.
-    pub(super) fn open(shelf: &'a Shelf, file: &'a DataRef, runtime: &'a Handle) -> Result<Self, LakeError> {
+    /// Reads the file's footer, and which rows are deleted, unless `marked` says it.
+    pub(super) fn open(
+        shelf: &'a Shelf,
+        file: &'a DataRef,
+        runtime: &'a Handle,
+        marked: Option<&Arc<RoaringTreemap>>,
+    ) -> Result<Self, LakeError> {
         let name = format!("{}/{}", shelf.table, file.path);
         let path = path_of(shelf, file)?;
         let failed = || LakeError::parquet("read", &name);
@@ -43,7 +51,16 @@ impl<'a> OpenFile<'a> {
         let mut object = Object { store: Arc::clone(&shelf.store), path: path.clone(), size: file.size };
         let footer = runtime.block_on(object.get_metadata(Some(&options))).map_err(failed())?;
         let metadata = ArrowReaderMetadata::try_new(footer, options).map_err(failed())?;
-        Ok(Self { shelf, file, runtime, path, name, metadata })
+        let deleted = match (marked, &file.vector) {
+            (Some(marked), _) => Some(Arc::clone(marked)),
+            (None, Some(vector)) => Some(Arc::new(runtime.block_on(vectors::load(shelf, &file.path, vector))?)),
+            (None, None) => None,
+        };
+        Ok(Self { shelf, file, runtime, path, name, metadata, deleted })
+    }
+
+    pub(super) fn file(&self) -> &DataRef {
+        self.file
     }
 
     /// The file's footer.
@@ -51,8 +68,49 @@ impl<'a> OpenFile<'a> {
         self.metadata.metadata()
     }
 
-    /// The rows of a row group with the columns of `schema`, in batches.
+    /// Rows of a row group.
+    pub(super) fn rows(&self, group: usize) -> usize {
+        // Counts in a footer are never negative.
+        usize::try_from(self.footer().row_group(group).num_rows()).unwrap_or(0)
+    }
+
+    /// The number of a row group's first row in the file.
+    pub(super) fn first(&self, group: usize) -> u64 {
+        (0..group).map(|group| self.rows(group) as u64).sum()
+    }
+
+    /// Which rows are deleted.
+    pub(super) fn deleted(&self) -> Option<&RoaringTreemap> {
+        self.deleted.as_deref()
+    }
+
+    /// Whether every row of a row group is there.
+    pub(super) fn is_whole(&self, group: usize) -> bool {
+        let first = self.first(group);
+        self.deleted().is_none_or(|deleted| deleted.range_cardinality(first..first + self.rows(group) as u64) == 0)
+    }
+
+    /// Those rows that are there; the first is row `first` of the file.
+    pub(super) fn live(&self, rows: RecordBatch, first: u64) -> Result<RecordBatch, LakeError> {
+        match self.deleted() {
+            None => Ok(rows),
+            Some(deleted) => of_rows(&rows, |row| !deleted.contains(first + row))
+                .map_err(LakeError::arrow("read rows", &self.shelf.table)),
+        }
+    }
+
+    /// The rows of a row group with the columns of `schema`, in batches, deleted ones too.
     pub(super) fn read(&self, group: usize, schema: &SchemaRef) -> Result<Rows, LakeError> {
+        self.read_some(group, schema, None)
+    }
+
+    /// As [`Self::read`], but only rows of the group that are selected.
+    pub(super) fn read_some(
+        &self,
+        group: usize,
+        schema: &SchemaRef,
+        selection: Option<RowSelection>,
+    ) -> Result<Rows, LakeError> {
         let failed = || LakeError::parquet("read", &self.name);
         let stored = self.metadata.schema();
         let arrangement = Arrangement::new(&self.shelf.partition_by, &self.file.partition, stored, schema, &self.name)?;
@@ -63,12 +121,14 @@ impl<'a> OpenFile<'a> {
             .map(|leaf| self.range(group, leaf))
             .collect();
         let fetched = self.fetch(&ranges)?;
-        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(failed())?;
+            .with_batch_size(BATCH_ROWS);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        let batches = builder.build().map_err(failed())?;
         Ok(Rows { batches, arrangement, table: self.shelf.table.clone() })
     }
 

@@ -1,13 +1,14 @@
 //! The keys of the rows that are being written, to look up those of the table in.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{ArrowError, Schema};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::sieve::Sieve;
 use crate::lake::error::LakeError;
 use crate::lake::schema::find;
 
@@ -21,6 +22,7 @@ pub(in crate::lake) struct Keys {
     /// Positions in `values`.
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    sieve: OnceLock<Option<Sieve>>,
 }
 
 impl Keys {
@@ -48,6 +50,7 @@ impl Keys {
             values,
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
+            sieve: OnceLock::new(),
         })
     }
 
@@ -71,6 +74,34 @@ impl Keys {
     pub(in crate::lake) fn find(&self, key: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
         self.table.find(hash, |at| self.values.row(*at as usize).as_ref() == key).copied()
+    }
+
+    /// The rows that have one of the keys, each with the position of its key. No key is added afterwards.
+    pub(super) fn matches(&self, rows: &RecordBatch) -> Result<Vec<(usize, u32)>, ArrowError> {
+        let columns = self.columns_of(rows)?;
+        let sieve = self.sieve.get_or_init(|| Sieve::of(self).ok().flatten());
+        let possible = match (sieve, columns.as_slice()) {
+            (Some(sieve), [column]) => sieve.possible(column),
+            _ => None,
+        };
+        let Some(possible) = possible else {
+            let keys = self.converter.convert_columns(&columns)?;
+            return Ok(keys
+                .iter()
+                .enumerate()
+                .filter_map(|(row, key)| Some((row, self.find(key.as_ref())?)))
+                .collect());
+        };
+        if possible.is_empty() {
+            return Ok(Vec::new());
+        }
+        let few = UInt32Array::from(possible);
+        let columns =
+            columns.iter().map(|column| arrow_select::take::take(column, &few, None)).collect::<Result<Vec<_>, _>>()?;
+        let keys = self.converter.convert_columns(&columns)?;
+        let found =
+            keys.iter().zip(few.values()).filter_map(|(key, row)| Some((*row as usize, self.find(key.as_ref())?)));
+        Ok(found.collect())
     }
 
     /// The position of a key that is added unless it is there, and whether it was added.

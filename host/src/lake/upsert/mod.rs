@@ -6,14 +6,26 @@
 
 mod accumulate;
 mod file;
+mod heir;
 mod keys;
+mod lane;
+mod mark;
 mod pass;
 mod prune;
 mod rewrite;
+mod sieve;
 mod source;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
+use deltalake::kernel::{Add, DeletionVectorDescriptor};
+use futures::TryStreamExt;
+use roaring::RoaringTreemap;
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 pub(super) use accumulate::{Sums, accumulated};
@@ -28,12 +40,15 @@ use super::files::Files;
 use super::marks;
 use super::partition;
 use super::read::{DataRef, Shelf, open, select};
-use futures::TryStreamExt;
+use super::vectors::Vectors;
+use lane::{Halt, Lane, Turns};
 use pass::Pass;
 use rewrite::Rewriter;
 
 /// New rows that are poured out at once.
 const POUR_ROWS: usize = 8192;
+/// What rewriting a file takes at most.
+const ROOM_BYTES: u64 = 64 << 20;
 
 /// What has to change for the new rows to take their places.
 #[derive(Default)]
@@ -44,6 +59,10 @@ pub(super) struct Change {
     pub(super) removed: Vec<DataRef>,
     /// Change data, where rows were changed one by one.
     pub(super) feed: Vec<Written>,
+    /// Files that stay, with the rows of them that are deleted from now on; they are in `removed` as they were.
+    pub(super) marked: Vec<Add>,
+    /// The file that says which rows are.
+    pub(super) vectors: Option<String>,
     /// What happened to the table's rows.
     pub(super) counts: Counts,
 }
@@ -57,6 +76,15 @@ pub(super) struct Counts {
     pub(super) unchanged: u64,
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
+    }
+}
+
 /// A table as of one version, and where its rewritten rows go.
 pub(super) struct Rewrite<'a> {
     pub(super) shelf: &'a Shelf,
@@ -66,6 +94,10 @@ pub(super) struct Rewrite<'a> {
     pub(super) target: &'a Target,
     /// The commit records which rows it changes.
     pub(super) feeds: bool,
+    /// The budget in bytes.
+    pub(super) memory: u64,
+    /// Rows are marked as deleted, so that no file is rewritten.
+    pub(super) marks: bool,
 }
 
 impl Rewrite<'_> {
@@ -80,11 +112,10 @@ impl Rewrite<'_> {
         let done = passes.iter().try_for_each(|buckets| {
             let pass = source.load(buckets.as_deref(), work.schema)?;
             work.replace(&pass)?;
-            let (new, moving) = pass.unplaced()?;
+            let new = pass.unplaced()?;
             let Some(rows) = &pass.rows else {
                 return Ok(());
             };
-            work.pour(rows, &moving, false)?;
             work.counts.inserted += new.len() as u64;
             let fed = feeds_all || !work.feed_is_empty();
             work.pour(rows, &new, fed)
@@ -132,14 +163,24 @@ impl Rewrite<'_> {
             shelf: self.shelf,
             schema: self.schema,
             runtime: self.runtime,
+            threads: self.threads(),
             files: self.files.clone(),
             made: Vec::new(),
             out: None,
             target,
             feed,
             removed: Vec::new(),
+            gone: HashSet::new(),
+            marks: self.marks.then(BTreeMap::new),
             counts: Counts::default(),
         })
+    }
+
+    /// Files that are rewritten at once: each has a row group in memory, decoded and encoded.
+    fn threads(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let room = usize::try_from(self.memory / ROOM_BYTES).unwrap_or(usize::MAX);
+        processors.min(room).clamp(1, 8)
     }
 
     /// As `remove`, where the keys are partition values: whole files go, and none is read.
@@ -171,11 +212,22 @@ impl Rewrite<'_> {
     }
 }
 
+/// A file of which rows are deleted.
+#[derive(Clone)]
+struct Marked {
+    file: DataRef,
+    deleted: Arc<RoaringTreemap>,
+    /// Rows in all.
+    rows: u64,
+}
+
 /// The change in the making.
 struct Work<'a> {
     shelf: &'a Shelf,
     schema: &'a SchemaRef,
     runtime: &'a Handle,
+    /// Files that are rewritten at once.
+    threads: usize,
     target: Target,
     /// The table's files as they are after the passes so far.
     files: Vec<DataRef>,
@@ -184,40 +236,98 @@ struct Work<'a> {
     out: Option<Files>,
     feed: Option<Feed>,
     removed: Vec<DataRef>,
+    /// By path, where rows are only marked.
+    marks: Option<BTreeMap<String, Marked>>,
+    /// Paths of the files of which this pass left nothing.
+    gone: HashSet<String>,
     counts: Counts,
 }
 
 impl Work<'_> {
-    /// Takes the rows of `pass` to those of the table that have the same keys.
+    /// Takes the rows of `pass` to those of the table that have the same keys, several files at once.
     fn replace(&mut self, pass: &Pass<'_>) -> Result<(), LakeError> {
         // What the pass before this one wrote is the table's by now.
         self.turn_over()?;
-        let rewriter = Rewriter::new(self.shelf, self.schema, self.runtime, pass)?;
-        let mut staying = Vec::with_capacity(self.files.len());
-        for file in std::mem::take(&mut self.files) {
-            if !rewriter.rewrite(&file, self)? {
-                staying.push(file);
-                continue;
-            }
-            // A file of an earlier pass never was the table's.
-            match self.made.iter().position(|written| written.add.path == file.path) {
-                Some(at) => {
-                    self.made.swap_remove(at);
-                    self.discard(vec![file.path]);
+        let target = Target { keeping: None, ..self.target.clone() };
+        let rewriter = Rewriter::new(self.shelf, self.schema, self.runtime, pass, target)?;
+        let files = std::mem::take(&mut self.files);
+        let candidates: Vec<&DataRef> = files.iter().filter(|file| rewriter.may_hold(file)).collect();
+        let marks = self.marks.clone();
+        let (turns, next, feeds) = (Turns::new(), AtomicUsize::new(0), self.feed.is_some());
+        let threads = self.threads.min(candidates.len());
+        let (work, failure) = (Mutex::new(&mut *self), Mutex::new(None));
+        let worker = || {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = candidates.get(number) else {
+                    return;
+                };
+                let lane = Lane::new(number, &turns, &work, feeds);
+                let done = match &marks {
+                    None => rewriter.rewrite(file, lane),
+                    Some(marks) => rewriter.mark(file, marks.get(&file.path).map(|marked| &marked.deleted), lane),
+                };
+                match done {
+                    Ok(()) => {}
+                    Err(halt) => {
+                        turns.give_up();
+                        if let Halt::Failed(error) = halt {
+                            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                        }
+                        return;
+                    }
                 }
-                None => self.removed.push(file),
             }
+        };
+        match threads {
+            0 | 1 => worker(),
+            threads => std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(worker);
+                }
+            }),
         }
-        self.files = staying;
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let gone = std::mem::take(&mut self.gone);
+        self.files.extend(files.into_iter().filter(|file| !gone.contains(&file.path)));
         Ok(())
     }
 
-    /// From now on files hold rows that did not change, so that the change data alone tells what did.
-    fn rearranges(&mut self) {
+    /// Writes rows of a file that is rewritten.
+    fn move_rows(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
+        // Files with rows that did not change do not tell what did.
         self.target.keeping = None;
+        self.write(rows)
     }
 
-    /// Writes a row that stays as it is or is new.
+    /// More rows of a file are deleted.
+    fn mark(&mut self, file: &DataRef, deleted: RoaringTreemap, rows: u64) {
+        if let Some(marks) = &mut self.marks {
+            let marked = Marked { file: file.clone(), deleted: Arc::new(deleted), rows };
+            marks.insert(file.path.clone(), marked);
+        }
+    }
+
+    /// A file's rows are elsewhere by now.
+    fn replaced(&mut self, file: &DataRef, written: Option<Written>) {
+        self.gone.insert(file.path.clone());
+        // A file of an earlier pass never was the table's.
+        match self.made.iter().position(|made| made.add.path == file.path) {
+            Some(at) => {
+                self.made.remove(at);
+                self.discard(vec![file.path.clone()]);
+            }
+            None => self.removed.push(file.clone()),
+        }
+        if let Some(written) = written {
+            self.files.push(DataRef::of(&written.add));
+            self.made.push(written);
+        }
+    }
+
+    /// Writes rows that stay as they are or are new.
     fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
         if self.out.is_none() {
             self.out = Some(Files::new(self.target.clone(), self.schema)?);
@@ -230,6 +340,14 @@ impl Work<'_> {
 
     fn feed_is_empty(&self) -> bool {
         self.feed.as_ref().is_none_or(Feed::is_empty)
+    }
+
+    /// Records changed rows.
+    fn feed(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
+        match &mut self.feed {
+            Some(feed) => feed.write(rows),
+            None => Ok(()),
+        }
     }
 
     /// Records rows that are all the same change.
@@ -267,13 +385,24 @@ impl Work<'_> {
 
     fn complete(&mut self) -> Result<Change, LakeError> {
         self.turn_over()?;
+        let (mut marked, mut vectors) = (Vec::new(), Vectors::new(&self.target));
+        for Marked { file, deleted, rows } in self.marks.take().unwrap_or_default().into_values() {
+            if deleted.len() < rows {
+                let failed = |source| LakeError::Vector { path: file.path.clone(), source };
+                marked.push(marked_add(&file, vectors.add(&deleted).map_err(failed)?));
+            }
+            self.removed.push(file);
+        }
         let feed = match self.feed.take() {
             Some(feed) => feed.finish()?,
             None => Vec::new(),
         };
+        let vectors = vectors.finish()?;
         Ok(Change {
             written: std::mem::take(&mut self.made),
             removed: std::mem::take(&mut self.removed),
+            marked,
+            vectors,
             feed,
             counts: self.counts,
         })
@@ -290,5 +419,25 @@ impl Work<'_> {
 
     fn discard(&self, paths: Vec<String>) {
         self.runtime.block_on(super::data::discard(&self.shelf.location, paths));
+    }
+}
+
+/// The `add` action of a file of which other rows are deleted than before.
+fn marked_add(file: &DataRef, vector: DeletionVectorDescriptor) -> Add {
+    // Bounds of rows that are gone still bound, but need not be met.
+    let stats = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok()).map(|stats: Value| {
+        let mut stats = stats;
+        stats["tightBounds"] = Value::Bool(false);
+        stats.to_string()
+    });
+    Add {
+        path: file.path.clone(),
+        partition_values: file.partition.clone(),
+        size: i64::try_from(file.size).unwrap_or(i64::MAX),
+        modification_time: file.modified,
+        data_change: true,
+        stats,
+        deletion_vector: Some(vector),
+        ..Add::default()
     }
 }

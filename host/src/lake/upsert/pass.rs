@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_ord::cmp::not_distinct;
@@ -15,11 +15,9 @@ use crate::lake::error::LakeError;
 use crate::lake::schema::find;
 
 /// Nothing of the table has this key so far.
-const NEW: u8 = 0;
+const NEW: bool = false;
 /// The key's row has met the table's.
-const MET: u8 = 1;
-/// As `MET`, and the row goes to another partition than the one it takes the place of.
-const MOVES: u8 = 2;
+const MET: bool = true;
 
 /// What the table's rows are matched with.
 pub(super) struct Pass<'a> {
@@ -28,7 +26,7 @@ pub(super) struct Pass<'a> {
     pub(super) rows: Option<RecordBatch>,
     kind: Kind<'a>,
     /// By position of the key.
-    met: Vec<AtomicU8>,
+    met: Vec<AtomicBool>,
 }
 
 /// Keys that a pass made or was given.
@@ -93,7 +91,7 @@ impl<'a> Pass<'a> {
     }
 
     fn of(keys: KeySet<'a>, rows: Option<RecordBatch>, kind: Kind<'a>) -> Self {
-        let met = (0..keys.len()).map(|_| AtomicU8::new(NEW)).collect();
+        let met = (0..keys.len()).map(|_| AtomicBool::new(NEW)).collect();
         Self { keys, rows, kind, met }
     }
 
@@ -155,38 +153,52 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The fresh row of this key goes to another partition.
-    pub(super) fn moves(&self, key: u32) {
-        self.met[key as usize].store(MOVES, Ordering::Relaxed);
+    /// Whether rows take the place of others without a look at which is newer.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.kind, Kind::Newest { order: None, .. })
     }
 
-    /// The keys whose rows the table does not have yet, and those whose rows change their partition.
-    pub(super) fn unplaced(&self) -> Result<(Vec<u32>, Vec<u32>), LakeError> {
-        let (mut new, mut moving) = (Vec::new(), Vec::new());
+    /// As [`Self::settle`] where it is plain, and known which rows of the table are the same.
+    pub(super) fn settle_plainly(&self, keys: &[u32], same: &[bool]) -> Vec<Verdict> {
+        let Kind::Newest { gone, .. } = &self.kind else {
+            return vec![Verdict::Goes; keys.len()];
+        };
+        let verdict = |(key, same): (&u32, &bool)| {
+            let first = self.met[*key as usize].swap(MET, Ordering::Relaxed) == NEW;
+            if gone.value(*key as usize) || !first {
+                Verdict::Goes
+            } else if *same {
+                Verdict::Stays
+            } else {
+                Verdict::Becomes
+            }
+        };
+        keys.iter().zip(same).map(verdict).collect()
+    }
+
+    /// The keys that the table has no row of, and whose rows are to be added.
+    pub(super) fn unplaced(&self) -> Result<Vec<u32>, LakeError> {
+        let mut new = Vec::new();
         let counts = match (&self.kind, &self.rows) {
             (Kind::Sums(sums), Some(rows)) => Some((sums, sums.counts(rows)?, rows)),
             _ => None,
         };
         for (at, met) in self.met.iter().enumerate() {
-            // Fewer than 2^32 keys are numbered.
-            let key = u32::try_from(at).unwrap_or(u32::MAX);
-            match (met.load(Ordering::Relaxed), &self.kind) {
-                (MOVES, _) => moving.push(key),
-                (NEW, Kind::Newest { gone, .. }) if !gone.value(at) => new.push(key),
-                (NEW, Kind::Sums(_)) => {
-                    let Some((sums, counts, rows)) = &counts else {
-                        continue;
-                    };
-                    match counts.value(at) {
+            let added = met.load(Ordering::Relaxed) == NEW
+                && match (&self.kind, &counts) {
+                    (Kind::Newest { gone, .. }, _) => !gone.value(at),
+                    (Kind::Sums(_), Some((sums, counts, rows))) => match counts.value(at) {
                         ..0 => return Err(sums.below_nothing(rows, at, counts.value(at))),
-                        0 => {}
-                        _ => new.push(key),
-                    }
-                }
-                _ => {}
+                        count => count > 0,
+                    },
+                    _ => false,
+                };
+            if added {
+                // Fewer than 2^32 keys are numbered.
+                new.push(u32::try_from(at).unwrap_or(u32::MAX));
             }
         }
-        Ok((new, moving))
+        Ok(new)
     }
 }
 
@@ -194,19 +206,20 @@ impl<'a> Pass<'a> {
 fn equal_rows(a: &RecordBatch, b: &RecordBatch) -> Result<Vec<bool>, ArrowError> {
     let mut same = vec![true; a.num_rows()];
     for (a, b) in a.columns().iter().zip(b.columns()) {
-        if a.data_type().is_nested() {
-            let (a, b) = encoded(a, b)?;
-            for (row, same) in same.iter_mut().enumerate() {
-                *same = *same && a.row(row) == b.row(row);
-            }
-        } else {
-            let equal = not_distinct(a, b)?;
-            for (row, same) in same.iter_mut().enumerate() {
-                *same = *same && equal.value(row);
-            }
+        for (same, equal) in same.iter_mut().zip(equal_values(a, b)?) {
+            *same = *same && equal;
         }
     }
     Ok(same)
+}
+
+/// Row by row whether both have the same value.
+pub(super) fn equal_values(a: &ArrayRef, b: &ArrayRef) -> Result<Vec<bool>, ArrowError> {
+    if a.data_type().is_nested() {
+        let (a, b) = encoded(a, b)?;
+        return Ok((0..a.num_rows()).map(|row| a.row(row) == b.row(row)).collect());
+    }
+    Ok(not_distinct(a, b)?.iter().map(|equal| equal == Some(true)).collect())
 }
 
 fn encoded(a: &ArrayRef, b: &ArrayRef) -> Result<(Rows, Rows), ArrowError> {

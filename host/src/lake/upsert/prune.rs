@@ -7,6 +7,9 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use chrono::{DateTime, NaiveDate};
+use parquet::basic::{LogicalType, TimeUnit as ParquetUnit};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::statistics::Statistics;
 use serde_json::Value;
 
 use super::keys::Keys;
@@ -82,10 +85,7 @@ impl Pruner {
                     return true;
                 }
                 match (unit.low(low), unit.high(high)) {
-                    (Some(low), Some(high)) => {
-                        let first = sorted.partition_point(|value| *value < low);
-                        sorted.get(first).is_some_and(|value| *value <= high)
-                    }
+                    (Some(low), Some(high)) => any_between(sorted, low, high),
                     _ => true,
                 }
             }
@@ -107,6 +107,48 @@ impl Pruner {
     }
 }
 
+impl Pruner {
+    /// Whether a row group can hold one of the keys; true where the footer does not say.
+    pub(super) fn may_hold_group(&self, footer: &ParquetMetaData, group: usize) -> bool {
+        let columns = footer.file_metadata().schema_descr();
+        self.columns.iter().all(|(name, known)| {
+            let leaf = (0..columns.num_columns()).find(|leaf| match columns.column(*leaf).path().parts() {
+                [column] => column.eq_ignore_ascii_case(name),
+                _ => false,
+            });
+            let Some(leaf) = leaf else {
+                return true;
+            };
+            let Some(statistics) = footer.row_group(group).column(leaf).statistics() else {
+                return true;
+            };
+            let may_be_null = statistics.null_count_opt() != Some(0);
+            match known {
+                Known::Partition(_) | Known::Anything => true,
+                Known::Integers { null, .. } if *null && may_be_null => true,
+                Known::Integers { sorted, unit, .. } => {
+                    let descriptor = columns.column(leaf);
+                    let bounds = unit.bounds_in(descriptor.logical_type_ref(), statistics);
+                    bounds.is_none_or(|(low, high)| any_between(sorted, low, high))
+                }
+                Known::Text { null, .. } if *null && may_be_null => true,
+                Known::Text { range, .. } => match (range, statistics) {
+                    (Some((min, max)), Statistics::ByteArray(bounds)) => {
+                        let low = bounds.min_bytes_opt().is_none_or(|low| max.as_bytes() >= low);
+                        low && bounds.max_bytes_opt().is_none_or(|high| min.as_bytes() <= high)
+                    }
+                    _ => true,
+                },
+            }
+        })
+    }
+}
+
+fn any_between(sorted: &[i64], low: i64, high: i64) -> bool {
+    let first = sorted.partition_point(|value| *value < low);
+    sorted.get(first).is_some_and(|value| *value <= high)
+}
+
 /// Least, greatest, and whether there may be nulls.
 fn bounds<'a>(stats: Option<&'a Value>, column: &str) -> Option<(&'a Value, &'a Value, bool)> {
     let stats = stats?;
@@ -117,6 +159,23 @@ fn bounds<'a>(stats: Option<&'a Value>, column: &str) -> Option<(&'a Value, &'a 
 }
 
 impl Unit {
+    /// The bounds of a row group, where they are numbers of this unit.
+    fn bounds_in(self, logical: Option<&LogicalType>, statistics: &Statistics) -> Option<(i64, i64)> {
+        let fits = match (self, logical) {
+            (Unit::Number, None) => true,
+            (Unit::Number, Some(LogicalType::Integer(number))) => number.is_signed,
+            (Unit::Day, Some(LogicalType::Date)) => true,
+            (Unit::Microsecond, Some(LogicalType::Timestamp(time))) => time.unit == ParquetUnit::MICROS,
+            _ => false,
+        };
+        match statistics {
+            _ if !fits => None,
+            Statistics::Int32(bounds) => Some((i64::from(*bounds.min_opt()?), i64::from(*bounds.max_opt()?))),
+            Statistics::Int64(bounds) => Some((*bounds.min_opt()?, *bounds.max_opt()?)),
+            _ => None,
+        }
+    }
+
     fn low(self, value: &Value) -> Option<i64> {
         match self {
             Unit::Number => value.as_i64(),

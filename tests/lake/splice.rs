@@ -1,0 +1,131 @@
+//! Row groups without a changed row go from file to file as they are.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use sluicebox::plan::{TableSpec, WriteMode};
+
+use super::support::{Sandbox, at, put, scanned, spec, upsert};
+use crate::harness::duckdb;
+
+const ROWS: i64 = 300_000;
+
+/// Numbers that do not compress, so that the file is large.
+fn noise(id: i64, salt: i64) -> i64 {
+    id.wrapping_add(salt)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64)
+        .rotate_left(31)
+        .wrapping_mul(-49_064_778_989_728_563)
+}
+
+fn batch(ids: &[i64], salt: i64) -> RecordBatch {
+    let column =
+        |salt: i64| -> ArrayRef { Arc::new(ids.iter().map(|id| Some(noise(*id, salt))).collect::<Int64Array>()) };
+    let id: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", id, true),
+        ("a", column(salt), true),
+        ("b", column(salt + 1), true),
+    ])
+    .expect("columns of one length")
+}
+
+/// The one data file of a table, and its footer.
+fn only_file(sandbox: &Sandbox, but: &[PathBuf]) -> (PathBuf, ParquetMetaData) {
+    let files = std::fs::read_dir(sandbox.path("noise")).expect("a table").map(|entry| entry.expect("entry").path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "parquet") && !but.contains(path))
+        .collect();
+    let file = files.pop().expect("a data file");
+    assert!(files.is_empty(), "{files:?}");
+    let reader = SerializedFileReader::new(File::open(&file).expect("a file")).expect("Parquet");
+    (file, reader.metadata().clone())
+}
+
+fn chunk(path: &PathBuf, footer: &ParquetMetaData, group: usize, column: usize) -> Vec<u8> {
+    let (from, length) = footer.row_group(group).column(column).byte_range();
+    let bytes = std::fs::read(path).expect("a file");
+    bytes[usize::try_from(from).expect("small")..usize::try_from(from + length).expect("small")].to_vec()
+}
+
+#[tokio::test]
+async fn untouched_row_groups_are_copied_as_they_are() {
+    let sandbox = Sandbox::new();
+    let spec: TableSpec = spec("noise", upsert("id", None));
+    let mut table = sandbox.lake.table(&spec).await.expect("table");
+    let ids: Vec<i64> = (0..ROWS).collect();
+    put(&mut table, &[batch(&ids, 0)], at("f", 1)).await.expect("commit");
+    let (before, old) = only_file(&sandbox, &[]);
+    assert!(old.num_row_groups() >= 4);
+
+    let done = put(&mut table, &[batch(&[70_000, 70_001], 7)], at("f", 2)).await.expect("commit");
+    assert_eq!((done.files_removed, done.files_added, done.updated), (1, 1, 2));
+    let (after, new) = only_file(&sandbox, std::slice::from_ref(&before));
+    assert_eq!(old.num_row_groups(), new.num_row_groups());
+    for group in 0..old.num_row_groups() {
+        assert_eq!(old.row_group(group).num_rows(), new.row_group(group).num_rows());
+        for column in 0..3 {
+            let same = chunk(&before, &old, group, column) == chunk(&after, &new, group, column);
+            assert_eq!(same, group != 1 || column == 0, "row group {group}, column {column}");
+            let bounds = |footer: &ParquetMetaData| footer.row_group(group).column(column).statistics().cloned();
+            assert_eq!(bounds(&old).is_some(), bounds(&new).is_some());
+        }
+    }
+    // The same row again changes nothing.
+    let again = put(&mut table, &[batch(&[70_000], 7)], at("f", 3)).await.expect("commit");
+    assert_eq!((again.files_removed, again.files_added, again.unchanged), (0, 0, 1));
+
+    let rows = scanned(&table).await;
+    assert_eq!(rows.len(), ROWS as usize);
+    for (id, row) in rows.iter().enumerate() {
+        let id = id as i64;
+        let salt = if id == 70_000 || id == 70_001 { 7 } else { 0 };
+        assert_eq!(row, &format!("{id}|{}|{}", noise(id, salt), noise(id, salt + 1)), "rows keep their places");
+    }
+    let lake = sandbox.folder.path().join("lake");
+    let statement = "select count(*) as n, min(id) as low, max(id) as high, sum(a::hugeint)::varchar as a \
+                     from delta_scan('{lake}/silver/noise') where id between 65536 and 131071";
+    let Some(found) = duckdb::row(&lake, statement) else { return };
+    let sum: i128 =
+        (65_536..131_072).map(|id| i128::from(noise(id, if (70_000..=70_001).contains(&id) { 7 } else { 0 }))).sum();
+    assert_eq!(found, serde_json::json!({ "n": 65_536, "low": 65_536, "high": 131_071, "a": sum.to_string() }));
+}
+
+#[tokio::test]
+async fn several_files_at_once_come_out_in_order() {
+    let sandbox = Sandbox::new();
+    let spec = TableSpec { changes: true, ..spec("noise", upsert("id", None)) };
+    let mut table = sandbox.lake.table(&spec).await.expect("table");
+    let ids: Vec<i64> = (0..2 * ROWS).collect();
+    for (step, ids) in ids.chunks(ROWS as usize).enumerate() {
+        put(&mut table, &[batch(ids, 0)], at("f", step as i64 + 1)).await.expect("commit");
+    }
+    // Backwards, so that only the table's own order can sort the changes.
+    let changed: Vec<i64> = (0..2 * ROWS).rev().step_by(1_000).collect();
+    let done = put(&mut table, &[batch(&changed, 3)], at("f", 3)).await.expect("commit");
+    assert_eq!((done.files_removed, done.files_added, done.updated), (2, 2, 600));
+    let sluicebox::lake::Changes::InMemory(told) = &done.changes else { panic!("few changes stay in memory") };
+    let told: Vec<String> = told.iter().flat_map(super::support::lines).collect();
+    let ids: Vec<i64> =
+        told.iter().map(|line| line.split('|').next().expect("an id").parse().expect("a number")).collect();
+    assert_eq!(ids.len(), 1_200);
+    assert!(ids.is_sorted(), "changes come in the order of the table");
+}
+
+#[tokio::test]
+async fn a_file_that_loses_every_row_goes() {
+    let sandbox = Sandbox::new();
+    let spec = spec("noise", WriteMode::Replace { by: vec!["id".into()] });
+    let mut table = sandbox.lake.table(&spec).await.expect("table");
+    let ids: Vec<i64> = (0..ROWS).collect();
+    put(&mut table, &[batch(&ids, 0)], at("f", 1)).await.expect("commit");
+    let mut writer = table.begin().await.expect("writer");
+    writer.replace_groups(&batch(&ids, 0)).expect("groups");
+    let done = table.commit(writer, super::support::commit(at("f", 2))).await.expect("commit");
+    assert_eq!((done.files_removed, done.files_added, done.deleted), (1, 0, ROWS as u64));
+    assert!(scanned(&table).await.is_empty());
+}
