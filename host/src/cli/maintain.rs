@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Exit {
         for mut kept in tables.into_iter().filter(wanted) {
             match maintain(&lake, &mut kept, args.dry_run).await {
                 Ok(done) if args.json => report::line(format_args!("{}", to_json(&kept.name, args.dry_run, &done))),
-                Ok(done) => told(&kept.name, args.dry_run, &done).iter().for_each(|line| report::line(line)),
+                Ok(done) => told(&kept.name, args.dry_run, &done).iter().for_each(report::line),
                 Err(error) => exit = fail(&error),
             }
         }

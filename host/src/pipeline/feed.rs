@@ -38,7 +38,7 @@ pub(super) enum Feed {
     Scan {
         table: Box<Table>,
         /// Only rows of these.
-        groups: Option<Groups>,
+        groups: Option<Box<Groups>>,
         versions: Positions,
     },
     /// Nothing has changed since the hop ran last.
@@ -117,7 +117,7 @@ impl Run {
             Some(groups) => hop.narrowed(groups).await?,
             None => hop.rewriting(),
         };
-        Ok(Ready { hop, feed: Feed::Scan { table: Box::new(table), groups, versions } })
+        Ok(Ready { hop, feed: Feed::Scan { table: Box::new(table), groups: groups.map(Box::new), versions } })
     }
 
     /// The groups that changed since the hop's tables were made; `None` where all of them have

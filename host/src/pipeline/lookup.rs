@@ -81,7 +81,7 @@ impl Lookups {
         };
         let mut bytes: u64 = self.tables.iter().flat_map(|other| &other.rows).map(size).sum();
         let mut rows: Vec<RecordBatch> = Vec::new();
-        let mut batches = std::pin::pin!(table.scan(None).await.map_err(failed())?);
+        let mut batches = table.scan(None).await.map_err(failed())?;
         while let Some(batch) = batches.try_next().await.map_err(failed())? {
             bytes += size(&batch);
             if bytes > self.memory {
@@ -178,7 +178,7 @@ mod tests {
         assert!(!lookups.refresh("h").await.expect("nothing to read"));
         lookups.memory = 8;
         add(&mut table, vec![4; 1_000], 3).await;
-        let error = lookups.refresh("h").await.err().expect("the bound holds when a table grows too");
+        let error = lookups.refresh("h").await.expect_err("the bound holds when a table grows too");
         assert!(error.to_string().contains("larger than"), "{error}");
     }
 }

@@ -216,7 +216,9 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
             let feed = move || match feed {
                 Feed::Source(source) => feeder.read_source(source, &meter),
                 Feed::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
-                Feed::Scan { table, groups, versions } => feeder.scan_table(&table, groups, versions),
+                Feed::Scan { table, groups, versions } => {
+                    feeder.scan_table(&table, groups.map(|groups| *groups), versions)
+                }
                 Feed::Nothing => Ok(()),
             };
             thread::Builder::new().name(format!("feed-{name}")).spawn_scoped(scope, feed)

@@ -210,10 +210,7 @@ impl Table {
                 return Ok(None);
             }
             let version = self.state()?.version() + 1;
-            let failure = match self.put_compaction(bin, &written, version, &id).await {
-                Ok(()) => None,
-                Err(failure) => Some(failure),
-            };
+            let failure = self.put_compaction(bin, &written, version, &id).await.err();
             if let Err(source) = self.refresh().await {
                 return Err(LakeError::Unknown { table: name, version, source: Box::new(source) });
             }
