@@ -15,9 +15,11 @@ import sys
 
 import duckdb
 import pyarrow
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Field, write_deltalake
+from deltalake.schema import PrimitiveType
 
 TYPES = {"int": pyarrow.int64(), "text": pyarrow.string()}
+DELTA_TYPES = {"int": "long", "text": "string"}
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -38,6 +40,13 @@ def apply(step: dict) -> None:
         write_deltalake(step["theirs"], rows.slice(0, 0), partition_by=step["partition_by"] or None)
     if not step["rows"]:
         return
+    table = DeltaTable(step["theirs"])
+    # Columns are added before: where MERGE adds them, rows that a predicate keeps as they are get
+    # the value of the source row that they matched (delta-rs 1.6.6).
+    known = {field.name for field in table.schema().fields}
+    late = [Field(name, PrimitiveType(DELTA_TYPES[kind])) for name, kind in step["columns"] if name not in known]
+    if late:
+        table.alter.add_columns(late)
     # Null is a key and a value like any other.
     same = " and ".join(f"(t.{k} = s.{k} or (t.{k} is null and s.{k} is null))" for k in step["key"])
     newer, gone = "true", "false"
@@ -47,8 +56,8 @@ def apply(step: dict) -> None:
         column, words = step["delete_when"]
         gone = " or ".join(f"(s.{column} is not null and s.{column} = '{word}')" for word in words)
     (
-        DeltaTable(step["theirs"])
-        .merge(rows, same, source_alias="s", target_alias="t", merge_schema=True)
+        table
+        .merge(rows, same, source_alias="s", target_alias="t")
         .when_matched_delete(predicate=f"{newer} and ({gone})")
         .when_matched_update_all(predicate=newer)
         .when_not_matched_insert_all(predicate=f"not ({gone})")

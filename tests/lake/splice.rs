@@ -16,10 +16,10 @@ const ROWS: i64 = 300_000;
 
 /// Numbers that do not compress, so that the file is large.
 fn noise(id: i64, salt: i64) -> i64 {
-    id.wrapping_add(salt)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64)
-        .rotate_left(31)
-        .wrapping_mul(-49_064_778_989_728_563)
+    let mut bits = (id as u64).wrapping_add(salt as u64 * 1_000_000_007).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (bits ^ (bits >> 31)) as i64
 }
 
 fn batch(ids: &[i64], salt: i64) -> RecordBatch {
@@ -42,6 +42,7 @@ fn only_file(sandbox: &Sandbox, but: &[PathBuf]) -> (PathBuf, ParquetMetaData) {
         .collect();
     let file = files.pop().expect("a data file");
     assert!(files.is_empty(), "{files:?}");
+    assert!(std::fs::metadata(&file).expect("a file").len() > 4 << 20, "smaller files are not kept apart");
     let reader = SerializedFileReader::new(File::open(&file).expect("a file")).expect("Parquet");
     (file, reader.metadata().clone())
 }
