@@ -329,8 +329,11 @@ mod tests {
    10 s  land: 2,000,000 in, 1,499,000 out, 1,000 rejected, 100,000 rows/s, 10.00 MiB/s
 ";
         assert_eq!(page.text(), expected);
+        Meters::add(&land.meters.rows_in, 1);
         progress.finish();
         assert_eq!(page.text().lines().count(), 3, "the last counters are always shown");
+        progress.finish();
+        assert_eq!(page.text().lines().count(), 3, "and not twice");
     }
 
     #[test]
