@@ -313,7 +313,7 @@ async fn readers_are_found_wherever_they_write() {
 #[tokio::test]
 async fn rows_along_a_curve_can_be_skipped_by_every_column() {
     let sandbox = Sandbox::new();
-    let layout = Layout { file_bytes: 8 << 10, ..Layout::default() };
+    let layout = Layout { file_bytes: 1 << 10, ..Layout::default() };
     let spec = TableSpec { layout, ..spec("t", WriteMode::Append) };
     let mut table = sandbox.lake.table(&spec).await.expect("table");
     // 512 by 512 cells: sorted by either column alone, each file would span all of the other.

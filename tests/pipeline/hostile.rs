@@ -83,16 +83,15 @@ fn without_a_deed_it_is_a_module_like_any_other() {
 }
 
 #[test]
-fn a_module_with_state_is_refused_where_commits_would_tear_it() {
+fn a_module_with_state_may_stand_where_commits_come_in_between() {
     let folder = Lake::new();
     let file = write(folder.path(), "");
     let pipeline = std::fs::read_to_string(&file).expect("it was just written");
     let appended =
         pipeline.replace("[tables.gold.out]\nmode = \"overwrite\"\n[tables.gold.kept]\nmode = \"overwrite\"\n", "");
+    assert_ne!(appended, pipeline, "the pipeline has other tables now");
     std::fs::write(&file, appended).expect("a temporary folder is writable");
-    let check = sluice::run(&["check", text(&file)]).failed(2);
-    assert!(check.stderr.contains("keeps state"), "{}", check.stderr);
-    assert!(check.stderr.contains("hostile.toml:"), "the place is told:\n{}", check.stderr);
+    sluice::run(&["check", text(&file)]).ok();
 }
 
 fn write(folder: &Path, deed: &str) -> std::path::PathBuf {
