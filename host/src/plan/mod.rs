@@ -1,0 +1,303 @@
+//! The validated plan of a pipeline: plain data that every layer may read.
+//!
+//! `config` makes it out of text; nothing here knows how. What is said of a table is in `table`.
+
+mod table;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+
+pub use table::{
+    Contract, DeleteWhen, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
+    WriteMode,
+};
+
+/// One pipeline, ready to run: every name resolved, every problem already reported.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The pipeline's name, the first part of every `txn` application id.
+    pub name: String,
+    /// SHA-256 of the pipeline file with its variables filled in, as lower-case hex.
+    pub config_hash: String,
+    /// The pipeline file with its variables filled in, as TOML: what has the hash above.
+    pub text: String,
+    /// Every source, in the order of the file.
+    pub sources: Vec<SourceSpec>,
+    /// Every table that a hop reads or writes.
+    pub tables: Vec<TableSpec>,
+    /// Every hop, each after the hops that write what it reads.
+    pub hops: Vec<HopSpec>,
+}
+
+impl Plan {
+    /// The source of that name. The plan is closed: every name in a hop is in it.
+    pub fn source(&self, name: &str) -> Option<&SourceSpec> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The table of that name.
+    pub fn table(&self, name: &TableName) -> Option<&TableSpec> {
+        self.tables.iter().find(|table| table.name == *name)
+    }
+}
+
+/// A layer of the lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// What arrived, append-only.
+    Bronze,
+    /// Cleaned and typed.
+    Silver,
+    /// Modelled for its readers.
+    Gold,
+}
+
+impl Layer {
+    /// Its name in files, paths and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Layer::Bronze => "bronze",
+            Layer::Silver => "silver",
+            Layer::Gold => "gold",
+        }
+    }
+}
+
+/// A table's name; it lies at `<lake>/<layer>/<table>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName {
+    /// The layer.
+    pub layer: Layer,
+    /// The name within the layer: lower-case letters, digits and `_`.
+    pub name: String,
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.layer.as_str(), self.name)
+    }
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    /// Its name in the pipeline file.
+    pub name: String,
+    /// What it is and how it is read.
+    pub kind: SourceKind,
+}
+
+/// The kinds of source.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// Files in a folder.
+    Files(FilesSpec),
+    /// Generated rows.
+    Simulate(SimulateSpec),
+}
+
+/// Files in a folder, each a lane.
+#[derive(Clone, Debug)]
+pub struct FilesSpec {
+    /// The folder: an absolute path, or a URL of an object store.
+    pub path: String,
+    /// Globs relative to the folder, any of which lets a file in.
+    pub glob: Vec<String>,
+    /// Whether folders below it are read too.
+    pub recursive: bool,
+    /// How a file is decoded.
+    pub format: Format,
+    /// How a file is compressed.
+    pub compression: Compression,
+    /// The declared columns, in table order; `None` infers them from the first file.
+    pub columns: Option<SchemaRef>,
+    /// Keep each file unchanged beside the bronze table it lands in.
+    pub keep_files: bool,
+    /// What to do with a file that changed after it was read to its end.
+    pub changed_files: ChangedFiles,
+}
+
+/// What to do with a file that changed after it was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangedFiles {
+    /// Stop and name it: what changed would be lost otherwise.
+    Stop,
+    /// Leave it, with a warning.
+    Ignore,
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// By the ending of its name: `.gz`, `.zst`, anything else not at all.
+    Auto,
+    /// Not at all.
+    None,
+    /// gzip, several members included.
+    Gzip,
+    /// zstd, several frames included.
+    Zstd,
+}
+
+/// How a file's bytes become rows.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// Delimited text with quoted fields.
+    Csv(CsvFormat),
+    /// One JSON object a line.
+    JsonLines {
+        /// The character encoding.
+        encoding: Encoding,
+    },
+    /// Parquet.
+    Parquet,
+    /// Avro object container.
+    Avro,
+}
+
+/// Delimited text with quoted fields, newlines in quotes included (RFC 4180).
+#[derive(Clone, Debug)]
+pub struct CsvFormat {
+    /// Between fields.
+    pub delimiter: u8,
+    /// Around fields that hold a delimiter or newline.
+    pub quote: u8,
+    /// Whether the first record names the columns. Without it the declared columns
+    /// apply in order.
+    pub header: bool,
+    /// Fields with exactly this text are null, besides the empty one.
+    pub nulls: Vec<String>,
+    /// The character encoding.
+    pub encoding: Encoding,
+}
+
+/// A character encoding of text files. A byte-order mark is always recognised and removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8; a row that is not valid UTF-8 goes to quarantine.
+    Utf8,
+    /// ISO 8859-1.
+    Latin1,
+    /// Windows-1252.
+    Windows1252,
+}
+
+/// Generated rows: the same seed gives the same rows.
+#[derive(Clone, Debug)]
+pub struct SimulateSpec {
+    /// What is generated.
+    pub dataset: Dataset,
+    /// How many rows.
+    pub rows: u64,
+    /// The seed.
+    pub seed: u64,
+    /// The share of rows, from 0 to 1, that are bad on purpose.
+    pub bad: f64,
+}
+
+/// What the simulator can generate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dataset {
+    /// Customers of a shop, with two-line addresses.
+    Customers,
+    /// Products of a shop.
+    Products,
+    /// Orders of those customers for those products.
+    Orders,
+}
+
+/// Moves rows from one upstream into tables.
+#[derive(Clone, Debug)]
+pub struct HopSpec {
+    /// Its name, the second part of every `txn` application id.
+    pub name: String,
+    /// Where the rows come from.
+    pub from: Upstream,
+    /// What is done to them; without a module they are landed as they are.
+    pub module: Option<ModuleSpec>,
+    /// The table of each output port; `None` stands for the module's first. Without a
+    /// module there is one entry, of port `None`.
+    pub to: Vec<(Option<String>, TableName)>,
+    /// The table of each lookup port.
+    pub lookups: Vec<(String, TableName)>,
+    /// When to commit.
+    pub flush: Flush,
+}
+
+/// What a hop reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// A source, by name.
+    Source(String),
+    /// A table.
+    Table(TableName),
+}
+
+/// A module in a hop.
+#[derive(Clone, Debug)]
+pub struct ModuleSpec {
+    /// The compiled component.
+    pub path: PathBuf,
+    /// Its configuration: one JSON object, as text.
+    pub config: String,
+    /// What its job may use.
+    pub limits: Limits,
+    /// The folder of its fixtures, for `sluice test`.
+    pub fixtures: Option<PathBuf>,
+}
+
+/// What one job may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes over all of its memories and tables.
+    pub memory: u64,
+    /// Wall time of one call.
+    pub time: Duration,
+    /// Bytes emitted in one call.
+    pub output_bytes: u64,
+    /// Rows emitted in one call.
+    pub output_rows: u64,
+    /// Log lines kept of one call.
+    pub log_lines: u32,
+    /// Log bytes kept of one call.
+    pub log_bytes: u32,
+    /// Resource handles alive at once.
+    pub handles: u32,
+    /// Bytes of WebAssembly stack.
+    pub stack: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 << 20,
+            time: Duration::from_secs(2),
+            output_bytes: 64 << 20,
+            output_rows: 4 << 20,
+            log_lines: 100,
+            log_bytes: 64 << 10,
+            handles: 1_000,
+            stack: 1 << 20,
+        }
+    }
+}
+
+/// When a hop commits: at whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flush {
+    /// Rows taken in.
+    pub rows: u64,
+    /// Bytes of rows taken in, as they lie in memory.
+    pub bytes: u64,
+    /// Time since the first of them.
+    pub time: Duration,
+}
+
+impl Default for Flush {
+    fn default() -> Self {
+        Self { rows: 2_000_000, bytes: 256 << 20, time: Duration::from_secs(30) }
+    }
+}
