@@ -10,6 +10,26 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+/// The part of a pipeline file that reads the simulator's orders from CSV files in `${data}`.
+pub const ORDERS_SOURCE: &str = r#"[vars.data]
+type = "path"
+
+[sources.orders]
+type = "files"
+path = "${data}"
+glob = "orders*.csv"
+format = "csv"
+
+[sources.orders.columns]
+order_id = "int32"
+customer_id = "int32"
+product_id = "int32"
+order_date = "date"
+quantity = "int32"
+status = "string"
+shipping_date = "date"
+"#;
+
 /// The root of the workspace, where `pipelines/` and `guest-transforms/` are.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("because the host is a folder of the workspace")

@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use sluicebox::crash::Point;
 
 use super::support::{commits, crashes, rows};
-use crate::harness::{Lake, module, sluice, text};
+use crate::harness::{Lake, ORDERS_SOURCE, module, sluice, text};
 
 /// Runs that are ended at a random moment; `SLUICE_KILLS` sets another number.
 const KILLS: usize = 100;
@@ -25,23 +25,7 @@ const PIPELINE: &str = r#"
 [pipeline]
 name = "crash"
 
-[vars.data]
-type = "path"
-
-[sources.orders]
-type = "files"
-path = "${data}"
-glob = "orders*.csv"
-format = "csv"
-
-[sources.orders.columns]
-order_id = "int32"
-customer_id = "int32"
-product_id = "int32"
-order_date = "date"
-quantity = "int32"
-status = "string"
-shipping_date = "date"
+ORDERS_SOURCE
 
 [tables.silver.orders]
 mode = "upsert"
@@ -103,7 +87,11 @@ impl Example {
     pub fn new() -> Self {
         let folder = Lake::new();
         let file = folder.path().join("crash.toml");
-        fs::write(file, PIPELINE.replace("MODULE", text(&module("retail_clean_orders")))).expect("writable");
+        fs::write(
+            file,
+            PIPELINE.replace("ORDERS_SOURCE", ORDERS_SOURCE).replace("MODULE", text(&module("retail_clean_orders"))),
+        )
+        .expect("writable");
         let data = folder.path().join("data");
         fs::create_dir_all(&data).expect("a temporary folder is writable");
         for file in 0..FILES {

@@ -6,29 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lake, module, sluice, text};
+use crate::harness::{Lake, ORDERS_SOURCE, module, sluice, text};
 
 const PIPELINE: &str = r#"
 [pipeline]
 name = "again"
 
-[vars.data]
-type = "path"
-
-[sources.orders]
-type = "files"
-path = "${data}"
-glob = "orders*.csv"
-format = "csv"
-
-[sources.orders.columns]
-order_id = "int32"
-customer_id = "int32"
-product_id = "int32"
-order_date = "date"
-quantity = "int32"
-status = "string"
-shipping_date = "date"
+ORDERS_SOURCE
 
 [tables.silver.orders]
 mode = "upsert"
@@ -102,7 +86,10 @@ impl Example {
 
     fn run(&self, flush: &str) {
         let file = self.folder.path().join("again.toml");
-        let pipeline = PIPELINE.replace("MODULE", text(&module("retail_clean_orders"))).replace("FLUSH", flush);
+        let pipeline = PIPELINE
+            .replace("ORDERS_SOURCE", ORDERS_SOURCE)
+            .replace("MODULE", text(&module("retail_clean_orders")))
+            .replace("FLUSH", flush);
         fs::write(&file, pipeline).expect("a temporary folder is writable");
         let data = format!("data={}", text(&self.folder.path().join("data")));
         sluice::run(&["run", text(&file), "--lake", text(&self.lake()), "--var", &data, "--json"]).ok();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 
-use crate::harness::{Lake, duckdb, module, sluice, text};
+use crate::harness::{Lake, ORDERS_SOURCE, duckdb, module, sluice, text};
 
 /// How often a run is killed before one is let through.
 const KILLS: usize = 25;
@@ -18,23 +18,7 @@ const PIPELINE: &str = r#"
 [pipeline]
 name = "resume"
 
-[vars.data]
-type = "path"
-
-[sources.orders]
-type = "files"
-path = "${data}"
-glob = "orders*.csv"
-format = "csv"
-
-[sources.orders.columns]
-order_id = "int32"
-customer_id = "int32"
-product_id = "int32"
-order_date = "date"
-quantity = "int32"
-status = "string"
-shipping_date = "date"
+ORDERS_SOURCE
 
 [tables.silver.orders]
 mode = "upsert"
@@ -137,7 +121,8 @@ fn the_second_run_takes_nothing_and_commits_nothing() {
 
 fn write_pipeline(file: &Path) {
     let module = module("retail_clean_orders");
-    std::fs::write(file, PIPELINE.replace("MODULE", text(&module))).expect("a temporary folder is writable");
+    std::fs::write(file, PIPELINE.replace("ORDERS_SOURCE", ORDERS_SOURCE).replace("MODULE", text(&module)))
+        .expect("a temporary folder is writable");
 }
 
 /// Three files of orders, some rows bad in every way that lands in quarantine.
