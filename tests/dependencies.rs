@@ -20,7 +20,14 @@ fn every_dependency_is_one_that_deny_toml_lets_in() {
 
 struct Rules {
     licenses: Vec<String>,
-    banned: Vec<(String, String)>,
+    banned: Vec<Ban>,
+}
+
+struct Ban {
+    name: String,
+    /// The only packages that may depend on it.
+    wrappers: Vec<String>,
+    reason: String,
 }
 
 impl Rules {
@@ -29,7 +36,11 @@ impl Rules {
         let rules: toml::Table = text.parse().expect("deny.toml is TOML");
         let licenses = list(&rules["licenses"]["allow"], |license| license.as_str().map(str::to_owned));
         let banned = list(&rules["bans"]["deny"], |ban| {
-            Some((ban.get("crate")?.as_str()?.to_owned(), ban.get("reason")?.as_str()?.to_owned()))
+            Some(Ban {
+                name: ban.get("crate")?.as_str()?.to_owned(),
+                wrappers: ban.get("wrappers").map(|names| list(names, |name| name.as_str().map(str::to_owned))).unwrap_or_default(),
+                reason: ban.get("reason")?.as_str()?.to_owned(),
+            })
         });
         Self { licenses, banned }
     }
@@ -38,8 +49,16 @@ impl Rules {
     fn check(&self, package: &Value) -> Vec<String> {
         let name = package["name"].as_str().unwrap_or_default();
         let mut problems = Vec::new();
-        if let Some((_, reason)) = self.banned.iter().find(|(banned, _)| banned == name) {
-            problems.push(format!("{name} is banned: {reason}"));
+        let needs = package["dependencies"].as_array().into_iter().flatten();
+        for need in needs.filter(|need| need["kind"].as_str() != Some("dev") && need["optional"] != true) {
+            let need = need["name"].as_str().unwrap_or_default();
+            let ban = self.banned.iter().find(|ban| ban.name == need);
+            if let Some(ban) = ban.filter(|ban| !ban.wrappers.is_empty() && !ban.wrappers.iter().any(|wrapper| wrapper == name)) {
+                problems.push(format!("{name} depends on {need}, which is banned: {}", ban.reason));
+            }
+        }
+        if let Some(ban) = self.banned.iter().find(|ban| ban.name == name && ban.wrappers.is_empty()) {
+            problems.push(format!("{name} is banned: {}", ban.reason));
         }
         match package["source"].as_str() {
             // Our own packages have no source.
@@ -82,11 +101,23 @@ fn packages() -> Vec<Value> {
 
 #[test]
 fn an_unwelcome_dependency_is_named_with_the_reason() {
-    let rules = Rules { licenses: vec!["MIT".to_owned()], banned: vec![("evil".to_owned(), "it is".to_owned())] };
+    let rules = Rules {
+        licenses: vec!["MIT".to_owned()],
+        banned: vec![
+            Ban { name: "evil".to_owned(), wrappers: vec![], reason: "it is".to_owned() },
+            Ban { name: "odd".to_owned(), wrappers: vec!["tamer".to_owned()], reason: "it bites".to_owned() },
+        ],
+    };
     let package = |name: &str, license: &str, source: &str| serde_json::json!({ "name": name, "license": license, "source": source });
     assert!(rules.check(&package("good", "MIT OR GPL-3.0", REGISTRY)).is_empty());
     assert!(rules.check(&package("old", "GPL-3.0/MIT", REGISTRY)).is_empty());
     assert_eq!(rules.check(&package("evil", "MIT", REGISTRY)), ["evil is banned: it is"]);
+    assert!(rules.check(&package("odd", "MIT", REGISTRY)).is_empty());
+    let mut other = package("other", "MIT", REGISTRY);
+    other["dependencies"] = serde_json::json!([{ "name": "odd", "kind": null, "optional": false }]);
+    assert_eq!(rules.check(&other), ["other depends on odd, which is banned: it bites"]);
+    other["name"] = "tamer".into();
+    assert!(rules.check(&other).is_empty());
     assert_eq!(rules.check(&package("viral", "GPL-3.0 AND MIT", REGISTRY)).len(), 1);
     assert_eq!(rules.check(&package("none", "", REGISTRY)).len(), 1);
     assert_eq!(rules.check(&package("git", "MIT", "git+https://example.org/x")).len(), 1);
