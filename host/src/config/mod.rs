@@ -26,6 +26,7 @@ mod quantities;
 mod resolved;
 mod section;
 mod sources;
+mod streams;
 mod syntax;
 mod tables;
 mod texts;
@@ -117,7 +118,7 @@ fn interpret(cx: &Context, folder: &Path, given: &BTreeMap<String, String>) -> O
     let Value::Table(entries) = &mut root.value else { return None };
     let vars = Vars::read(cx, entries, given, folder);
     for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
-        vars.fill(cx, &mut entry.node);
+        vars.fill(cx, &entry.key, &mut entry.node);
     }
     // A missing table has no place; the file's first character stands for all of it.
     let file = Section::open(cx, &keys::FILE, "the file".to_owned(), &(0..0), &root)?;
