@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "a harness offers more than the tests of any one moment use")]
 
 pub mod duckdb;
+pub mod kafka;
 pub mod sluice;
 pub mod spark;
 
