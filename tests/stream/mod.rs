@@ -3,4 +3,5 @@
 mod errors;
 mod kafka;
 mod kill;
+mod slow;
 mod support;
