@@ -38,7 +38,10 @@ impl Rules {
         let banned = list(&rules["bans"]["deny"], |ban| {
             Some(Ban {
                 name: ban.get("crate")?.as_str()?.to_owned(),
-                wrappers: ban.get("wrappers").map(|names| list(names, |name| name.as_str().map(str::to_owned))).unwrap_or_default(),
+                wrappers: ban
+                    .get("wrappers")
+                    .map(|names| list(names, |name| name.as_str().map(str::to_owned)))
+                    .unwrap_or_default(),
                 reason: ban.get("reason")?.as_str()?.to_owned(),
             })
         });
@@ -53,7 +56,9 @@ impl Rules {
         for need in needs.filter(|need| need["kind"].as_str() != Some("dev") && need["optional"] != true) {
             let need = need["name"].as_str().unwrap_or_default();
             let ban = self.banned.iter().find(|ban| ban.name == need);
-            if let Some(ban) = ban.filter(|ban| !ban.wrappers.is_empty() && !ban.wrappers.iter().any(|wrapper| wrapper == name)) {
+            if let Some(ban) =
+                ban.filter(|ban| !ban.wrappers.is_empty() && !ban.wrappers.iter().any(|wrapper| wrapper == name))
+            {
                 problems.push(format!("{name} depends on {need}, which is banned: {}", ban.reason));
             }
         }

@@ -163,3 +163,25 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
 }
+
+#[test]
+fn simulated_events_are_files_of_lines_that_any_seed_makes_again() {
+    let folder = Lake::new();
+    let out = folder.path().join("events");
+    let shares = ["--bad", "0.1", "--late", "0.05", "--duplicates", "0.02"];
+    let all = ["simulate", "order-events", "--rows", "250", "--per-file", "100", "--out", text(&out)];
+    sluice::run(&[&all[..], &shares[..]].concat()).ok();
+    let mut names: Vec<_> =
+        fs::read_dir(&out).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    names.sort();
+    let files: Vec<Vec<u8>> = names.iter().map(|path| fs::read(path).expect("readable")).collect();
+    let lines = |bytes: &Vec<u8>| bytes.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(files.iter().map(lines).collect::<Vec<_>>(), [100, 100, 50]);
+    assert!(text(&names[0]).ends_with("order-events-000001.jsonl"), "{names:?}");
+    let again = folder.path().join("again");
+    let one = ["simulate", "order-events", "--rows", "250", "--out", text(&again)];
+    sluice::run(&[&one[..], &shares[..]].concat()).ok();
+    assert_eq!(fs::read(again.join("order-events-000001.jsonl")).expect("readable"), files.concat());
+    let too_many = ["simulate", "reviews", "--late", "0.6", "--duplicates", "0.6", "--out", text(&out)];
+    assert_eq!(sluice::run(&too_many).code, Some(2));
+}

@@ -44,7 +44,7 @@ fn every_example_of_the_document_loads_without_a_warning() {
 #[test]
 fn the_document_names_every_key_and_its_default() {
     let document = text();
-    let sections: [(&str, &keys::Section); 14] = [
+    let sections: [(&str, &keys::Section); 15] = [
         ("[pipeline]", &keys::PIPELINE),
         ("[vars.", &keys::VAR),
         ("type = \"files\"", &keys::FILES),
@@ -57,6 +57,7 @@ fn the_document_names_every_key_and_its_default() {
         ("upkeep", &keys::UPKEEP),
         ("expect", &keys::EXPECT),
         ("[hops.", &keys::HOP),
+        ("event_time", &keys::EVENT_TIME),
         ("limits", &keys::LIMITS),
         ("flush", &keys::FLUSH),
     ];

@@ -4,6 +4,7 @@ mod c2c;
 mod changes;
 mod groups;
 mod hostile;
+mod orders;
 mod readers;
 mod resume;
 mod retail;

@@ -14,7 +14,8 @@ use super::section::{Section, table};
 use super::tree::{Entry, Value};
 use super::words::{self, FormatName};
 use crate::plan::{
-    ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SimulateSpec, SourceKind, SourceSpec,
+    ChangedFiles, Compression, CsvFormat, Dataset, Encoding, EventMix, FilesSpec, Format, SimulateSpec, SourceKind,
+    SourceSpec,
 };
 
 /// A source as far as it could be read.
@@ -233,5 +234,25 @@ fn simulate(section: &Section<'_>) -> Option<SimulateSpec> {
     let rows = section.integer("rows");
     let seed = section.or("seed", 0, Section::integer);
     let bad = section.or("bad", 0.0, Section::share);
-    Some(SimulateSpec { dataset: dataset?, rows: rows?.unsigned_abs(), seed: seed?.unsigned_abs(), bad: bad? })
+    let mix = EventMix::default();
+    let rate = section.or("rate", 0, Section::integer);
+    let late = section.or("late", mix.late, Section::share);
+    let duplicates = section.or("duplicates", mix.duplicates, Section::share);
+    let step = section.or("step", mix.step, Section::time);
+    let dataset: Dataset = dataset?;
+    if !matches!(dataset, Dataset::OrderEvents | Dataset::Reviews | Dataset::AppEvents) {
+        for key in ["rate", "late", "duplicates", "step"] {
+            section.misplaced(
+                key,
+                &format!("has no use with dataset `{}`", words::name(dataset)),
+                "remove it, or take `order-events`, `reviews` or `app-events`",
+            );
+        }
+    }
+    let events = EventMix { rate: rate?.unsigned_abs(), late: late?, duplicates: duplicates?, step: step? };
+    if events.late + events.duplicates > 1.0 {
+        section.misplaced("late", "and `duplicates` are more than all events", "lower one of them");
+        return None;
+    }
+    Some(SimulateSpec { dataset, rows: rows?.unsigned_abs(), seed: seed?.unsigned_abs(), bad: bad?, events })
 }

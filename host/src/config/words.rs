@@ -77,8 +77,14 @@ impl Word for Encoding {
 }
 
 impl Word for Dataset {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("customers", Self::Customers), ("products", Self::Products), ("orders", Self::Orders)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("customers", Self::Customers),
+        ("products", Self::Products),
+        ("orders", Self::Orders),
+        ("order-events", Self::OrderEvents),
+        ("reviews", Self::Reviews),
+        ("app-events", Self::AppEvents),
+    ];
 }
 
 impl Word for Otherwise {

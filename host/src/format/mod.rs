@@ -14,6 +14,7 @@ mod json;
 mod json_rows;
 mod names;
 mod parquet;
+mod payloads;
 mod plain;
 mod scalar;
 mod text;
@@ -30,6 +31,7 @@ pub use binary::Binary;
 pub use error::FormatError;
 pub use input::{Input, Meter};
 pub use json_rows::{infer_json, rows_as_json, rows_from_json};
+pub use payloads::Payloads;
 
 use self::guard::{Guarded, guarded};
 use crate::plan::{Compression, Format};

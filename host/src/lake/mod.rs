@@ -65,7 +65,7 @@ pub use provenance::Provenance;
 pub use quarantine::{quarantine_batch, quarantine_schema, quarantined};
 pub use scan::Groups;
 pub use schema::table_schema as stored_schema;
-pub use state::States;
+pub use state::{Piece, States};
 pub use table::Table;
 pub use vectors::VectorError;
 pub use writer::{Accepted, Writer};

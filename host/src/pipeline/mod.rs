@@ -27,5 +27,6 @@ mod rows;
 pub mod run;
 mod sink;
 mod state;
+mod watermark;
 
 pub use fault::PipelineError;

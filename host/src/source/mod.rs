@@ -18,6 +18,7 @@ pub use files::Position;
 
 use crate::batch::{Batch, Lane, Positions, Reject};
 use crate::plan::{SourceKind, SourceSpec};
+use crate::simulate;
 
 /// Where rows come from.
 pub trait Source: Send {
@@ -100,7 +101,10 @@ pub struct OpenSource<'a> {
 pub fn open(request: OpenSource<'_>) -> Result<Box<dyn Source>, SourceError> {
     match &request.spec.kind {
         SourceKind::Files(spec) => Ok(Box::new(files::FileSource::open(&request, spec)?)),
-        SourceKind::Simulate(spec) => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
+        SourceKind::Simulate(spec) => match simulate::event_columns(spec.dataset) {
+            Some(columns) => Ok(Box::new(simulated::SimulatedEvents::open(spec, columns, request.done)?)),
+            None => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
+        },
     }
 }
 
@@ -136,7 +140,7 @@ pub fn again(
 ) -> Result<Result<Vec<Again>, String>, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::again(&spec.name, files, lane, records, known, runtime),
-        SourceKind::Simulate(_) => Ok(Err("generated rows are never undecodable".to_owned())),
+        SourceKind::Simulate(_) => Ok(Err("what is generated bad stays bad".to_owned())),
     }
 }
 
@@ -148,6 +152,8 @@ pub fn again(
 pub fn schema(spec: &SourceSpec, known: Option<SchemaRef>, runtime: &Handle) -> Result<SchemaRef, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::schema(&spec.name, files, known, runtime),
-        SourceKind::Simulate(spec) => Ok(crate::simulate::schema(spec.dataset)),
+        SourceKind::Simulate(spec) => {
+            Ok(simulate::event_columns(spec.dataset).unwrap_or_else(|| simulate::schema(spec.dataset)))
+        }
     }
 }
