@@ -140,11 +140,17 @@ fn a_source_of_generated_rows_resumes() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec(Dataset::Orders, 20_000)) };
     let read = |done: &Positions| {
-        let mut open =
-            source::open(OpenSource { spec: &source, done, since: None, known: None, runtime: runtime.handle() })
-                .unwrap();
+        let mut open = source::open(OpenSource {
+            spec: &source,
+            done,
+            since: None,
+            known: None,
+            runtime: runtime.handle(),
+            follow: false,
+        })
+        .unwrap();
         let mut read = super::harness::Read::default();
-        while let Some(next) = open.next().unwrap() {
+        while let Some(next) = open.next().unwrap().rows() {
             read.positions.merge(&next.batch.positions);
             read.batches.push(next.batch.rows);
         }
@@ -223,9 +229,10 @@ fn drain(spec: &SimulateSpec, done: &Positions) -> (Vec<RecordBatch>, Vec<sluice
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec.clone()) };
     let mut open =
-        source::open(OpenSource { spec: &source, done, since: None, known: None, runtime: runtime.handle() }).unwrap();
+        source::open(OpenSource { spec: &source, done, since: None, known: None, runtime: runtime.handle(), follow: false })
+            .unwrap();
     let (mut batches, mut rejects, mut positions) = (Vec::new(), Vec::new(), done.clone());
-    while let Some(next) = open.next().unwrap() {
+    while let Some(next) = open.next().unwrap().rows() {
         positions.merge(&next.batch.positions);
         batches.push(next.batch.rows);
         rejects.extend(next.rejects);

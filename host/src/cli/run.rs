@@ -64,6 +64,7 @@ pub fn run(args: &Args) -> Exit {
             meters: meters.clone(),
             runtime: session.runtime.handle().clone(),
             stop: stop.clone(),
+            follow: args.follow,
         };
         run.run()
     };

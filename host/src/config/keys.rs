@@ -2,8 +2,10 @@
 //! JSON Schema is made of it, so the two cannot disagree.
 
 mod keeping;
+mod streams;
 
 pub use keeping::{EXPECT, LAYOUT, UPKEEP};
+pub use streams::{CAPTURE, CAPTURED, EVENT_HUBS, KAFKA};
 
 use super::words;
 use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding};
@@ -76,6 +78,8 @@ pub enum Kind {
     Time(u64, u64),
     /// One of these words.
     Word(fn() -> Vec<&'static str>),
+    /// Where a secret is to be had: `env:NAME` or `file:PATH`.
+    Secret,
     /// Text of exactly one ASCII character.
     Byte,
     /// A list of texts, the empty one included.
@@ -186,7 +190,14 @@ pub static VAR: Section = Section {
 };
 
 /// The kinds of `[sources.<name>]`, by the value of `type`.
-pub static SOURCES: &[(&str, &Section)] = &[("files", &FILES), ("simulate", &SIMULATE)];
+pub static SOURCES: &[(&str, &Section)] =
+    &[
+    ("files", &FILES),
+    ("capture", &CAPTURE),
+    ("kafka", &KAFKA),
+    ("eventhubs", &EVENT_HUBS),
+    ("simulate", &SIMULATE),
+];
 
 /// `[sources.<name>]` with `type = "files"`.
 pub static FILES: Section = Section {

@@ -54,6 +54,9 @@ fn kind(cx: &Context, entry: &Entry, folder: &Path) -> Option<SourceKind> {
     match &kind.node.value {
         Value::Text(text) => match text.as_str() {
             "files" => files(open(&keys::FILES)?, folder).map(SourceKind::Files),
+            "capture" => super::capture::capture(&open(&keys::CAPTURE)?, folder).map(SourceKind::Capture),
+            "kafka" => super::streams::kafka(&open(&keys::KAFKA)?, folder).map(SourceKind::Kafka),
+            "eventhubs" => super::streams::event_hubs(&open(&keys::EVENT_HUBS)?, folder).map(SourceKind::Kafka),
             "simulate" => simulate(&open(&keys::SIMULATE)?).map(SourceKind::Simulate),
             other => {
                 cx.report(
@@ -111,7 +114,8 @@ fn files(section: Section<'_>, folder: &Path) -> Option<FilesSpec> {
     })
 }
 
-fn resolve(section: &Section<'_>, folder: &Path, path: &At<String>) -> Option<String> {
+/// A folder, or the URL of an object store.
+pub(super) fn resolve(section: &Section<'_>, folder: &Path, path: &At<String>) -> Option<String> {
     match paths::resolve(folder, &path.value) {
         Ok(path) => Some(path),
         Err(error) => {
@@ -122,7 +126,8 @@ fn resolve(section: &Section<'_>, folder: &Path, path: &At<String>) -> Option<St
     }
 }
 
-fn columns(section: &Section<'_>) -> Option<arrow_schema::SchemaRef> {
+/// The declared columns.
+pub(super) fn columns(section: &Section<'_>) -> Option<arrow_schema::SchemaRef> {
     let entries = section.entries("columns")?;
     if entries.is_empty() {
         section.misplaced("columns", "declares no column", "declare columns, or leave the table out to infer them");
@@ -193,7 +198,8 @@ fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format>
     }
 }
 
-fn read_csv(csv: &Section<'_>, has_columns: bool) -> Option<CsvFormat> {
+/// Settings of CSV.
+pub(super) fn read_csv(csv: &Section<'_>, has_columns: bool) -> Option<CsvFormat> {
     let plain = CsvFormat::plain();
     let delimiter = csv.or("delimiter", plain.delimiter, Section::byte);
     let quote = csv.or("quote", plain.quote, Section::byte);
@@ -224,7 +230,7 @@ fn encoding(section: &Section<'_>) -> Option<Encoding> {
 
 impl CsvFormat {
     /// What holds where the file says nothing.
-    fn plain() -> Self {
+    pub(super) fn plain() -> Self {
         Self { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 }
     }
 }

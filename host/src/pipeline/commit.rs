@@ -89,7 +89,13 @@ impl Hop {
             let rows = sink.pending();
             let name = sink.name.to_string();
             let committed = sink
-                .commit(&self.context.app, &taken.positions, provenance.clone(), self.whole, &self.context.runtime)
+                .commit(
+                    &self.context.app,
+                    (&taken.begun, &taken.positions),
+                    provenance.clone(),
+                    self.whole,
+                    &self.context.runtime,
+                )
                 .map_err(lake_error(&hop, format!("committing to {name} failed")))?;
             if sink.is_overtaken(&committed) {
                 return Err(PipelineError::Overtaken { hop, table: name });
@@ -106,6 +112,10 @@ impl Hop {
         }
         if let Some(memory) = &mut self.memory {
             self.context.runtime.block_on(memory.forget(&self.cursor));
+        }
+        if let Some(told) = &self.told {
+            // Who listens does others a courtesy; without listeners nothing is missing.
+            let _ = told.send(taken.positions);
         }
         self.refresh_lookups()
     }

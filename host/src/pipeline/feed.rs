@@ -158,7 +158,8 @@ impl Run {
             }
             None => None,
         };
-        let request = OpenSource { spec, done: hop.cursor(), since, known, runtime: &self.runtime };
+        let request =
+            OpenSource { spec, done: hop.cursor(), since, known, runtime: &self.runtime, follow: self.follow };
         let opened = thread::scope(|scope| {
             // Sources may block on I/O, which a thread of the runtime must not.
             scope.spawn(|| source::open(request)).join()

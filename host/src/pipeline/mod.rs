@@ -17,6 +17,7 @@ pub mod group;
 mod hop;
 mod intake;
 pub mod keeper;
+mod lanes;
 mod lookup;
 pub mod module;
 mod origin;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use super::bind::Bound;
 use super::context::HopContext;
 use super::fault::PipelineError;
 use super::feed::{Feed, Ready};
-use super::flow::{Flow, Intake, queue};
+use super::flow::{Flow, Inflow, queue};
 use super::group::{self, Group, Taking};
 use super::hop::Hop;
 use super::intake::Feeder;
@@ -38,6 +38,8 @@ pub struct Run {
     pub runtime: Handle,
     /// Ends the run early and in order.
     pub stop: CancellationToken,
+    /// Whether sources that others write to are read for ever.
+    pub follow: bool,
 }
 
 /// How a run ended.
@@ -205,26 +207,37 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
     let name = hop.context().spec.name.clone();
     let upstream = hop.context().upstream();
     let meter = hop.context().meter.clone();
-    let idle = hop.context().spec.flush.time;
     let scanned = matches!(feed, Feed::Scan { .. });
     if matches!(feed, Feed::Nothing) {
         return hop.idle();
     }
+    // A source stays open until the last commit is made: its lanes are another's the moment it closes.
+    let (mut source, feed) = match feed {
+        Feed::Source(source) => (Some(source), Feed::Nothing),
+        other => (None, other),
+    };
+    let (told, committed) = unbounded();
+    if source.is_some() {
+        hop.tell(told);
+    }
     let result = thread::scope(|scope| {
         let feeder = {
             let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop };
+            let source = source.as_deref_mut();
             let feed = move || match feed {
-                Feed::Source(source) => feeder.read_source(source, &meter),
                 Feed::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
                 Feed::Scan { table, groups, versions } => {
                     feeder.scan_table(&table, groups.map(|groups| *groups), versions)
                 }
-                Feed::Nothing => Ok(()),
+                Feed::Source(_) | Feed::Nothing => match source {
+                    Some(source) => feeder.read_source(source, &meter, &committed),
+                    None => Ok(()),
+                },
             };
             thread::Builder::new().name(format!("feed-{name}")).spawn_scoped(scope, feed)
         };
         let feeder = feeder.map_err(|source| PipelineError::Thread { hop: name.clone(), source })?;
-        let taken = take_all(&mut hop, &intake, idle);
+        let taken = take_all(&mut hop, &intake);
         // The feeder notices that nobody listens and ends.
         drop(intake);
         let fed = feeder
@@ -250,10 +263,15 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
     }
 }
 
-fn take_all(hop: &mut Hop, intake: &Receiver<Intake>, idle: std::time::Duration) -> Result<(), PipelineError> {
+fn take_all(hop: &mut Hop, intake: &Receiver<Inflow>) -> Result<(), PipelineError> {
     loop {
-        match intake.recv_timeout(idle) {
-            Ok(next) => hop.take(next)?,
+        match intake.recv_timeout(hop.patience()) {
+            Ok(Inflow::Rows(next)) => hop.take(next)?,
+            Ok(Inflow::Lanes(change, answer)) => {
+                let from = hop.change_lanes(&change)?;
+                // A feeder that is gone has failed and says so itself.
+                let _ = answer.send(from);
+            }
             Err(RecvTimeoutError::Timeout) => hop.tick()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }

@@ -2,6 +2,8 @@
 //!
 //! `config` makes it out of text; nothing here knows how. What is said of a table is in `table`.
 
+mod capture;
+mod stream;
 mod table;
 
 use std::fmt;
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
+pub use capture::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
+pub use stream::{KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security, StreamStart};
 pub use table::{
     Contract, DeleteWhen, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
     WriteMode,
@@ -95,6 +99,10 @@ pub struct SourceSpec {
 pub enum SourceKind {
     /// Files in a folder.
     Files(FilesSpec),
+    /// Files of Event Hubs Capture.
+    Capture(CaptureSpec),
+    /// Topics of Kafka, or hubs of Event Hubs.
+    Kafka(KafkaSpec),
     /// Generated rows.
     Simulate(SimulateSpec),
 }

@@ -8,20 +8,21 @@
 //!   objects and arrays as JSON text.
 //! - A missing field is null. Numbers may stand in quotes.
 
-mod decoder;
+mod decode;
 mod infer;
 mod lines;
 mod object;
 mod rescue;
 mod typed;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use std::sync::Arc;
 
-pub(super) use decoder::JsonDecoder;
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+
+pub(super) use decode::{ObjectDecoder, Objects, Problem};
 pub(super) use infer::infer;
 
-use self::decoder::{Problem, Sorted};
 use self::lines::{Front, Line, Lines};
 use super::text::{Original, Text};
 use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, Rows};
@@ -30,7 +31,7 @@ use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES,
 pub(super) struct JsonRows {
     lines: Lines,
     original: Original,
-    decoder: JsonDecoder,
+    decoder: ObjectDecoder,
     record: u64,
     skip: u64,
 }
@@ -38,23 +39,28 @@ pub(super) struct JsonRows {
 impl JsonRows {
     /// The rows of `text`, with the declared columns and `_rescued`.
     pub(super) fn new(text: Text, declared: Option<SchemaRef>, skip: u64) -> Result<Self, FormatError> {
-        let decoder = JsonDecoder::new(declared)?;
+        let declared = declared.unwrap_or_else(|| Arc::new(Schema::empty()));
+        let decoder = ObjectDecoder::new(declared, "line")?;
         let (lines, original) = Lines::new(text);
         Ok(Self { lines, original, decoder, record: 0, skip })
     }
 
-    fn decoded(&self, lines: &[Line], sorted: Sorted) -> Decoded {
-        let numbers = match sorted.kept {
+    fn finish(&self, lines: &[Line], objects: Objects) -> Decoded {
+        let bad = objects.bad.iter().map(|(at, problem)| self.bad(lines, *at, problem)).collect();
+        let numbers = match objects.records {
             None => Numbers::From(self.record),
-            Some(kept) => Numbers::Each(kept.iter().map(|at| self.record + *at as u64).collect()),
+            Some(records) => Numbers::Each(records.into_iter().map(|at| self.record + at as u64).collect()),
         };
-        let bad = sorted.bad.iter().map(|(at, problem)| self.bad(lines, *at, problem)).collect();
-        Decoded { rows: sorted.rows, numbers, bad, done: self.record + lines.len() as u64 }
+        Decoded { rows: objects.rows, numbers, bad, done: self.record + lines.len() as u64 }
     }
 
     fn bad(&self, lines: &[Line], at: usize, problem: &Problem) -> BadRecord {
         let payload = self.lines.text(&lines[at]);
-        let (kept, message) = cut(payload, &problem.message);
+        let kept = &payload[..payload.len().min(PAYLOAD_BYTES)];
+        let mut message = problem.message.clone();
+        if kept.len() < payload.len() {
+            message = format!("{message}; of its {} bytes the first {} are kept", payload.len(), kept.len());
+        }
         BadRecord {
             record: self.record + at as u64,
             line: Some(lines[at].number),
@@ -76,15 +82,6 @@ impl JsonRows {
             done: self.record + 1,
         }
     }
-}
-
-/// What is kept of a bad record, and its message, which says so where that is not all.
-pub(super) fn cut<'a>(payload: &'a [u8], message: &str) -> (&'a [u8], String) {
-    let kept = &payload[..payload.len().min(PAYLOAD_BYTES)];
-    if kept.len() == payload.len() {
-        return (kept, message.to_owned());
-    }
-    (kept, format!("{message}; of its {} bytes the first {} are kept", payload.len(), kept.len()))
 }
 
 impl Rows for JsonRows {
@@ -109,9 +106,9 @@ impl Rows for JsonRows {
                     continue;
                 }
                 Front::Lines(lines, bytes, taken) => {
-                    let texts: Vec<&[u8]> = lines.iter().map(|line| self.lines.text(line)).collect();
-                    let sorted = self.decoder.decode(&texts)?;
-                    let decoded = self.decoded(&lines, sorted);
+                    let records: Vec<&[u8]> = lines.iter().map(|line| self.lines.text(line)).collect();
+                    let objects = self.decoder.decode(&records)?;
+                    let decoded = self.finish(&lines, objects);
                     self.record += lines.len() as u64;
                     self.lines.take(bytes, taken);
                     decoded

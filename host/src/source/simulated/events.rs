@@ -11,17 +11,17 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::{BATCH_ROWS, LANE};
 use crate::batch::{Batch, Lane, Positions, Reject, Stage, column};
-use crate::format::{FormatError, Payloads};
-use crate::plan::SimulateSpec;
+use crate::format::{FormatError, MessageDecoder};
+use crate::plan::{MessageFormat, SimulateSpec};
 use crate::simulate::Events;
 use crate::source::files::with_columns;
-use crate::source::{Progress, Source, SourceBatch, SourceError, Unit};
+use crate::source::{Next, Progress, Source, SourceBatch, SourceError, Unit};
 
 /// Events that are generated while they are read; a position is the number of events done.
 pub(in crate::source) struct SimulatedEvents {
     spec: SimulateSpec,
     lane: Lane,
-    decoder: Payloads,
+    decoder: MessageDecoder,
     done: u64,
     /// When the first event of this run was due, and which it was.
     began: Option<(Instant, u64)>,
@@ -39,7 +39,7 @@ impl SimulatedEvents {
         done: &Positions,
     ) -> Result<Self, SourceError> {
         let done = done.get(LANE).map_or(0, |done| done.max(0).unsigned_abs());
-        let decoder = Payloads::json(columns).map_err(failed)?;
+        let decoder = MessageDecoder::new(&MessageFormat::Json, &columns).map_err(failed)?;
         Ok(Self { spec: spec.clone(), lane: LANE.into(), decoder, done, began: None })
     }
 
@@ -56,31 +56,31 @@ impl SimulatedEvents {
 }
 
 impl Source for SimulatedEvents {
-    fn next(&mut self) -> Result<Option<SourceBatch>, SourceError> {
+    fn next(&mut self) -> Result<Next, SourceError> {
         if self.done >= self.spec.rows {
-            return Ok(None);
+            return Ok(Next::End);
         }
         let (first, end) = (self.done, self.due());
         let events = Events::of(&self.spec, first..end);
         let payloads: Vec<&[u8]> = events.iter().collect();
         let decoded = self.decoder.decode(&payloads).map_err(failed)?;
-        let numbers = decoded.numbers.to_vec(decoded.rows.num_rows());
+        let taken = decoded.taken.unwrap_or_else(|| (0..payloads.len()).collect());
         let rejects = decoded.bad.into_iter().map(|bad| Reject {
             lane: self.lane.clone(),
-            position: (first + bad.record) as i64,
+            position: first as i64 + bad.at as i64,
             line: None,
             reason: bad.reason.to_owned(),
             message: bad.message,
             stage: Stage::Source,
-            payload: bad.payload,
+            payload: payloads[bad.at].to_vec(),
         });
         let rejects = rejects.collect();
-        let rows = with_raw(&decoded.rows, numbers.iter().map(|number| payloads[*number as usize])).map_err(failed)?;
-        let positions: Int64Array = numbers.iter().map(|number| (first + number) as i64).collect();
+        let rows = with_raw(&decoded.rows, taken.iter().map(|at| payloads[*at])).map_err(failed)?;
+        let positions: Int64Array = taken.iter().map(|at| first as i64 + *at as i64).collect();
         let rows = with_columns(&rows, &self.lane, positions).map_err(failed)?;
         self.done = end;
         let batch = Batch { rows, positions: Positions::of(self.lane.clone(), end as i64) };
-        Ok(Some(SourceBatch { batch, rejects, finished: None }))
+        Ok(Next::Rows(SourceBatch { batch, rejects, finished: None }))
     }
 
     fn progress(&self) -> Progress {
