@@ -185,3 +185,37 @@ fn simulated_events_are_files_of_lines_that_any_seed_makes_again() {
     let too_many = ["simulate", "reviews", "--late", "0.6", "--duplicates", "0.6", "--out", text(&out)];
     assert_eq!(sluice::run(&too_many).code, Some(2));
 }
+
+#[test]
+fn simulated_events_are_posted_as_lines() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/events", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || {
+        let mut body = Vec::new();
+        let (stream, _) = listener.accept().expect("a client");
+        let mut reader = BufReader::new(stream);
+        loop {
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).expect("a request") > 0 && line != "\r\n" {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                line.clear();
+            }
+            if length == 0 {
+                return body;
+            }
+            let mut part = vec![0; length];
+            reader.read_exact(&mut part).expect("a body");
+            body.extend(part);
+            reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("the client listens");
+        }
+    });
+    sluice::run(&["simulate", "reviews", "--rows", "10000", "--to", "http", "--url", &url]).ok();
+    let body = server.join().expect("the server ends when its client goes");
+    assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 10_000);
+    let nobody = ["simulate", "reviews", "--to", "http", "--url", "http://127.0.0.1:1/"];
+    assert!(sluice::run(&nobody).failed(1).to_string().contains("127.0.0.1:1"));
+    assert_eq!(sluice::run(&["simulate", "reviews", "--to", "http"]).code, Some(2));
+}

@@ -8,4 +8,5 @@ mod orders;
 mod readers;
 mod resume;
 mod retail;
+mod reviews;
 mod storefront;

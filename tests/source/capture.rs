@@ -19,9 +19,7 @@ use crate::harness::data;
 fn layout() -> Vec<LayoutPart> {
     let slash = || LayoutPart::Text("/".to_owned());
     let mut parts = vec![LayoutPart::EventHub, slash(), LayoutPart::PartitionId];
-    for part in
-        [TimePart::Year, TimePart::Month, TimePart::Day, TimePart::Hour, TimePart::Minute, TimePart::Second]
-    {
+    for part in [TimePart::Year, TimePart::Month, TimePart::Day, TimePart::Hour, TimePart::Minute, TimePart::Second] {
         parts.extend([slash(), LayoutPart::Time(part)]);
     }
     parts
@@ -56,9 +54,7 @@ impl Read {
         for rows in &self.rows {
             let lane = rows.column_by_name("_lane").expect("a lane");
             let lane = arrow_cast::cast(lane, &DataType::Utf8).expect("text");
-            let number = |name: &str| {
-                rows.column_by_name(name).expect("a column").as_primitive::<Int64Type>().clone()
-            };
+            let number = |name: &str| rows.column_by_name(name).expect("a column").as_primitive::<Int64Type>().clone();
             let (position, id) = (number("_position"), number("id"));
             for row in 0..rows.num_rows() {
                 events.push((lane.as_string::<i32>().value(row).to_owned(), position.value(row), id.value(row)));
@@ -113,8 +109,7 @@ fn partitions_are_lanes_and_are_read_side_by_side_in_the_order_of_time() {
     std::fs::write(folder.path().join("orders/1/2024/01/01/00/06/01.avro"), "").expect("writable");
     let spec = spec(folder.path());
     let whole = read(&spec, &Positions::default());
-    let in_order =
-        [expected("orders/0", 0..10), expected("orders/1", 100..104), expected("orders/0", 10..13)].concat();
+    let in_order = [expected("orders/0", 0..10), expected("orders/1", 100..104), expected("orders/0", 10..13)].concat();
     assert_eq!(whole.events(), in_order);
     assert_eq!(whole.positions, [("orders/0".into(), 13), ("orders/1".into(), 104)].into_iter().collect());
     assert_eq!(read(&spec, &whole.positions).events(), []);
@@ -169,8 +164,11 @@ fn what_stands_beside_the_body_is_kept_and_bad_bodies_are_rejects() {
     put(folder.path(), "orders/3/2024/01/01/00/00/00.avro", &all);
     let found = read(&spec(folder.path()), &Positions::default());
     assert_eq!(found.events().iter().map(|event| event.1).collect::<Vec<_>>(), [5, 6, 9]);
-    let rejects: Vec<_> =
-        found.rejects.iter().map(|reject| (reject.position, reject.reason.as_str(), reject.payload.as_slice())).collect();
+    let rejects: Vec<_> = found
+        .rejects
+        .iter()
+        .map(|reject| (reject.position, reject.reason.as_str(), reject.payload.as_slice()))
+        .collect();
     assert_eq!(rejects, [(7, "capture.no-body", &b""[..]), (8, "json.syntax", b"{\"id\": 8")]);
     assert_eq!(found.positions.get("orders/3"), Some(10));
     let rows = &found.rows[0];

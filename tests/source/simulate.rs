@@ -150,7 +150,7 @@ fn a_source_of_generated_rows_resumes() {
         })
         .unwrap();
         let mut read = super::harness::Read::default();
-        while let Some(next) = open.next().unwrap().rows() {
+        while let Some(next) = next_rows(&mut *open) {
             read.positions.merge(&next.batch.positions);
             read.batches.push(next.batch.rows);
         }
@@ -228,11 +228,17 @@ fn events_are_bad_late_and_sent_again_as_often_as_asked_for() {
 fn drain(spec: &SimulateSpec, done: &Positions) -> (Vec<RecordBatch>, Vec<sluicebox::batch::Reject>, Positions) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec.clone()) };
-    let mut open =
-        source::open(OpenSource { spec: &source, done, since: None, known: None, runtime: runtime.handle(), follow: false })
-            .unwrap();
+    let mut open = source::open(OpenSource {
+        spec: &source,
+        done,
+        since: None,
+        known: None,
+        runtime: runtime.handle(),
+        follow: false,
+    })
+    .unwrap();
     let (mut batches, mut rejects, mut positions) = (Vec::new(), Vec::new(), done.clone());
-    while let Some(next) = open.next().unwrap().rows() {
+    while let Some(next) = next_rows(&mut *open) {
         positions.merge(&next.batch.positions);
         batches.push(next.batch.rows);
         rejects.extend(next.rejects);
@@ -280,4 +286,14 @@ fn a_source_of_generated_events_resumes_and_keeps_to_its_rate() {
     drain(&SimulateSpec { events: rate, ..spec }, &Positions::default());
     // Never sooner than they are due; how much later is not for a test to say.
     assert!(began.elapsed().as_secs_f64() >= 0.49, "{:?}", began.elapsed());
+}
+
+/// What comes next that is rows; nothing at the end.
+fn next_rows(source: &mut dyn source::Source) -> Option<source::SourceBatch> {
+    loop {
+        match source.next().unwrap() {
+            source::Next::Idle => {}
+            next => return next.rows(),
+        }
+    }
 }

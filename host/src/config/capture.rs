@@ -54,7 +54,9 @@ fn layout(section: &Section<'_>, key: &str) -> Option<Vec<LayoutPart>> {
         Ok(parts) => Some(parts),
         Err(why) => {
             section.cx.report(
-                Draft::error(format!("`{key}` of {} {why}", section.what)).at(&text.span).hint(format!("write it as Capture does: `\"{LAYOUT}\"`")),
+                Draft::error(format!("`{key}` of {} {why}", section.what))
+                    .at(&text.span)
+                    .hint(format!("write it as Capture does: `\"{LAYOUT}\"`")),
             );
             None
         }
@@ -82,7 +84,8 @@ fn parse(text: &str) -> Result<Vec<LayoutPart>, String> {
         parts.push(part.clone());
         rest = after;
     }
-    for (name, part) in TOKENS.iter().filter(|(_, part)| !matches!(part, LayoutPart::Namespace | LayoutPart::EventHub)) {
+    for (name, part) in TOKENS.iter().filter(|(_, part)| !matches!(part, LayoutPart::Namespace | LayoutPart::EventHub))
+    {
         if !parts.contains(part) {
             return Err(format!("does not say where `{{{name}}}` stands"));
         }

@@ -191,13 +191,7 @@ pub static VAR: Section = Section {
 
 /// The kinds of `[sources.<name>]`, by the value of `type`.
 pub static SOURCES: &[(&str, &Section)] =
-    &[
-    ("files", &FILES),
-    ("capture", &CAPTURE),
-    ("kafka", &KAFKA),
-    ("eventhubs", &EVENT_HUBS),
-    ("simulate", &SIMULATE),
-];
+    &[("files", &FILES), ("capture", &CAPTURE), ("kafka", &KAFKA), ("eventhubs", &EVENT_HUBS), ("simulate", &SIMULATE)];
 
 /// `[sources.<name>]` with `type = "files"`.
 pub static FILES: Section = Section {

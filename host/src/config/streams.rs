@@ -13,7 +13,8 @@ use super::section::Section;
 use super::sources;
 use super::words::{MessageName, Protocol};
 use crate::plan::{
-    CaptureFiles, CsvFormat, KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security, StreamStart,
+    CaptureFiles, CsvFormat, KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security,
+    StreamStart,
 };
 
 /// What a user of Event Hubs is called.
@@ -87,7 +88,7 @@ fn stream(section: &Section<'_>) -> Option<KafkaSpec> {
 }
 
 /// Captured files that come before the hub; the inner `None` where there are none.
-fn capture(section: &Section<'_>, folder: &Path) -> Option<Option<CaptureFiles>> {
+fn capture(section: &Section<'_>, folder: &Path) -> Option<Option<Box<CaptureFiles>>> {
     if section.peek("capture").is_some() {
         section.peek("group").is_some().then(|| {
             section.misplaced(
@@ -97,7 +98,9 @@ fn capture(section: &Section<'_>, folder: &Path) -> Option<Option<CaptureFiles>>
             );
         });
     }
-    section.or("capture", None, |section, key| super::capture::files(&section.section(key)?, folder).map(Some))
+    section.or("capture", None, |section, key| {
+        super::capture::files(&section.section(key)?, folder).map(|files| Some(Box::new(files)))
+    })
 }
 
 fn start(section: &Section<'_>, key: &str) -> Option<StreamStart> {

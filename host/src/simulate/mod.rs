@@ -12,6 +12,8 @@ mod products;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -83,6 +85,18 @@ pub fn rows(spec: &SimulateSpec, range: Range<u64>) -> RecordBatch {
 pub fn batches(spec: &SimulateSpec, batch: u64) -> impl Iterator<Item = RecordBatch> {
     let (spec, batch) = (spec.clone(), batch.max(1));
     (0..spec.rows.div_ceil(batch)).map(move |at| rows(&spec, at * batch..spec.rows.min((at + 1) * batch)))
+}
+
+/// Waits until an event is due.
+pub fn wait(until: Instant) {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        // Nobody unparks this thread; it may wake up by itself all the same.
+        thread::park_timeout(left);
+    }
 }
 
 /// What decides every row.

@@ -8,6 +8,7 @@ mod capture;
 mod error;
 mod files;
 pub mod kafka;
+pub mod post;
 mod simulated;
 
 use arrow_array::RecordBatch;

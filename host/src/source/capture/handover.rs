@@ -41,8 +41,7 @@ impl HandOver {
         {
             files.hub = Some(topic.clone());
         }
-        let spec =
-            CaptureSpec { files, format: hub.format.clone(), columns: hub.columns.clone(), raw: hub.raw };
+        let spec = CaptureSpec { files, format: hub.format.clone(), columns: hub.columns.clone(), raw: hub.raw };
         let stage = Stage::Files(Box::new(CaptureSource::open(request, &spec)?));
         let (reached, runtime) = (request.done.clone(), request.runtime.clone());
         let hub = hub.clone();

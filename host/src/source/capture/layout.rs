@@ -88,8 +88,7 @@ mod tests {
     #[test]
     fn a_path_says_where_its_events_come_from() {
         let slash = || LayoutPart::Text("/".to_owned());
-        let first =
-            [LayoutPart::Namespace, slash(), LayoutPart::EventHub, slash(), LayoutPart::PartitionId];
+        let first = [LayoutPart::Namespace, slash(), LayoutPart::EventHub, slash(), LayoutPart::PartitionId];
         let standard = layout(&first, &["/"; 6]);
         let place = |partition: &str, time| Place {
             namespace: Some("ns".into()),
@@ -108,10 +107,7 @@ mod tests {
         ] {
             assert_eq!(standard.read(other), None, "{other}");
         }
-        let flat = layout(
-            &[LayoutPart::Text("p".into()), LayoutPart::PartitionId],
-            &["--", "-", "-", "--", "-", "-"],
-        );
+        let flat = layout(&[LayoutPart::Text("p".into()), LayoutPart::PartitionId], &["--", "-", "-", "--", "-", "-"]);
         let read = flat.read("p9--2022-12-09--17-10-12.avro").unwrap();
         assert_eq!((read.hub, read.partition.as_str(), read.time), (None, "9", 1_670_605_812));
     }

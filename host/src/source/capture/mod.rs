@@ -164,7 +164,11 @@ impl CaptureSource {
         let rows = with_envelope(&decoded.rows, events, &taken, self.spec.raw)?;
         let positions: Int64Array = taken.iter().map(|row| events.sequence(*row)).collect::<Vec<_>>().into();
         let rows = with_columns(&rows, lane, positions)?;
-        Ok(SourceBatch { batch: Batch { rows, positions: Positions::of(lane.clone(), position) }, rejects, finished: None })
+        Ok(SourceBatch {
+            batch: Batch { rows, positions: Positions::of(lane.clone(), position) },
+            rejects,
+            finished: None,
+        })
     }
 }
 
@@ -211,11 +215,8 @@ pub(super) fn again(
 }
 
 fn decoder(name: &str, spec: &CaptureSpec) -> Result<MessageDecoder, SourceError> {
-    let failed = |source| SourceError::File {
-        name: name.to_owned(),
-        file: spec.files.path.clone(),
-        source: Box::new(source),
-    };
+    let failed =
+        |source| SourceError::File { name: name.to_owned(), file: spec.files.path.clone(), source: Box::new(source) };
     MessageDecoder::new(&spec.format, &spec.columns).map_err(failed)
 }
 
@@ -274,15 +275,9 @@ fn open_file(input: &Input, meter: &Meter) -> Result<Box<dyn Rows>, FormatError>
 }
 
 /// Every captured file, by its partition.
-fn segments(
-    name: &str,
-    spec: &CaptureFiles,
-    runtime: &Handle,
-) -> Result<BTreeMap<Lane, Vec<Segment>>, SourceError> {
-    let layout = Layout::new(&spec.layout).map_err(|_| SourceError::Layout {
-        name: name.to_owned(),
-        file: spec.path.clone(),
-    })?;
+fn segments(name: &str, spec: &CaptureFiles, runtime: &Handle) -> Result<BTreeMap<Lane, Vec<Segment>>, SourceError> {
+    let layout = Layout::new(&spec.layout)
+        .map_err(|_| SourceError::Layout { name: name.to_owned(), file: spec.path.clone() })?;
     let files = FilesSpec {
         path: spec.path.clone(),
         glob: vec!["**/*.avro".to_owned()],
@@ -306,8 +301,13 @@ fn segments(
             return Err(SourceError::TwoHubs { name: name.to_owned(), hub, file: file.location });
         }
         let lane = Lane::from(format!("{hub}/{}", place.partition));
-        let segment =
-            Segment { time: place.time, name: file.name, location: file.location, input: file.input, bytes: file.bytes };
+        let segment = Segment {
+            time: place.time,
+            name: file.name,
+            location: file.location,
+            input: file.input,
+            bytes: file.bytes,
+        };
         found.entry(lane).or_default().push(segment);
     }
     Ok(found)

@@ -103,7 +103,8 @@ fn first_event(source: &str, file: &Segment) -> Result<Option<i64>, SourceError>
         |error| SourceError::File { name: source.to_owned(), file: file.location.clone(), source: Box::new(error) };
     let mut rows = open_file(&file.input, &Meter::default()).map_err(failed)?;
     let Some(decoded) = rows.next().map_err(failed)? else { return Ok(None) };
-    let first = |rows: &RecordBatch| EventColumns::of(rows).map(|events| (rows.num_rows() > 0).then(|| events.sequence(0)));
+    let first =
+        |rows: &RecordBatch| EventColumns::of(rows).map(|events| (rows.num_rows() > 0).then(|| events.sequence(0)));
     first(&decoded.rows).map_err(|column| SourceError::NotCaptured {
         name: source.to_owned(),
         file: file.location.clone(),

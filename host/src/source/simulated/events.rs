@@ -2,7 +2,6 @@
 //! their original bytes, and never sooner than they are due.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use arrow_array::builder::BinaryBuilder;
@@ -13,7 +12,7 @@ use super::{BATCH_ROWS, LANE};
 use crate::batch::{Batch, Lane, Positions, Reject, Stage, column};
 use crate::format::{FormatError, MessageDecoder};
 use crate::plan::{MessageFormat, SimulateSpec};
-use crate::simulate::Events;
+use crate::simulate::{self, Events};
 use crate::source::files::with_columns;
 use crate::source::{Next, Progress, Source, SourceBatch, SourceError, Unit};
 
@@ -31,6 +30,9 @@ pub(in crate::source) struct SimulatedEvents {
 /// batch of every event.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How long to wait before looking at other things.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 impl SimulatedEvents {
     /// Goes on where `done` ends.
     pub(in crate::source) fn open(
@@ -43,15 +45,20 @@ impl SimulatedEvents {
         Ok(Self { spec: spec.clone(), lane: LANE.into(), decoder, done, began: None })
     }
 
-    /// Waits until an event is due. Gives the number after the last one that is.
-    fn due(&mut self) -> u64 {
+    /// The number after the last event that is due, once one is; `None` while it takes long.
+    fn due(&mut self) -> Option<u64> {
         let end = self.spec.rows.min(self.done + BATCH_ROWS);
-        let Some(rate) = Some(self.spec.events.rate).filter(|rate| *rate > 0) else { return end };
+        let Some(rate) = Some(self.spec.events.rate).filter(|rate| *rate > 0) else { return Some(end) };
         let (began, first) = *self.began.get_or_insert_with(|| (Instant::now(), self.done));
         let next = began + Duration::from_secs_f64((self.done - first) as f64 / rate as f64);
-        thread::sleep((next + TICK).saturating_duration_since(Instant::now()));
+        let patience = Instant::now() + PATIENCE;
+        if patience < next {
+            simulate::wait(patience);
+            return None;
+        }
+        simulate::wait(next + TICK);
         let passed = (began.elapsed().as_secs_f64() * rate as f64) as u64;
-        end.min((first + passed).max(self.done + 1))
+        Some(end.min((first + passed).max(self.done + 1)))
     }
 }
 
@@ -60,7 +67,8 @@ impl Source for SimulatedEvents {
         if self.done >= self.spec.rows {
             return Ok(Next::End);
         }
-        let (first, end) = (self.done, self.due());
+        let first = self.done;
+        let Some(end) = self.due() else { return Ok(Next::Idle) };
         let events = Events::of(&self.spec, first..end);
         let payloads: Vec<&[u8]> = events.iter().collect();
         let decoded = self.decoder.decode(&payloads).map_err(failed)?;

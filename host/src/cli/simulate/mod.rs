@@ -1,25 +1,28 @@
 //! `sluice simulate`.
 
+mod send;
+
 use std::fs;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
 use super::Exit;
-use super::session::fail;
-use crate::plan::{Dataset, EventMix, SimulateSpec};
+use super::session::{fail, runtime};
+use crate::plan::{Dataset, EventMix, Secret, SimulateSpec};
 use crate::report;
 use crate::simulate;
+use crate::source::post::Poster;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sluice simulate shop --out drops                   customers.csv, products.csv, orders.csv
   sluice simulate orders --rows 5000000 --out drops
   sluice simulate order-events --out events --bad 0.02 --late 0.05 --duplicates 0.02
-  sluice simulate app-events --out events --rate 1000 --per-file 10000")]
+  sluice simulate app-events --out events --rate 1000 --per-file 10000
+  sluice simulate order-events --to kafka --brokers localhost:9092 --topic orders --rate 10000")]
 pub struct Args {
     /// What to generate.
     #[arg(value_enum)]
@@ -28,8 +31,20 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "files")]
     to: To,
     /// The folder that the files are written to: CSV of rows, JSON lines of events.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_if_eq("to", "files"))]
+    out: Option<PathBuf>,
+    /// Where the brokers are, with `--to kafka`: `host:port`, several with commas between them.
+    #[arg(long, value_name = "HOST:PORT", required_if_eq("to", "kafka"))]
+    brokers: Option<String>,
+    /// The topic, with `--to kafka`.
+    #[arg(long, required_if_eq("to", "kafka"))]
+    topic: Option<String>,
+    /// The environment variable that holds the connection string of an Event Hubs namespace.
+    #[arg(long, value_name = "VARIABLE")]
+    connection_string: Option<String>,
+    /// The address that JSON lines are posted to, with `--to http`.
+    #[arg(long, required_if_eq("to", "http"))]
+    url: Option<String>,
     /// How many; without it 20,000 customers, 2,000 products, 200,000 orders, 100,000 events.
     #[arg(long)]
     rows: Option<u64>,
@@ -78,6 +93,10 @@ enum What {
 enum To {
     /// Numbered files of JSON lines.
     Files,
+    /// A topic of Kafka, or a hub of Event Hubs.
+    Kafka,
+    /// POST requests of JSON lines.
+    Http,
 }
 
 /// Writes generated files.
@@ -100,10 +119,14 @@ pub fn run(args: &Args) -> Exit {
         What::Reviews => return events(args, Dataset::Reviews, "reviews"),
         What::AppEvents => return events(args, Dataset::AppEvents, "app-events"),
     };
+    let Some(out) = args.out.as_ref().filter(|_| matches!(args.to, To::Files)) else {
+        report::message("rows are written to files only", Some("give `--out`, and no `--to`"));
+        return Exit::Usage;
+    };
     for (dataset, name, rows) in datasets {
-        let path = args.out.join(format!("{name}.csv"));
+        let path = out.join(format!("{name}.csv"));
         let spec = spec(args, *dataset, *rows);
-        let file = match fs::create_dir_all(&args.out).and_then(|()| fs::File::create(&path)) {
+        let file = match fs::create_dir_all(out).and_then(|()| fs::File::create(&path)) {
             Ok(file) => file,
             Err(error) => return unwritten(&path, &error),
         };
@@ -126,24 +149,41 @@ fn spec(args: &Args, dataset: Dataset, rows: u64) -> SimulateSpec {
 
 fn events(args: &Args, dataset: Dataset, name: &str) -> Exit {
     let spec = spec(args, dataset, 100_000);
-    match args.to {
-        To::Files => files(args, &spec, name),
+    let sent = match (args.to, &args.out, &args.brokers, &args.topic, &args.url) {
+        (To::Files, Some(out), ..) => return files(args, &spec, name, out),
+        (To::Kafka, _, Some(brokers), Some(topic), _) => {
+            let secret = args.connection_string.clone().map(Secret::Env);
+            send::kafka(&spec, &send::connection(brokers, secret), topic)
+        }
+        (To::Http, .., Some(url)) => match runtime() {
+            Ok(runtime) => send::http(&spec, &Poster::new(url, runtime.handle())),
+            Err(exit) => return exit,
+        },
+        // The arguments that a place needs are asked for before this is called.
+        _ => return Exit::Usage,
+    };
+    match sent {
+        Ok(()) => {
+            report::line(format_args!("{} events", spec.rows));
+            Exit::Done
+        }
+        Err(error) => fail(&error),
     }
 }
 
 /// Numbered files, so that whoever reads the folder finds them in their order.
-fn files(args: &Args, spec: &SimulateSpec, name: &str) -> Exit {
-    if let Err(error) = fs::create_dir_all(&args.out) {
-        return unwritten(&args.out, &error);
+fn files(args: &Args, spec: &SimulateSpec, name: &str, out: &Path) -> Exit {
+    if let Err(error) = fs::create_dir_all(out) {
+        return unwritten(out, &error);
     }
     let began = Instant::now();
     for file in 0..spec.rows.div_ceil(args.per_file) {
         let range = file * args.per_file..spec.rows.min((file + 1) * args.per_file);
         if spec.events.rate > 0 {
             let due = began + Duration::from_secs_f64(range.end as f64 / spec.events.rate as f64);
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+            simulate::wait(due);
         }
-        let path = args.out.join(format!("{name}-{:06}.jsonl", file + 1));
+        let path = out.join(format!("{name}-{:06}.jsonl", file + 1));
         // A reader leaves names with this ending alone.
         let draft = path.with_extension("jsonl.tmp");
         let written = fs::File::create(&draft).and_then(|output| {
