@@ -3,6 +3,7 @@
 
 pub mod capture;
 pub mod duckdb;
+pub mod kafka;
 pub mod sluice;
 pub mod spark;
 

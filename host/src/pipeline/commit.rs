@@ -108,7 +108,9 @@ impl Hop {
             Meters::add(&self.context.meter.conflicts, u64::from(committed.conflicts));
             Meters::add(&self.context.meter.rows_out, rows);
             sink.count_unmet(&self.context.meter);
-            sink.keep(&committed, &self.lake, &self.context.runtime);
+            if self.leading {
+                sink.keep(&committed, &self.lake, &self.context.runtime);
+            }
         }
         if let Some(memory) = &mut self.memory {
             self.context.runtime.block_on(memory.forget(&self.cursor));

@@ -57,6 +57,8 @@ pub struct Hop {
     pub(super) told: Option<Sender<Positions>>,
     /// Others write its tables at the same time, each rows of lanes of its own.
     pub(super) shared: bool,
+    /// Whether it looks after its tables; of several that share them one does.
+    pub(super) leading: bool,
 }
 
 impl Hop {
@@ -87,6 +89,7 @@ impl Hop {
             lake,
             told: None,
             shared: false,
+            leading: true,
         }
     }
 
@@ -138,6 +141,16 @@ impl Hop {
         if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == *table) {
             sink.follow(to, seen);
         }
+    }
+
+    /// From now on looks after its tables, or leaves that to others.
+    pub fn lead(&mut self, leading: bool) {
+        self.leading = leading;
+    }
+
+    /// Nobody follows its tables from memory any more. Nothing may be pending.
+    pub fn end_followers(&mut self) {
+        self.sinks.iter_mut().for_each(Sink::end);
     }
 
     /// The tables it writes.

@@ -5,6 +5,7 @@
 //! into its tables; rows go from hop to hop in memory and count once the commit
 //! behind them is there ([`flow`]).
 
+mod below;
 pub mod bind;
 mod columns;
 mod commit;
@@ -28,6 +29,7 @@ mod rows;
 pub mod run;
 mod sink;
 mod state;
+mod stream;
 mod watermark;
 
 pub use fault::PipelineError;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Client, News, Partition, Trouble};
@@ -11,7 +12,7 @@ use crate::plan::{OnLost, StreamStart};
 use crate::source::SourceError;
 
 /// How long brokers are looked for before somebody has to know.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -102,7 +103,13 @@ impl KafkaSource {
                         News::Trouble(trouble) if is_refusal(&trouble) => {
                             return Err(refused(self.name.clone(), trouble));
                         }
-                        News::Trouble(trouble) => reason = Some(trouble.reason),
+                        // That all are away says nothing of why.
+                        News::Trouble(trouble)
+                            if reason.is_none() || trouble.code != Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN =>
+                        {
+                            reason = Some(trouble.reason);
+                        }
+                        News::Trouble(_) => {}
                         other => others.push(other),
                     }
                 }
@@ -115,7 +122,7 @@ impl KafkaSource {
                     reason: reason.unwrap_or(trouble.reason),
                 });
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::park_timeout(Duration::from_millis(100));
         }
     }
 
@@ -183,6 +190,5 @@ impl KafkaSource {
 }
 
 fn is_refusal(trouble: &Trouble) -> bool {
-    use rdkafka::bindings::rd_kafka_resp_err_t as Code;
     matches!(trouble.code, Code::RD_KAFKA_RESP_ERR__AUTHENTICATION | Code::RD_KAFKA_RESP_ERR__SSL)
 }

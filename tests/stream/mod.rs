@@ -1,0 +1,6 @@
+//! Tests of streams, with a real broker.
+
+mod errors;
+mod kafka;
+mod kill;
+mod support;
