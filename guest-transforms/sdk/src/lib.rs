@@ -53,6 +53,7 @@
 
 mod describe;
 mod failure;
+mod gather;
 mod job;
 mod keys;
 mod once;
