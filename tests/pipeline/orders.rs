@@ -110,14 +110,14 @@ impl Shop {
 /// Gold against the events themselves: nothing of the pipeline's own tables but the last.
 const GOLD: &str = r#"
 with events as (
-    select distinct order_id, replace("timestamp", 'Z', '')::timestamp as at, state, product,
+    select distinct order_id, replace("timestamp", 'Z', '')::timestamp as ordered, state, product,
            coalesce(price, 0) as price, coalesce(quantity, 1) as quantity, delivery_status
     from read_json('{lake}/good.jsonl', format = 'newline_delimited', columns = {
         order_id: 'VARCHAR', "timestamp": 'VARCHAR', state: 'VARCHAR', product: 'VARCHAR',
         price: 'DECIMAL(10,2)', quantity: 'INTEGER', delivery_status: 'VARCHAR' })
     where state is not null),
 expected as (
-    select date_trunc('minute', at) as window_start, state, product, sum(price * quantity) as total_sales,
+    select date_trunc('minute', ordered) as window_start, state, product, sum(price * quantity) as total_sales,
            sum(quantity) as total_items, count(*) as orders
     from events where delivery_status <> 'Cancelled' group by all),
 found as (
