@@ -1,6 +1,7 @@
 //! Tests of streams, with a real broker.
 
 mod errors;
+mod handover;
 mod kafka;
 mod kill;
 mod support;
