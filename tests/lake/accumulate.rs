@@ -129,13 +129,14 @@ async fn what_does_not_add_up_stops() {
 
 #[tokio::test]
 async fn rows_that_were_added_up_before_count_as_many_as_they_say() {
+    /// Country, amount, how many rows it stands for, and its weight.
+    type Sum<'a> = (&'a str, i64, Option<i64>, i64);
     let sandbox = Sandbox::new();
     let mut table = sandbox.lake.table(&sums()).await.expect("table");
-    let rows = |sales: &[(&str, i64, Option<i64>, i64)]| {
+    let rows = |sales: &[Sum<'_>]| {
         let country: ArrayRef = Arc::new(sales.iter().map(|sale| Some(sale.0)).collect::<StringArray>());
-        let number = |of: fn(&(&str, i64, Option<i64>, i64)) -> Option<i64>| -> ArrayRef {
-            Arc::new(sales.iter().map(of).collect::<Int64Array>())
-        };
+        let number =
+            |of: fn(&Sum<'_>) -> Option<i64>| -> ArrayRef { Arc::new(sales.iter().map(of).collect::<Int64Array>()) };
         RecordBatch::try_from_iter_with_nullable([
             ("country", country, true),
             ("amount", number(|sale| Some(sale.1)), true),

@@ -2,6 +2,7 @@
 
 mod c2c;
 mod changes;
+mod event_time;
 mod groups;
 mod hostile;
 mod orders;
