@@ -27,6 +27,7 @@ mod keep;
 mod location;
 mod log;
 mod maintain;
+mod mapping;
 mod marks;
 mod object;
 mod origin;
