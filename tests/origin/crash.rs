@@ -110,7 +110,9 @@ impl Example {
         let file = folder.path().join("crash.toml");
         fs::write(
             file,
-            PIPELINE.replace("ORDERS_SOURCE", ORDERS_SOURCE).replace("MODULE", text(&module("retail_clean_orders")))
+            PIPELINE
+                .replace("ORDERS_SOURCE", ORDERS_SOURCE)
+                .replace("MODULE", text(&module("retail_clean_orders")))
                 .replace("FIRST", text(&module("distinct"))),
         )
         .expect("writable");
@@ -144,7 +146,12 @@ impl Example {
     pub fn file_with_other_commits(&self) -> PathBuf {
         let file = self.folder.path().join("other.toml");
         let pipeline = fs::read_to_string(self.file()).expect("the file is there");
-        let other = [("rows = 50", "rows = 110"), ("rows = 300", "rows = 130"), ("rows = 250", "rows = 400"), ("rows = 350", "rows = 90")];
+        let other = [
+            ("rows = 50", "rows = 110"),
+            ("rows = 300", "rows = 130"),
+            ("rows = 250", "rows = 400"),
+            ("rows = 350", "rows = 90"),
+        ];
         let pipeline = other.iter().fold(pipeline, |pipeline, (from, to)| pipeline.replace(from, to));
         fs::write(&file, pipeline).expect("a temporary folder is writable");
         file

@@ -5,7 +5,7 @@ mod changes;
 mod event_time;
 mod groups;
 mod hostile;
-mod orders;
+pub mod orders;
 mod readers;
 mod resume;
 mod retail;

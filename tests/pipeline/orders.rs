@@ -64,12 +64,7 @@ impl Shop {
     /// Works everything out again from the events. Whether DuckDB was there to do it.
     fn check(&self) -> bool {
         let events = self.events();
-        // What is no JSON object, or has a value of another type, is no order that could be counted.
-        let sound = |event: &[u8]| {
-            let order: Value = serde_json::from_slice(event).ok()?;
-            (order["quantity"].is_u64() || order["quantity"].is_null()).then_some(())
-        };
-        let (good, bad): (Vec<_>, Vec<_>) = events.iter().enumerate().partition(|(_, event)| sound(event).is_some());
+        let (good, bad): (Vec<_>, Vec<_>) = events.iter().enumerate().partition(|(_, event)| is_sound(event));
         let lines: Vec<u8> = good.iter().flat_map(|(_, event)| [event.as_slice(), b"\n"].concat()).collect();
         fs::write(self.lake().join("good.jsonl"), lines).expect("a temporary folder is writable");
         let Some(found) = duckdb::row(&self.lake(), GOLD) else { return false };
@@ -107,8 +102,9 @@ impl Shop {
     }
 }
 
-/// Gold against the events themselves: nothing of the pipeline's own tables but the last.
-const GOLD: &str = r#"
+/// Gold against the events themselves, which are in `good.jsonl`: nothing of the pipeline's own
+/// tables but the last.
+pub const GOLD: &str = r#"
 with events as (
     select distinct order_id, replace("timestamp", 'Z', '')::timestamp as ordered, state, product,
            coalesce(price, 0) as price, coalesce(quantity, 1) as quantity, delivery_status
@@ -180,6 +176,12 @@ fn killed_at_random_again_and_again_gold_is_the_same() {
         }
         assert!(states(&shop.lake()) <= 4, "states that nobody needs are gone");
     }
+}
+
+/// Whether an event is an order that could be counted: one JSON object, of the right types.
+pub fn is_sound(event: &[u8]) -> bool {
+    let order: Option<Value> = serde_json::from_slice(event).ok();
+    order.is_some_and(|order| order["quantity"].is_u64() || order["quantity"].is_null())
 }
 
 /// How many states of the cleaning hop are kept.

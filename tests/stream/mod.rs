@@ -4,4 +4,5 @@ mod errors;
 mod handover;
 mod kafka;
 mod kill;
+mod orders;
 mod support;

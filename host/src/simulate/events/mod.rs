@@ -25,6 +25,9 @@ const APART: u64 = 1_000;
 /// An event is late by at most so many microseconds.
 const LATEST: i64 = 600_000_000;
 
+/// Bytes that an event rarely has more of.
+const USUAL: usize = 320;
+
 /// Microseconds since 1970 of the first event: 2024-01-01T00:00:00Z.
 const START: i64 = 1_704_067_200_000_000;
 
@@ -48,8 +51,9 @@ pub struct Events {
 impl Events {
     /// The events `range` of a dataset; none where it does not come as events.
     pub fn of(spec: &SimulateSpec, range: Range<u64>) -> Self {
-        let mut events = Self::default();
-        let Some(maker) = Maker::new(spec) else { return events };
+        let Some(maker) = Maker::new(spec) else { return Self::default() };
+        let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+        let mut events = Self { bytes: Vec::with_capacity(count * USUAL), ends: Vec::with_capacity(count) };
         for number in range {
             maker.write(number, &mut events.bytes);
             events.ends.push(events.bytes.len());
