@@ -35,6 +35,10 @@ build: modules
 test *ARGS: modules
     @scripts/test {{ARGS}}
 
+# A Kafka broker of one's own, for trying things: `start`, `stop` or `status`, and its folder.
+kafka *ARGS="start":
+    @scripts/kafka {{ARGS}}
+
 # Formatting, clippy, and what may be depended on.
 lint:
     cargo fmt --all --check

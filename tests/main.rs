@@ -11,4 +11,5 @@ mod layering;
 mod origin;
 mod pipeline;
 mod source;
+mod stream;
 mod transform;

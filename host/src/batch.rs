@@ -23,6 +23,13 @@ pub mod column {
     pub const RESCUED: &str = "_rescued";
     /// `Binary`: the original bytes of the row, where the source keeps them.
     pub const RAW: &str = "_raw";
+    /// `Binary`: the key of the message that the row was.
+    pub const KEY: &str = "_key";
+    /// `Utf8`, a JSON list of `{"key": …, "value": …}`: the headers of the message that the row was.
+    /// What is not text is `base64` instead of `value`.
+    pub const HEADERS: &str = "_headers";
+    /// `Timestamp(µs, UTC)`: when the message was made, or when the broker got it.
+    pub const TIMESTAMP: &str = "_timestamp";
     /// `UInt32`: in an emitted pass-through batch, the input row that an output row continues.
     pub const ROW: &str = "_row";
     /// What a row of a table's changes does, in Delta's words: `insert`, `update_preimage`,
@@ -54,6 +61,11 @@ impl Positions {
     pub fn advance(&mut self, lane: Lane, position: i64) {
         let present = self.0.entry(lane).or_insert(position);
         *present = (*present).max(position);
+    }
+
+    /// Forgets a lane, because somebody else reads it from now on.
+    pub fn forget(&mut self, lane: &str) {
+        self.0.remove(lane);
     }
 
     /// Moves every lane of `other` forward.

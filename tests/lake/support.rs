@@ -49,7 +49,7 @@ pub fn at(lane: &str, position: i64) -> Positions {
 
 pub fn commit(positions: Positions) -> Commit {
     let provenance = Provenance { hop: "hop".into(), pipeline: "shop".into(), ..Provenance::default() };
-    Commit { app: "shop/hop".into(), positions, provenance, whole: false }
+    Commit { app: "shop/hop".into(), positions, begun: None, provenance, whole: false }
 }
 
 /// Creates the table if need be, writes the batches and commits them.

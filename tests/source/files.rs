@@ -5,7 +5,7 @@ use std::io::Write;
 use sluicebox::batch::Positions;
 use sluicebox::fault::Fault;
 use sluicebox::plan::ChangedFiles;
-use sluicebox::source::{Position, SourceError};
+use sluicebox::source::{Next, Position, SourceError};
 
 use super::harness::{Folder, schema};
 
@@ -52,7 +52,7 @@ fn a_kill_after_any_batch_neither_loses_nor_repeats_a_row() {
     // One batch a life.
     loop {
         let mut source = folder.open(&done, None).unwrap();
-        let Some(next) = source.next().unwrap() else {
+        let Some(next) = source.next().unwrap().rows() else {
             break;
         };
         done.merge(&next.batch.positions);
@@ -170,7 +170,7 @@ fn a_missing_folder_and_a_file_in_its_place_are_named() {
 fn a_file_that_disappears_after_the_listing_is_named() {
     let folder = Folder::csv().with("a.csv", "x\n1\n").with("b.csv", "x\n2\n");
     let mut source = folder.open(&Positions::default(), None).unwrap();
-    source.next().unwrap().unwrap();
+    source.next().unwrap().rows().unwrap();
     std::fs::remove_file(folder.dir.path().join("b.csv")).unwrap();
     let error = source.next().err().unwrap();
     assert!(error.to_string().contains("b.csv"), "{error}");
@@ -202,11 +202,11 @@ fn archives_are_read_member_by_member() {
         let mut rows = 0;
         let error = loop {
             match source.next() {
-                Ok(Some(next)) => {
+                Ok(Next::Rows(next)) => {
                     rows += next.batch.rows.num_rows();
                     assert!(next.finished.is_none());
                 }
-                Ok(None) => panic!("the cut was not seen"),
+                Ok(other) => panic!("the cut was not seen: {other:?}"),
                 Err(error) => break error,
             }
         };
@@ -223,7 +223,7 @@ fn what_is_known_of_a_table_rules_the_next_file() {
         schema(&[("zip", "string"), ("_lane", "string"), ("_position", "int64"), ("_ingested_at", "timestamp")]);
     assert_eq!(folder.schema(Some(known.clone())).unwrap(), schema(&[("zip", "string")]));
     let mut source = folder.open(&Positions::default(), Some(known)).unwrap();
-    let rows = source.next().unwrap().unwrap().batch.rows;
+    let rows = source.next().unwrap().rows().unwrap().batch.rows;
     assert_eq!(rows.schema().field(0), schema(&[("zip", "string")]).field(0));
     assert_eq!(rows.schema().field(1), schema(&[("n", "string")]).field(0), "an unknown column is text");
 }

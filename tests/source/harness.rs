@@ -84,13 +84,20 @@ impl Folder {
     }
 
     pub fn open(&self, done: &Positions, known: Option<SchemaRef>) -> Result<Box<dyn source::Source>, SourceError> {
-        source::open(OpenSource { spec: &self.source(), done, since: None, known, runtime: RUNTIME.handle() })
+        source::open(OpenSource {
+            spec: &self.source(),
+            done,
+            since: None,
+            known,
+            runtime: RUNTIME.handle(),
+            follow: false,
+        })
     }
 
     /// Opens with positions that were recorded at `since`.
     pub fn open_since(&self, done: &Positions, since: DateTime<Utc>) -> Result<Box<dyn source::Source>, SourceError> {
         let (spec, since) = (self.source(), Some(since));
-        source::open(OpenSource { spec: &spec, done, since, known: None, runtime: RUNTIME.handle() })
+        source::open(OpenSource { spec: &spec, done, since, known: None, runtime: RUNTIME.handle(), follow: false })
     }
 
     pub fn path(&self) -> &std::path::Path {
@@ -112,7 +119,7 @@ impl Folder {
     pub fn try_read(&self, done: &Positions) -> Result<Read, SourceError> {
         let mut source = self.open(done, None)?;
         let mut read = Read::default();
-        while let Some(next) = source.next()? {
+        while let Some(next) = source.next()?.rows() {
             read.positions.merge(&next.batch.positions);
             read.steps.push(next.batch.positions);
             if next.batch.rows.num_rows() > 0 {

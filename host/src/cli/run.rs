@@ -7,13 +7,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use super::session::{PipelineArgs, Session, print};
-use crate::fault::in_one_line;
+use crate::fault::{Fault, Remedy, in_one_line};
 use crate::meter::Meters;
 use crate::pipeline::run::{Outcome, Run};
 use crate::report::{self, HopSummary, Progress, Show, Status, Summary, Ticker, Usage};
 
 /// How long `--follow` waits before it looks for new rows.
 const POLL: Duration = Duration::from_secs(2);
+
+/// How often `--follow` begins again after failures that may pass, without a time in between in
+/// which all went well.
+const TRIES: u32 = 10;
+
+/// How long that time is.
+const SETTLED: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -63,20 +70,40 @@ pub fn run(args: &Args) -> Exit {
             lake: session.lake.clone(),
             meters: meters.clone(),
             runtime: session.runtime.handle().clone(),
-            stop: stop.clone(),
+            // What fails may end the rest of a pass, and not what comes after it.
+            stop: stop.child_token(),
+            follow: args.follow,
         };
-        run.run()
+        if run.is_endless() { run.stream(POLL) } else { run.run() }
     };
+    let mut begun = Instant::now();
     let mut outcome = pass();
-    while args.follow && outcome.failures.is_empty() && !stop.is_cancelled() {
+    let mut tries = 0;
+    while args.follow && !stop.is_cancelled() {
+        let mut pause = POLL;
+        if !outcome.failures.is_empty() {
+            // What ran well for a while is not what failed at once again and again.
+            tries = if begun.elapsed() > SETTLED { 1 } else { tries + 1 };
+            let passing = outcome.failures.iter().all(|failure| failure.remedy() == Remedy::Retry);
+            if !passing || tries > TRIES {
+                break;
+            }
+            for failure in &outcome.failures {
+                tracing::warn!(failure = in_one_line(failure), "beginning again where the tables are");
+            }
+            pause = POLL * tries;
+        }
         session.runtime.block_on(async {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         });
         if !stop.is_cancelled() {
+            begun = Instant::now();
             outcome = pass();
+        } else {
+            outcome.failures.clear();
         }
     }
     if let Some(progress) = progress {

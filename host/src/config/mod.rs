@@ -9,6 +9,7 @@ mod problem;
 pub mod schema;
 mod text;
 
+mod capture;
 mod columns;
 mod context;
 mod derive;
@@ -26,6 +27,7 @@ mod quantities;
 mod resolved;
 mod section;
 mod sources;
+mod streams;
 mod syntax;
 mod tables;
 mod texts;
@@ -117,7 +119,7 @@ fn interpret(cx: &Context, folder: &Path, given: &BTreeMap<String, String>) -> O
     let Value::Table(entries) = &mut root.value else { return None };
     let vars = Vars::read(cx, entries, given, folder);
     for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
-        vars.fill(cx, &mut entry.node);
+        vars.fill(cx, &entry.key, &mut entry.node);
     }
     // A missing table has no place; the file's first character stands for all of it.
     let file = Section::open(cx, &keys::FILE, "the file".to_owned(), &(0..0), &root)?;

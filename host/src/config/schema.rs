@@ -61,6 +61,7 @@ fn value(kind: Kind) -> Json {
         ] }),
         Kind::Time(..) => text(r"^\s*([0-9]+\s*[a-zA-Zµ]+\s*)+$"),
         Kind::Word(names) => json!({ "anyOf": [{ "enum": names() }, { "type": "string", "pattern": VARIABLE }] }),
+        Kind::Secret => text(r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"),
         Kind::Byte => text(r"^[\x01-\x7f]$"),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Globs => json!({ "anyOf": [

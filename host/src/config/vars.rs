@@ -52,15 +52,35 @@ impl Vars {
         vars
     }
 
-    /// Fills in the variables of every string below `node`.
-    pub(super) fn fill(&self, cx: &Context, node: &mut Node) {
+    /// Fills in the variables of every string below `node`, which stands in the file's part `part`.
+    pub(super) fn fill(&self, cx: &Context, part: &str, node: &mut Node) {
+        let Value::Table(entries) = &mut node.value else { return self.fill_in(cx, node, &[]) };
+        for entry in entries {
+            // A key that takes a secret is one of a source's own.
+            let secrets = if part == "sources" { secret_keys(&entry.node) } else { Vec::new() };
+            self.fill_in(cx, &mut entry.node, &secrets);
+        }
+    }
+
+    /// As [`Vars::fill`]; of these keys the value may refer to a secret.
+    fn fill_in(&self, cx: &Context, node: &mut Node, secrets: &[&str]) {
         match &mut node.value {
             Value::Text(text) => {
-                let filled = self.filled(cx, text, &node.span);
+                let filled = self.filled(cx, text, &node.span, false);
                 node.value = filled.map_or(Value::Broken, Value::Text);
             }
-            Value::List(items) => items.iter_mut().for_each(|item| self.fill(cx, item)),
-            Value::Table(entries) => entries.iter_mut().for_each(|entry| self.fill(cx, &mut entry.node)),
+            Value::List(items) => items.iter_mut().for_each(|item| self.fill_in(cx, item, &[])),
+            Value::Table(entries) => {
+                for entry in entries {
+                    match &entry.node.value {
+                        Value::Text(text) if secrets.contains(&entry.key.as_str()) => {
+                            let filled = self.filled(cx, text, &entry.node.span, true);
+                            entry.node.value = filled.map_or(Value::Broken, Value::Text);
+                        }
+                        _ => self.fill_in(cx, &mut entry.node, &[]),
+                    }
+                }
+            }
             Value::Integer(_) | Value::Float(_) | Value::Flag(_) | Value::Moment(_) | Value::Broken => {}
         }
     }
@@ -80,7 +100,7 @@ impl Vars {
         self.0.keys().map(String::as_str).collect()
     }
 
-    fn filled(&self, cx: &Context, text: &str, span: &Span) -> Option<String> {
+    fn filled(&self, cx: &Context, text: &str, span: &Span, secret: bool) -> Option<String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         let mut sound = true;
@@ -109,7 +129,7 @@ impl Vars {
             rest = &reference[end + 1..];
         }
         out.push_str(rest);
-        if let Some(scheme) = secret_scheme(&out) {
+        if let Some(scheme) = secret_scheme(&out).filter(|_| !secret) {
             report_secret(cx, scheme, span);
             return None;
         }
@@ -200,8 +220,18 @@ fn resolve(section: &Section<'_>, name: &str, kind: VarType, value: &str, base: 
     }
 }
 
-/// The scheme of a reference to a secret, which this version does not resolve. Handing such
-/// text on as it is would put the reference where the secret was meant to be.
+/// The keys of a source that take a reference to a secret.
+fn secret_keys(source: &Node) -> Vec<&'static str> {
+    let Value::Table(entries) = &source.value else { return Vec::new() };
+    let kind = entries.iter().find(|entry| entry.key == "type").map(|entry| &entry.node.value);
+    let Some(Value::Text(kind)) = kind else { return Vec::new() };
+    let section = keys::SOURCES.iter().find(|(name, _)| name == kind);
+    let keys = section.into_iter().flat_map(|(_, section)| section.keys);
+    keys.filter(|key| matches!(key.kind, keys::Kind::Secret)).map(|key| key.name).collect()
+}
+
+/// The scheme of a reference to a secret. Handing such text on as it is would put the reference
+/// where the secret was meant to be.
 fn secret_scheme(text: &str) -> Option<&'static str> {
     ["env", "file", "keyvault"].into_iter().find(|scheme| {
         let rest = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':'));
@@ -213,6 +243,6 @@ fn report_secret(cx: &Context, scheme: &str, span: &Span) {
     cx.report(
         Draft::error(format!("references to secrets, such as `{scheme}:…`, are not supported here"))
             .at(span)
-            .hint("no key of this version takes a secret; use a variable, `${name}`, for what is not secret"),
+            .hint("only keys that ask for a secret take one, as `password` of a Kafka source does; use a variable, `${name}`, for what is not secret"),
     );
 }

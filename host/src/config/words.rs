@@ -1,6 +1,6 @@
 //! The words that stand for a choice, as the file writes them.
 
-use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Layer, Otherwise};
+use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Gaps, Layer, Mechanism, OnLost, Otherwise};
 
 /// A choice that the file writes as a word.
 pub(super) trait Word: Copy + 'static {
@@ -32,6 +32,23 @@ pub(super) enum FormatName {
     Avro,
 }
 
+/// The format of a message, before its settings are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MessageName {
+    Json,
+    Csv,
+    Bytes,
+}
+
+/// How a broker is spoken to, in Kafka's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
 /// The mode of a table, before its columns are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ModeName {
@@ -45,6 +62,32 @@ pub(super) enum ModeName {
 impl Word for FormatName {
     const ALL: &'static [(&'static str, Self)] =
         &[("csv", Self::Csv), ("jsonl", Self::JsonLines), ("parquet", Self::Parquet), ("avro", Self::Avro)];
+}
+
+impl Word for MessageName {
+    const ALL: &'static [(&'static str, Self)] = &[("json", Self::Json), ("csv", Self::Csv), ("bytes", Self::Bytes)];
+}
+
+impl Word for Protocol {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("plaintext", Self::Plaintext),
+        ("ssl", Self::Ssl),
+        ("sasl_plaintext", Self::SaslPlaintext),
+        ("sasl_ssl", Self::SaslSsl),
+    ];
+}
+
+impl Word for Mechanism {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("plain", Self::Plain), ("scram-sha-256", Self::ScramSha256), ("scram-sha-512", Self::ScramSha512)];
+}
+
+impl Word for Gaps {
+    const ALL: &'static [(&'static str, Self)] = &[("wait", Self::Wait), ("skip", Self::Skip)];
+}
+
+impl Word for OnLost {
+    const ALL: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("earliest", Self::Earliest)];
 }
 
 impl Word for ModeName {
@@ -77,8 +120,14 @@ impl Word for Encoding {
 }
 
 impl Word for Dataset {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("customers", Self::Customers), ("products", Self::Products), ("orders", Self::Orders)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("customers", Self::Customers),
+        ("products", Self::Products),
+        ("orders", Self::Orders),
+        ("order-events", Self::OrderEvents),
+        ("reviews", Self::Reviews),
+        ("app-events", Self::AppEvents),
+    ];
 }
 
 impl Word for Otherwise {

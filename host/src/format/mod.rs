@@ -12,6 +12,7 @@ mod guard;
 mod input;
 mod json;
 mod json_rows;
+mod message;
 mod names;
 mod parquet;
 mod plain;
@@ -30,6 +31,7 @@ pub use binary::Binary;
 pub use error::FormatError;
 pub use input::{Input, Meter};
 pub use json_rows::{infer_json, rows_as_json, rows_from_json};
+pub use message::{BadMessage, MessageDecoder, Messages};
 
 use self::guard::{Guarded, guarded};
 use crate::plan::{Compression, Format};
@@ -188,6 +190,6 @@ pub fn without_system_columns(schema: &Schema) -> SchemaRef {
 
 /// Whether the host keeps this name for itself.
 pub fn is_system_column(name: &str) -> bool {
-    use crate::batch::column::{INGESTED_AT, LANE, POSITION, RAW, RESCUED, ROW};
-    [LANE, POSITION, INGESTED_AT, RESCUED, RAW, ROW].contains(&name)
+    use crate::batch::column::{HEADERS, INGESTED_AT, KEY, LANE, POSITION, RAW, RESCUED, ROW, TIMESTAMP};
+    [LANE, POSITION, INGESTED_AT, RESCUED, RAW, ROW, KEY, HEADERS, TIMESTAMP].contains(&name)
 }

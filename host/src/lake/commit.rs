@@ -28,7 +28,7 @@ use super::schema::{find, from_delta, to_delta};
 use super::table::{CHECKPOINT_INTERVAL, Table};
 use super::upsert::{Change, Counts, Rewrite};
 use super::writer::{Match, Writer};
-use crate::batch::Positions;
+use crate::batch::{Lane, Positions};
 use crate::crash::{self, Point};
 use crate::plan::WriteMode;
 
@@ -42,6 +42,10 @@ pub struct Commit {
     pub app: String,
     /// The lanes that these rows move forward, and only those.
     pub positions: Positions,
+    /// Where the rows' maker knows the lanes to have stood before them; a lane that the table has
+    /// elsewhere was moved by somebody else. `None` where only this handle knows, as it was
+    /// when the commit began.
+    pub begun: Option<Positions>,
     /// Who made the rows out of what.
     pub provenance: Provenance,
     /// The rows were made of everything up to the positions, not of what lies between them
@@ -100,8 +104,14 @@ impl Table {
     /// its position, nothing is written; if only some are, it is an error.
     pub async fn commit(&mut self, writer: Writer, commit: Commit) -> Result<Committed, LakeError> {
         // What the rows begin behind, as this handle knew it when it began them.
-        let lanes = commit.positions.iter().map(|(lane, _)| app_id(&commit.app, lane));
-        let since = lanes.map(|app| (self.transactions.get(&app).copied(), app)).collect();
+        let since = |(lane, _): (&Lane, i64)| {
+            let app = app_id(&commit.app, lane);
+            match &commit.begun {
+                Some(begun) => (begun.get(lane), app),
+                None => (self.transactions.get(&app).copied(), app),
+            }
+        };
+        let since = commit.positions.iter().map(since).collect();
         if self.stale {
             self.refresh().await?;
         }

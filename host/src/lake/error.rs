@@ -496,6 +496,8 @@ impl Fault for LakeError {
     fn remedy(&self) -> Remedy {
         match self {
             Self::Conflict { .. } | Self::SchemaMoved { .. } | Self::Unknown { .. } => Remedy::Retry,
+            // Another run is ahead; the next one begins where that is.
+            Self::Overtaken { .. } | Self::MixedPositions { .. } => Remedy::Retry,
             _ if self.is_forbidden() => Remedy::Stop,
             Self::Store { .. } | Self::Delta { .. } | Self::Io { .. } | Self::Parquet { .. } => match self.io_kind() {
                 Some(io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset) => {

@@ -66,7 +66,7 @@ pub use provenance::Provenance;
 pub use quarantine::{Quarantined, quarantine_batch, quarantine_schema, quarantined};
 pub use scan::Groups;
 pub use schema::table_schema as stored_schema;
-pub use state::States;
+pub use state::{Piece, States};
 pub use table::Table;
 pub use vectors::VectorError;
 pub use writer::{Accepted, Writer};

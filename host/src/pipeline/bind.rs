@@ -125,6 +125,7 @@ fn bind_hop(
     if group::taking(plan, hop) == Taking::Changes {
         columns::check_weights(plan, hop, &module, &outputs)?;
     }
+    columns::check_event_time(plan, hop, &module, &rows)?;
     bound.modules.insert(hop.name.clone(), module);
     Ok(outputs)
 }
@@ -182,7 +183,16 @@ fn landed(decoded: &SchemaRef) -> SchemaRef {
 
 /// The columns of a bronze table that a source decodes: all but those that the host adds.
 pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaRef {
-    let system = [column::LANE, column::POSITION, column::INGESTED_AT, column::RESCUED, column::RAW];
+    let system = [
+        column::LANE,
+        column::POSITION,
+        column::INGESTED_AT,
+        column::RESCUED,
+        column::RAW,
+        column::KEY,
+        column::HEADERS,
+        column::TIMESTAMP,
+    ];
     let derived = table.map_or(&[][..], |table| &table.derive);
     let decoded = |name: &str| {
         !system.contains(&name) && !derived.iter().any(|derived| derived.column.eq_ignore_ascii_case(name))

@@ -212,7 +212,11 @@ impl PipelineError {
 
 impl Fault for PipelineError {
     fn remedy(&self) -> Remedy {
-        self.inner().map_or(Remedy::Stop, Fault::remedy)
+        match self {
+            // The next run begins where the other one is.
+            Self::Overtaken { .. } => Remedy::Retry,
+            _ => self.inner().map_or(Remedy::Stop, Fault::remedy),
+        }
     }
 
     fn hint(&self) -> Option<String> {

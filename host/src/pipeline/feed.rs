@@ -15,6 +15,7 @@ use super::run::{Run, panic_message};
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};
 use crate::lake::{Added, Groups, LakeError, Table};
+use crate::plan::SourceKind;
 use crate::source::{self, OpenSource};
 
 /// Bytes of the values that name the groups that changed. With more, the whole is taken.
@@ -147,6 +148,16 @@ impl Run {
         let context = hop.context();
         let upstream = context.upstream();
         let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
+        if let SourceKind::Kafka(kafka) = &spec.kind
+            && kafka.group.is_some()
+            && hop.memory.is_some()
+        {
+            return Err(PipelineError::State {
+                hop: context.spec.name.clone(),
+                message: format!("its module has state, and the lanes of source `{upstream}` may go to other hosts"),
+                hint: "land the source without the module, and let a hop from that table have it; or leave `group` out of the source".into(),
+            });
+        }
         let known = hop
             .sinks()
             .first()
@@ -158,7 +169,8 @@ impl Run {
             }
             None => None,
         };
-        let request = OpenSource { spec, done: hop.cursor(), since, known, runtime: &self.runtime };
+        let request =
+            OpenSource { spec, done: hop.cursor(), since, known, runtime: &self.runtime, follow: self.follow };
         let opened = thread::scope(|scope| {
             // Sources may block on I/O, which a thread of the runtime must not.
             scope.spawn(|| source::open(request)).join()

@@ -4,10 +4,21 @@ use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::batch::{Positions, Reject};
+use crate::source::LaneChange;
 
 /// Batches that may wait between two threads. A batch is at most 8,192 rows, so a
 /// queue holds a few megabytes; the sender waits when it is full.
 const QUEUE: usize = 6;
+
+/// What a feeder has for its hop.
+#[derive(Debug)]
+pub enum Inflow {
+    /// Rows, or a place where a commit may end.
+    Rows(Intake),
+    /// The lanes of the hop's source change. The feeder waits until it hears where the
+    /// assigned ones go on.
+    Lanes(LaneChange, Sender<Positions>),
+}
 
 /// What a hop takes in.
 #[derive(Debug)]

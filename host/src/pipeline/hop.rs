@@ -1,6 +1,6 @@
 //! One hop at work: what it takes in, and when that is enough for a commit.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -30,6 +30,8 @@ pub(super) struct Taken {
     pub(super) rows_out: u64,
     pub(super) rows_rejected: u64,
     pub(super) positions: Positions,
+    /// Where the lanes of these rows stood before them.
+    pub(super) begun: Positions,
     pub(super) since: Option<Instant>,
     /// Rows came since the last place where a commit may end.
     pub(super) open: bool,
@@ -51,6 +53,12 @@ pub struct Hop {
     /// The rows of this run are one commit: an overwrite is whole or not at all.
     pub(super) whole: bool,
     pub(super) lake: Lake,
+    /// Hears what is committed.
+    pub(super) told: Option<Sender<Positions>>,
+    /// Others write its tables at the same time, each rows of lanes of its own.
+    pub(super) shared: bool,
+    /// Whether it looks after its tables; of several that share them one does.
+    pub(super) leading: bool,
 }
 
 impl Hop {
@@ -67,7 +75,22 @@ impl Hop {
         // A whole table is taken from its beginning every time.
         let cursor = if whole { Positions::default() } else { start(&sinks) };
         let taken = Taken::default();
-        Self { context, module, job: None, lookups, sinks, quarantine, memory: None, cursor, taken, whole, lake }
+        Self {
+            context,
+            module,
+            job: None,
+            lookups,
+            sinks,
+            quarantine,
+            memory: None,
+            cursor,
+            taken,
+            whole,
+            lake,
+            told: None,
+            shared: false,
+            leading: true,
+        }
     }
 
     /// The same hop, whose module remembers what it did before.
@@ -120,6 +143,16 @@ impl Hop {
         }
     }
 
+    /// From now on looks after its tables, or leaves that to others.
+    pub fn lead(&mut self, leading: bool) {
+        self.leading = leading;
+    }
+
+    /// Nobody follows its tables from memory any more. Nothing may be pending.
+    pub fn end_followers(&mut self) {
+        self.sinks.iter_mut().for_each(Sink::end);
+    }
+
     /// The tables it writes.
     pub fn sinks(&self) -> &[Sink] {
         &self.sinks
@@ -146,9 +179,27 @@ impl Hop {
         Ok(())
     }
 
+    /// From now on says what it commits.
+    pub fn tell(&mut self, told: Sender<Positions>) {
+        self.told = Some(told);
+    }
+
     /// Commits what has waited long enough, if a commit may end here.
     pub fn tick(&mut self) -> Result<(), PipelineError> {
-        if self.is_due() && self.has_pending() && !self.taken.open && !self.whole { self.commit() } else { Ok(()) }
+        if self.is_due() && self.has_pending() && !self.taken.open && !self.whole {
+            return self.commit();
+        }
+        if self.shared && !self.has_pending() { self.catch_up() } else { Ok(()) }
+    }
+
+    /// How long it may wait for more before it has to look at the time.
+    pub fn patience(&self) -> Duration {
+        let most = self.context.spec.flush.time;
+        match self.taken.since.filter(|_| self.has_pending() && !self.taken.open && !self.whole) {
+            // What is due and cannot be committed yet needs no look every moment.
+            Some(since) => most.saturating_sub(since.elapsed()).max(Duration::from_millis(10)),
+            None => most,
+        }
     }
 
     fn is_due(&self) -> bool {
@@ -170,6 +221,11 @@ impl Hop {
         };
         let ahead = if self.whole { Vec::new() } else { self.marks(&lane) };
         if ahead.is_empty() {
+            // A commit whose lanes some table has in part could be neither made nor left out.
+            let between = |lane: &Lane| !self.marks(lane).is_empty();
+            if !self.whole && self.taken.positions.iter().any(|(lane, _)| between(lane)) {
+                self.commit()?;
+            }
             return Ok(vec![intake]);
         }
         if self.taken.positions.iter().any(|(other, _)| *other != lane) {
@@ -249,6 +305,13 @@ impl Hop {
 
         self.taken.open = intake.positions.is_empty();
         if !intake.positions.is_empty() {
+            for (lane, _) in intake.positions.iter() {
+                if self.taken.positions.get(lane).is_none()
+                    && let Some(at) = self.cursor.get(lane)
+                {
+                    self.taken.begun.advance(lane.clone(), at);
+                }
+            }
             self.taken.positions.merge(&intake.positions);
             self.cursor.merge(&intake.positions);
             if self.whole {
@@ -289,7 +352,7 @@ fn is_ahead(recorded: &Positions, cursor: &Positions, lanes: &[Lane]) -> bool {
 }
 
 /// Where a hop starts: in each lane, where the table stands that is furthest behind.
-fn start(sinks: &[Sink]) -> Positions {
+pub(super) fn start(sinks: &[Sink]) -> Positions {
     let Some((first, others)) = sinks.split_first() else { return Positions::default() };
     first
         .recorded

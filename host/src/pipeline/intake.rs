@@ -1,21 +1,25 @@
 //! The threads that feed a hop: a source read ahead, or a table followed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::PipelineError;
-use super::flow::{Finished, Flow, Intake};
+use super::flow::{Finished, Flow, Inflow, Intake};
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};
 use crate::lake::{Added, Groups, LakeError, Table};
 use crate::meter::Meters;
-use crate::source::Source;
+use crate::source::{LaneChange, Next, Source, SourceError};
+
+/// How often a source hears that its hop takes nothing just now.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// What a feeder says last.
 pub type Fed = Result<(), PipelineError>;
@@ -27,7 +31,7 @@ pub struct Feeder<'a> {
     /// Its upstream's name, the lane of a table.
     pub upstream: &'a str,
     /// Where the hop takes in.
-    pub to: Sender<Intake>,
+    pub to: Sender<Inflow>,
     /// For I/O.
     pub runtime: &'a Handle,
     /// Ends the feeding early.
@@ -35,28 +39,73 @@ pub struct Feeder<'a> {
 }
 
 impl Feeder<'_> {
-    /// Reads a source to its end, or until the run is stopped.
-    pub fn read_source(&self, mut source: Box<dyn Source>, meter: &Meters) -> Fed {
+    /// Reads a source to its end, or until the run is stopped. `committed` says what the hop
+    /// has committed.
+    pub fn read_source(&self, source: &mut dyn Source, meter: &Meters, committed: &Receiver<Positions>) -> Fed {
         while !self.stop.is_cancelled() {
-            let next = source.next().map_err(|error| PipelineError::Source {
-                hop: self.hop.to_owned(),
-                upstream: self.upstream.to_owned(),
-                source: Box::new(error),
-            })?;
+            for positions in committed.try_iter() {
+                source.committed(&positions);
+            }
+            let next = source.next().map_err(|error| self.source_failed(error))?;
             let progress = source.progress();
             meter.set_source(progress.done, progress.total);
-            let Some(next) = next else { break };
+            let next = match next {
+                Next::Rows(next) => next,
+                Next::Idle => continue,
+                Next::Lanes(change) => match self.change_lanes(source, change)? {
+                    true => continue,
+                    false => break,
+                },
+                Next::End => break,
+            };
             let intake = Intake {
                 rows: next.batch.rows,
                 rejects: next.rejects,
                 positions: next.batch.positions,
                 finished: next.finished.map(|file| Finished { lane: file.lane.to_string(), location: file.location }),
             };
-            if !self.send(intake) {
+            if !self.hand(source, Inflow::Rows(intake)) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Lets the hop settle which lanes are read from where. Gives whether it still takes rows in.
+    fn change_lanes(&self, source: &mut dyn Source, change: LaneChange) -> Result<bool, PipelineError> {
+        let (answer, answered) = bounded(1);
+        if !self.hand(source, Inflow::Lanes(change, answer)) {
+            return Ok(false);
+        }
+        loop {
+            match answered.recv_timeout(WAIT) {
+                Ok(from) => {
+                    source.assign(&from).map_err(|error| self.source_failed(error))?;
+                    return Ok(true);
+                }
+                Err(RecvTimeoutError::Timeout) => source.wait(),
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+            }
+        }
+    }
+
+    /// Gives the hop what a source has, and keeps the source awake meanwhile.
+    fn hand(&self, source: &mut dyn Source, inflow: Inflow) -> bool {
+        let mut waiting = inflow;
+        loop {
+            match self.to.send_timeout(waiting, WAIT) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Timeout(inflow)) => {
+                    waiting = inflow;
+                    source.wait();
+                }
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+            }
+        }
+    }
+
+    fn source_failed(&self, error: SourceError) -> PipelineError {
+        PipelineError::Source { hop: self.hop.to_owned(), upstream: self.upstream.to_owned(), source: Box::new(error) }
     }
 
     /// Reads what was added to a table after `after`, or with `changes` what changed in it, up
@@ -113,7 +162,7 @@ impl Feeder<'_> {
 
     /// Whether the hop still takes rows in. One that does not has failed, and says so itself.
     fn send(&self, intake: Intake) -> bool {
-        self.to.send(intake).is_ok()
+        self.to.send(Inflow::Rows(intake)).is_ok()
     }
 
     fn failed(&self) -> impl FnOnce(LakeError) -> PipelineError {

@@ -5,6 +5,7 @@
 //! into its tables; rows go from hop to hop in memory and count once the commit
 //! behind them is there ([`flow`]).
 
+mod below;
 pub mod bind;
 mod columns;
 mod commit;
@@ -17,6 +18,7 @@ pub mod group;
 mod hop;
 mod intake;
 pub mod keeper;
+mod lanes;
 mod lookup;
 pub mod module;
 mod origin;
@@ -27,5 +29,7 @@ mod rows;
 pub mod run;
 mod sink;
 mod state;
+mod stream;
+mod watermark;
 
 pub use fault::PipelineError;

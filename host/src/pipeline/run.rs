@@ -4,15 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::below::Below;
 use super::bind::Bound;
 use super::context::HopContext;
 use super::fault::PipelineError;
 use super::feed::{Feed, Ready};
-use super::flow::{Flow, Intake, queue};
+use super::flow::{Flow, Inflow, queue};
 use super::group::{self, Group, Taking};
 use super::hop::Hop;
 use super::intake::Feeder;
@@ -38,6 +39,8 @@ pub struct Run {
     pub runtime: Handle,
     /// Ends the run early and in order.
     pub stop: CancellationToken,
+    /// Whether sources that others write to are read for ever.
+    pub follow: bool,
 }
 
 /// How a run ended.
@@ -54,8 +57,13 @@ impl Run {
     /// Runs every group, as many at a time as there are processors, and none whose
     /// upstream failed. Blocks until all have ended.
     pub fn run(self) -> Outcome {
-        let run = Arc::new(self);
-        let groups = group::groups(&run.plan);
+        let groups = group::groups(&self.plan);
+        Arc::new(self).pass(&groups)
+    }
+
+    /// Runs these groups, each after those of them that it needs.
+    pub(super) fn pass(self: &Arc<Self>, groups: &[Group]) -> Outcome {
+        let run = self;
         let at_once = thread::available_parallelism().map_or(1, usize::from);
         let mut outcome = Outcome { failures: Vec::new(), skipped: Vec::new(), interrupted: false };
         let (done, ended) = mpsc::channel::<(usize, Vec<PipelineError>)>();
@@ -78,7 +86,7 @@ impl Run {
                     } else if running < at_once && needs.iter().all(|need| state[*need] == State::Done) {
                         state[index] = State::Running;
                         running += 1;
-                        let (run, group, done) = (&run, &groups[index], done.clone());
+                        let (group, done) = (&groups[index], done.clone());
                         scope.spawn(move || {
                             // The receiver lives until every group has answered.
                             let _ = done.send((index, run.run_group(group)));
@@ -99,23 +107,45 @@ impl Run {
     }
 
     fn run_group(self: &Arc<Self>, group: &Group) -> Vec<PipelineError> {
-        let ready = match self.set_up(group) {
-            Ok(ready) => ready,
-            Err(failure) => return vec![failure],
-        };
-        let mut failures = Vec::new();
+        match self.set_up(&group.hops, None) {
+            Ok(ready) => self.join(self.start(ready, None)),
+            Err(failure) => vec![failure],
+        }
+    }
+
+    /// Starts hops, each on a thread of its own. What hangs on the first of them comes and goes with
+    /// its lanes.
+    pub(super) fn start(self: &Arc<Self>, ready: Vec<Ready>, mut below: Option<Below>) -> Vec<Working> {
         let mut threads = Vec::new();
         for Ready { hop, feed } in ready {
             let name = hop.context().spec.name.clone();
-            let run = self.clone();
-            let work = move || work(hop, feed, &run.runtime, &run.stop);
-            match spawn_guest_thread(&format!("hop-{name}"), move || catch_unwind(AssertUnwindSafe(work))) {
-                Ok(thread) => threads.push((name, thread)),
-                Err(source) => failures.push(PipelineError::Thread { hop: name, source }),
-            }
+            let (run, below) = (self.clone(), below.take());
+            let work = move || {
+                let done = work(hop, feed, below, &run.runtime, &run.stop);
+                if done.is_err() && run.follow {
+                    // The others would go on for ever without it.
+                    run.stop.cancel();
+                }
+                done
+            };
+            let thread = spawn_guest_thread(&format!("hop-{name}"), move || catch_unwind(AssertUnwindSafe(work)));
+            threads.push((name, thread));
         }
+        threads
+    }
+
+    /// Waits for hops to end, and gives what went wrong.
+    pub(super) fn join(&self, threads: Vec<Working>) -> Vec<PipelineError> {
+        let mut failures = Vec::new();
         for (hop, thread) in threads {
-            match thread.join() {
+            let ended = match thread {
+                Ok(thread) => thread.join(),
+                Err(source) => {
+                    failures.push(PipelineError::Thread { hop, source });
+                    continue;
+                }
+            };
+            match ended {
                 Ok(Ok(Ok(()))) => {}
                 // The hop above reports the cause.
                 Ok(Ok(Err(PipelineError::Abandoned { .. }))) => {}
@@ -128,20 +158,27 @@ impl Run {
         failures
     }
 
-    /// Opens everything that the hops of a group need, in the order of the flow.
-    fn set_up(&self, group: &Group) -> Result<Vec<Ready>, PipelineError> {
+    /// Opens everything that these hops need, in the order of the flow. `head` is a hop that runs
+    /// already and that some of them hang on.
+    pub(super) fn set_up(&self, hops: &[usize], mut head: Option<&mut Hop>) -> Result<Vec<Ready>, PipelineError> {
         let mut ready: Vec<Ready> = Vec::new();
-        for &index in &group.hops {
+        for &index in hops {
             let hop = &self.plan.hops[index];
             let context = HopContext::new(&self.plan, hop, self.meters[index].clone(), self.runtime.clone());
-            let above = group::live_upstream(&self.plan, index)
-                .and_then(|above| group.hops.iter().position(|hop| *hop == above));
             let mut live = None;
             let upstream = self.runtime.block_on(self.open_upstream(&context))?;
-            if let (Some(above), Upstream::Table(name), Some(table)) = (above, &hop.from, &upstream) {
-                let (to, from) = queue();
-                ready[above].hop.follow(name, to, table.version());
-                live = Some(from);
+            if let (Some(above), Upstream::Table(name), Some(table)) =
+                (group::live_upstream(&self.plan, index), &hop.from, &upstream)
+            {
+                let above = match hops.iter().position(|hop| *hop == above) {
+                    Some(above) => ready.get_mut(above).map(|above| &mut above.hop),
+                    None => head.as_deref_mut(),
+                };
+                if let Some(above) = above {
+                    let (to, from) = queue();
+                    above.follow(name, to, table.version());
+                    live = Some(from);
+                }
             }
             ready.push(self.runtime.block_on(self.set_up_hop(context, upstream, live))?);
         }
@@ -199,32 +236,52 @@ impl Run {
     }
 }
 
+/// A hop at work, by its name, or why no thread could be had for it.
+pub(super) type Working = (String, std::io::Result<thread::JoinHandle<thread::Result<Result<(), PipelineError>>>>);
+
 /// One hop from its first row to its last commit.
-fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) -> Result<(), PipelineError> {
+fn work(
+    mut hop: Hop,
+    feed: Feed,
+    mut below: Option<Below>,
+    runtime: &Handle,
+    stop: &CancellationToken,
+) -> Result<(), PipelineError> {
     let (to, intake) = queue();
     let name = hop.context().spec.name.clone();
     let upstream = hop.context().upstream();
     let meter = hop.context().meter.clone();
-    let idle = hop.context().spec.flush.time;
     let scanned = matches!(feed, Feed::Scan { .. });
     if matches!(feed, Feed::Nothing) {
         return hop.idle();
     }
+    // A source stays open until the last commit is made: its lanes are another's the moment it closes.
+    let (mut source, feed) = match feed {
+        Feed::Source(source) => (Some(source), Feed::Nothing),
+        other => (None, other),
+    };
+    let (told, committed) = unbounded();
+    if source.is_some() {
+        hop.tell(told);
+    }
     let result = thread::scope(|scope| {
         let feeder = {
             let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop };
+            let source = source.as_deref_mut();
             let feed = move || match feed {
-                Feed::Source(source) => feeder.read_source(source, &meter),
                 Feed::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
                 Feed::Scan { table, groups, versions } => {
                     feeder.scan_table(&table, groups.map(|groups| *groups), versions)
                 }
-                Feed::Nothing => Ok(()),
+                Feed::Source(_) | Feed::Nothing => match source {
+                    Some(source) => feeder.read_source(source, &meter, &committed),
+                    None => Ok(()),
+                },
             };
             thread::Builder::new().name(format!("feed-{name}")).spawn_scoped(scope, feed)
         };
         let feeder = feeder.map_err(|source| PipelineError::Thread { hop: name.clone(), source })?;
-        let taken = take_all(&mut hop, &intake, idle);
+        let taken = take_all(&mut hop, &intake, below.as_mut());
         // The feeder notices that nobody listens and ends.
         drop(intake);
         let fed = feeder
@@ -232,28 +289,38 @@ fn work(mut hop: Hop, feed: Feed, runtime: &Handle, stop: &CancellationToken) ->
             .unwrap_or_else(|panic| Err(PipelineError::Panic { hop: name.clone(), message: panic_message(&*panic) }));
         taken.map(|()| fed)
     });
-    match result {
+    let ended = match result {
         Ok(Ok(())) => hop.finish(!(scanned && stop.is_cancelled())),
         Ok(Err(abandoned @ PipelineError::Abandoned { .. })) => {
             hop.abandon();
             Err(abandoned)
         }
-        Ok(Err(failure)) => {
-            // What was taken before the upstream failed is good and may be committed.
-            hop.finish(false)?;
-            Err(failure)
-        }
+        // What was taken before the upstream failed is good and may be committed.
+        Ok(Err(failure)) => hop.finish(false).and(Err(failure)),
         Err(failure) => {
             hop.abandon();
             Err(failure)
         }
+    };
+    match below.map_or(Ok(()), Below::ended) {
+        Ok(()) => ended,
+        // What hangs on it failed by itself, or because it did.
+        Err(failure) => ended.and(Err(failure)),
     }
 }
 
-fn take_all(hop: &mut Hop, intake: &Receiver<Intake>, idle: std::time::Duration) -> Result<(), PipelineError> {
+fn take_all(hop: &mut Hop, intake: &Receiver<Inflow>, mut below: Option<&mut Below>) -> Result<(), PipelineError> {
     loop {
-        match intake.recv_timeout(idle) {
-            Ok(next) => hop.take(next)?,
+        match intake.recv_timeout(hop.patience()) {
+            Ok(Inflow::Rows(next)) => hop.take(next)?,
+            Ok(Inflow::Lanes(change, answer)) => {
+                let from = hop.change_lanes(&change)?;
+                if let Some(below) = &mut below {
+                    below.change(hop, change.first)?;
+                }
+                // A feeder that is gone has failed and says so itself.
+                let _ = answer.send(from);
+            }
             Err(RecvTimeoutError::Timeout) => hop.tick()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }

@@ -145,7 +145,7 @@ impl Sink {
     pub fn commit(
         &mut self,
         app: &str,
-        positions: &Positions,
+        (begun, positions): (&Positions, &Positions),
         provenance: Provenance,
         whole: bool,
         runtime: &Handle,
@@ -154,7 +154,8 @@ impl Sink {
             Some(writer) => writer,
             None => runtime.block_on(self.table.begin())?,
         };
-        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance, whole };
+        let (positions, begun) = (positions.clone(), Some(begun.clone()));
+        let commit = Commit { app: app.to_owned(), positions, begun, provenance, whole };
         let committed = runtime.block_on(self.table.commit(writer, commit))?;
         self.rows = 0;
         Ok(committed)
@@ -213,6 +214,32 @@ impl Sink {
                 there = there && follower.to.send(Flow::Rows(rows.clone())).is_ok();
             }
             if there && follower.to.send(Flow::Barrier(version)).is_ok() {
+                follower.seen = Some(version);
+                self.followers.push(follower);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads anew how far this hop came in the table, whoever ran it.
+    pub async fn look_again(&mut self, app: &str) -> Result<(), LakeError> {
+        self.table.refresh().await?;
+        self.recorded = self.table.positions(&format!("{app}/")).await?;
+        Ok(())
+    }
+
+    /// Gives the followers what other processes have committed to the table since they heard of it
+    /// last. Nothing may have been written to it since the last commit.
+    pub fn catch_up(&mut self, runtime: &Handle) -> Result<(), LakeError> {
+        if self.followers.is_empty() {
+            return Ok(());
+        }
+        runtime.block_on(self.table.refresh())?;
+        let Some(version) = self.table.version() else { return Ok(()) };
+        for mut follower in std::mem::take(&mut self.followers) {
+            let there = runtime.block_on(self.read_on(&follower, Some(version)))?;
+            let news = follower.seen < Some(version);
+            if there && (!news || follower.to.send(Flow::Barrier(version)).is_ok()) {
                 follower.seen = Some(version);
                 self.followers.push(follower);
             }
@@ -307,6 +334,13 @@ impl QuarantineSink {
         &self.recorded
     }
 
+    /// Reads anew how far this hop came here, whoever ran it.
+    pub async fn look_again(&mut self, app: &str) -> Result<(), LakeError> {
+        self.table.refresh().await?;
+        self.recorded = self.table.positions(&format!("{app}/")).await?;
+        Ok(())
+    }
+
     /// Takes a row for the next commit.
     pub fn push(&mut self, reject: Reject, runtime: &Handle) -> Result<(), lake::LakeError> {
         self.unplaced += usize::from(reject.position == UNKNOWN_POSITION);
@@ -364,7 +398,9 @@ impl QuarantineSink {
             None if self.whole && self.table.version().is_some() => runtime.block_on(self.table.begin())?,
             None => return Ok(()),
         };
-        let commit = Commit { app: app.to_owned(), positions: positions.clone(), provenance, whole: self.whole };
+        // Only commits with rejected rows are recorded here, so where the rows began says nothing.
+        let (positions, begun) = (positions.clone(), None);
+        let commit = Commit { app: app.to_owned(), positions, begun, provenance, whole: self.whole };
         runtime.block_on(self.table.commit(writer, commit)).map(|_| ())
     }
 

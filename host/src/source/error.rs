@@ -100,6 +100,34 @@ pub enum SourceError {
         /// Records that are in the table.
         records: u64,
     },
+    /// A file that Capture did not write.
+    #[error("source `{name}`: {file} has no column `{column}`, so it is not a captured file")]
+    NotCaptured {
+        /// The source.
+        name: String,
+        /// The file.
+        file: String,
+        /// What every captured file has.
+        column: &'static str,
+    },
+    /// A path that does not say what the layout promises.
+    #[error("source `{name}`: the path of {file} is not of the layout that is declared")]
+    Layout {
+        /// The source.
+        name: String,
+        /// The file.
+        file: String,
+    },
+    /// Two hubs of one name, whose events have the same numbers.
+    #[error("source `{name}`: {file} is of another hub `{hub}` than the files before it")]
+    TwoHubs {
+        /// The source.
+        name: String,
+        /// Its name.
+        hub: String,
+        /// The file.
+        file: String,
+    },
     /// A file cannot be read.
     #[error("source `{name}`: cannot read {file}")]
     File {
@@ -110,6 +138,122 @@ pub enum SourceError {
         /// Why.
         #[source]
         source: Box<FormatError>,
+    },
+    /// A secret is not where the pipeline file says.
+    #[error("source `{name}`: there is no secret at `{secret}`: {why}")]
+    NoSecret {
+        /// The source.
+        name: String,
+        /// Where it was looked for.
+        secret: String,
+        /// Why it is not there.
+        why: String,
+    },
+    /// A certificate is not where the pipeline file says.
+    #[error("source `{name}`: there is no certificate at {path}")]
+    NoCertificate {
+        /// The source.
+        name: String,
+        /// Where it was looked for.
+        path: String,
+    },
+    /// The settings do not go together.
+    #[error("source `{name}`: its settings do not go together: {reason}")]
+    Settings {
+        /// The source.
+        name: String,
+        /// The client's words.
+        reason: String,
+    },
+    /// No broker answers.
+    #[error("source `{name}`: no broker answers at {brokers}: {reason}")]
+    Unreachable {
+        /// The source.
+        name: String,
+        /// Where they were looked for.
+        brokers: String,
+        /// The client's words.
+        reason: String,
+    },
+    /// A broker does not let this reader in.
+    #[error("source `{name}`: the broker refuses: {reason}")]
+    Refused {
+        /// The source.
+        name: String,
+        /// The client's words.
+        reason: String,
+    },
+    /// A broker and this reader cannot agree on an encrypted connection.
+    #[error("source `{name}`: no encrypted connection to the broker: {reason}")]
+    Tls {
+        /// The source.
+        name: String,
+        /// The client's words.
+        reason: String,
+    },
+    /// A topic is not there.
+    #[error("source `{name}`: there is no topic `{topic}`")]
+    NoTopic {
+        /// The source.
+        name: String,
+        /// The topic.
+        topic: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// Messages are no longer kept that no table has.
+    #[error(
+        "source `{name}`: {lane} goes on at {position}, and the oldest message that is kept is {oldest}: {} are gone",
+        .oldest - .position
+    )]
+    Lost {
+        /// The source.
+        name: String,
+        /// The partition.
+        lane: String,
+        /// The offset of the message to go on with.
+        position: i64,
+        /// The offset of the oldest one that is kept.
+        oldest: i64,
+    },
+    /// The tables have more than the broker ever had.
+    #[error("source `{name}`: {lane} was taken up to {position}, and the broker has it only up to {end}")]
+    Ahead {
+        /// The source.
+        name: String,
+        /// The partition.
+        lane: String,
+        /// The offset after the last message taken.
+        position: i64,
+        /// The offset after its last message.
+        end: i64,
+    },
+    /// Messages cannot be decoded, whatever they are.
+    #[error("source `{name}`: the messages of {lane} cannot be decoded")]
+    Message {
+        /// The source.
+        name: String,
+        /// The partition, or the topics.
+        lane: String,
+        /// Why.
+        #[source]
+        source: Box<FormatError>,
+    },
+    /// The client cannot go on.
+    #[error("source `{name}`: {reason}")]
+    Broker {
+        /// The source.
+        name: String,
+        /// The client's words.
+        reason: String,
+    },
+    /// A message could not be written.
+    #[error("`{name}`: a message could not be written: {reason}")]
+    Write {
+        /// What writes.
+        name: String,
+        /// The client's words.
+        reason: String,
     },
 }
 
@@ -124,6 +268,9 @@ impl SourceError {
                 | Self::Place { .. }
                 | Self::Glob { .. }
                 | Self::NothingToInfer { .. }
+                | Self::NoSecret { .. }
+                | Self::NoCertificate { .. }
+                | Self::Settings { .. }
         )
     }
 }
@@ -131,8 +278,11 @@ impl SourceError {
 impl Fault for SourceError {
     fn remedy(&self) -> Remedy {
         match self {
-            SourceError::ListStore { .. } => Remedy::Retry,
-            SourceError::File { source, .. } => source.remedy(),
+            SourceError::ListStore { .. }
+            | SourceError::Unreachable { .. }
+            | SourceError::Broker { .. }
+            | SourceError::Write { .. } => Remedy::Retry,
+            SourceError::File { source, .. } | SourceError::Message { source, .. } => source.remedy(),
             _ => Remedy::Stop,
         }
     }
@@ -149,8 +299,38 @@ impl Fault for SourceError {
             SourceError::ChangedWithin { .. } => {
                 "if those records are still the same, as in a file that was cut off and is whole now, run once with `changed_files = \"ignore\"`; else give the new content a new file name"
             }
+            SourceError::NotCaptured { .. } => "name the folder that Event Hubs Capture writes to in `path`",
+            SourceError::Layout { .. } => {
+                "correct `layout`; it is the name format of the capture settings, from the folder `path` on"
+            }
+            SourceError::TwoHubs { .. } => "name the folder of one namespace in `path`",
             SourceError::NothingToInfer { .. } => "declare the columns, or check `glob`",
-            SourceError::File { source, .. } => return source.hint(),
+            SourceError::File { source, .. } | SourceError::Message { source, .. } => return source.hint(),
+            SourceError::NoSecret { .. } => "set it where sluice runs; the pipeline file only says where it is",
+            SourceError::NoCertificate { .. } => "correct `ca`; a relative path starts at the pipeline file's folder",
+            SourceError::Unreachable { .. } => {
+                "check the address and the way there; a broker with encryption needs `security`"
+            }
+            SourceError::Refused { .. } => {
+                "check the name and the password, or the connection string; one with an `EntityPath` is for that hub alone"
+            }
+            SourceError::Tls { .. } => {
+                "if the broker's certificate is of an authority of your own, name that in `ca`; a plain listener takes no encryption"
+            }
+            SourceError::NoTopic { topic, known, .. } => {
+                let near = known.iter().find(|known| strsim::jaro_winkler(known, topic) > 0.85);
+                return Some(match (near, known.as_slice()) {
+                    (Some(near), _) => format!("did you mean `{near}`?"),
+                    (None, []) => "the broker shows no topic to this reader".to_owned(),
+                    (None, known) => format!("topics are {}", known.join(", ")),
+                });
+            }
+            SourceError::Lost { .. } => {
+                "the broker keeps messages for a shorter time than this pipeline was away; set `on_lost = \"earliest\"` to go on without them"
+            }
+            SourceError::Ahead { .. } => {
+                "was the topic made anew? Then give it another name, or let another hop land it in another table"
+            }
             _ => return None,
         };
         Some(hint.to_owned())

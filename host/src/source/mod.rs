@@ -4,8 +4,11 @@
 //! then `_lane` and `_position`. It keeps no progress of its own: who opens it says
 //! what is done.
 
+mod capture;
 mod error;
 mod files;
+pub mod kafka;
+pub mod post;
 mod simulated;
 
 use arrow_array::RecordBatch;
@@ -18,23 +21,79 @@ pub use files::Position;
 
 use crate::batch::{Batch, Lane, Positions, Reject};
 use crate::plan::{SourceKind, SourceSpec};
+use crate::simulate;
 
 /// Where rows come from.
 pub trait Source: Send {
-    /// The next rows of one lane, or `None` when nothing is left. A batch has about 8,192
-    /// rows; it may have none, where it only moves its lane or brings rejects.
+    /// What comes next.
     ///
-    /// It blocks, so it is for a plain thread and not for one of the runtime's workers.
+    /// It blocks, so it is for a plain thread and not for one of the runtime's workers. A source
+    /// that waits for others to write comes back with [`Next::Idle`] several times a second.
     ///
     /// # Errors
     /// What stops the source as a whole. After an error it gives nothing more.
-    fn next(&mut self) -> Result<Option<SourceBatch>, SourceError>;
+    fn next(&mut self) -> Result<Next, SourceError>;
+
+    /// Answers [`Next::Lanes`]: the revoked lanes were let go of, and the assigned ones go on
+    /// here. A lane without a position begins where the source's own settings say.
+    ///
+    /// # Errors
+    /// As [`Source::next`].
+    fn assign(&mut self, _from: &Positions) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    /// Hears what is committed, so that it can tell others as a courtesy. The tables stay the
+    /// only ones that count.
+    fn committed(&mut self, _positions: &Positions) {}
+
+    /// Is called now and then while nobody takes what [`Source::next`] gave, so that a broker
+    /// does not take this reader for dead.
+    fn wait(&mut self) {}
 
     /// How far it has come, for progress bars.
     fn progress(&self) -> Progress;
 }
 
-/// What a source gives at once.
+/// What a source has to say.
+#[derive(Debug)]
+pub enum Next {
+    /// Rows of one lane.
+    Rows(SourceBatch),
+    /// Nothing just now; more may come.
+    Idle,
+    /// The lanes that this reader owns are about to be others. It waits for
+    /// [`Source::assign`] before it goes on.
+    Lanes(LaneChange),
+    /// Nothing is left.
+    End,
+}
+
+impl Next {
+    /// The rows, if it is rows.
+    pub fn rows(self) -> Option<SourceBatch> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            Self::Idle | Self::Lanes(_) | Self::End => None,
+        }
+    }
+}
+
+/// Lanes that a reader gets and gives up, as those who share a source have agreed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneChange {
+    /// Lanes that it shall read from now on.
+    pub assigned: Vec<Lane>,
+    /// Lanes that somebody else will read, as soon as this reader lets go of them.
+    pub revoked: Vec<Lane>,
+    /// All that it owns after the change.
+    pub owned: Vec<Lane>,
+    /// Whether it owns the first lane of all, which brings the duties that only one of all readers has.
+    pub first: bool,
+}
+
+/// What a source gives at once: about 8,192 rows, or none where it only moves its lane or
+/// brings rejects.
 #[derive(Debug)]
 pub struct SourceBatch {
     /// Rows, and where their lane stands after them.
@@ -91,6 +150,9 @@ pub struct OpenSource<'a> {
     pub known: Option<SchemaRef>,
     /// Drives requests to object stores.
     pub runtime: &'a Handle,
+    /// Whether a source that others write to goes on for ever; if not, it ends where it
+    /// ended when it was opened.
+    pub follow: bool,
 }
 
 /// Opens a source.
@@ -100,7 +162,15 @@ pub struct OpenSource<'a> {
 pub fn open(request: OpenSource<'_>) -> Result<Box<dyn Source>, SourceError> {
     match &request.spec.kind {
         SourceKind::Files(spec) => Ok(Box::new(files::FileSource::open(&request, spec)?)),
-        SourceKind::Simulate(spec) => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
+        SourceKind::Capture(spec) => Ok(Box::new(capture::CaptureSource::open(&request, spec)?)),
+        SourceKind::Kafka(spec) => match &spec.capture {
+            Some(files) => Ok(Box::new(capture::HandOver::open(&request, files, spec)?)),
+            None => Ok(Box::new(kafka::KafkaSource::open(&request, spec)?)),
+        },
+        SourceKind::Simulate(spec) => match simulate::event_columns(spec.dataset) {
+            Some(columns) => Ok(Box::new(simulated::SimulatedEvents::open(spec, columns, request.done)?)),
+            None => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
+        },
     }
 }
 
@@ -136,7 +206,9 @@ pub fn again(
 ) -> Result<Result<Vec<Again>, String>, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::again(&spec.name, files, lane, records, known, runtime),
-        SourceKind::Simulate(_) => Ok(Err("generated rows are never undecodable".to_owned())),
+        SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records).map(Ok),
+        SourceKind::Kafka(kafka) => kafka::again(&spec.name, kafka, lane, records).map(Ok),
+        SourceKind::Simulate(_) => Ok(Err("what is generated bad stays bad".to_owned())),
     }
 }
 
@@ -148,6 +220,10 @@ pub fn again(
 pub fn schema(spec: &SourceSpec, known: Option<SchemaRef>, runtime: &Handle) -> Result<SchemaRef, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::schema(&spec.name, files, known, runtime),
-        SourceKind::Simulate(spec) => Ok(crate::simulate::schema(spec.dataset)),
+        SourceKind::Capture(capture) => Ok(capture::schema(capture)),
+        SourceKind::Kafka(kafka) => Ok(kafka::schema(kafka)),
+        SourceKind::Simulate(spec) => {
+            Ok(simulate::event_columns(spec.dataset).unwrap_or_else(|| simulate::schema(spec.dataset)))
+        }
     }
 }

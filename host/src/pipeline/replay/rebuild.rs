@@ -195,6 +195,7 @@ impl<'a> Rebuild<'a> {
             meters: vec![Arc::new(Meters::default())],
             runtime: self.request.runtime.clone(),
             stop: CancellationToken::new(),
+            follow: false,
         };
         if let Some(failure) = run.run().failures.into_iter().next() {
             return Err(failure.into());

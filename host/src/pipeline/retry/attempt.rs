@@ -374,6 +374,7 @@ impl Attempt {
             let commit = Commit {
                 app: app.to_owned(),
                 positions: positions.clone(),
+                begun: None,
                 provenance: provenance.clone(),
                 whole: false,
             };

@@ -138,6 +138,7 @@ impl Outlets {
                 let commit = Commit {
                     app: app.to_owned(),
                     positions: positions.clone(),
+                    begun: None,
                     provenance: provenance.clone(),
                     whole: false,
                 };

@@ -11,11 +11,12 @@ use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
 pub(super) use again::again;
+pub(super) use listing::list;
 pub use position::Position;
 pub(super) use stamp::with_columns;
 
 use self::listing::Listed;
-use super::{FinishedFile, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};
+use super::{FinishedFile, Next, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};
 use crate::batch::{Batch, Lane, Positions, Reject, Stage};
 use crate::format::{self, Decoded, FileSpec, FormatError, Meter, Rows};
 use crate::plan::{ChangedFiles, FilesSpec};
@@ -125,12 +126,12 @@ impl FileSource {
 }
 
 impl Source for FileSource {
-    fn next(&mut self) -> Result<Option<SourceBatch>, SourceError> {
+    fn next(&mut self) -> Result<Next, SourceError> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => match self.waiting.pop_front() {
                 Some((file, done)) => self.begin(file, done)?,
-                None => return Ok(None),
+                None => return Ok(Next::End),
             },
         };
         let decoded = match std::mem::replace(&mut open.ahead, Ok(None)) {
@@ -144,7 +145,7 @@ impl Source for FileSource {
                 rejects: Vec::new(),
                 finished: None,
             };
-            return Ok(Some(self.finish(open, batch)));
+            return Ok(Next::Rows(self.finish(open, batch)));
         };
         open.ahead = open.rows.next();
         let position = Position::Records(decoded.done).to_i64();
@@ -154,9 +155,9 @@ impl Source for FileSource {
         let batch = SourceBatch { batch, rejects, finished: None };
         if !matches!(open.ahead, Ok(None)) {
             self.open = Some(open);
-            return Ok(Some(batch));
+            return Ok(Next::Rows(batch));
         }
-        Ok(Some(self.finish(open, batch)))
+        Ok(Next::Rows(self.finish(open, batch)))
     }
 
     fn progress(&self) -> Progress {

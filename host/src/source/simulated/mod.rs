@@ -1,9 +1,12 @@
 //! Generated rows as a source, with one lane.
 
+mod events;
+
 use arrow_array::Int64Array;
+pub(super) use events::SimulatedEvents;
 
 use super::files::with_columns;
-use super::{Progress, Source, SourceBatch, SourceError, Unit};
+use super::{Next, Progress, Source, SourceBatch, SourceError, Unit};
 use crate::batch::{Batch, Lane, Positions};
 use crate::plan::SimulateSpec;
 use crate::simulate;
@@ -30,9 +33,9 @@ impl Simulated {
 }
 
 impl Source for Simulated {
-    fn next(&mut self) -> Result<Option<SourceBatch>, SourceError> {
+    fn next(&mut self) -> Result<Next, SourceError> {
         if self.done >= self.spec.rows {
-            return Ok(None);
+            return Ok(Next::End);
         }
         let end = self.spec.rows.min(self.done + BATCH_ROWS);
         let rows = simulate::rows(&self.spec, self.done..end);
@@ -44,7 +47,7 @@ impl Source for Simulated {
         })?;
         self.done = end;
         let batch = Batch { rows, positions: Positions::of(self.lane.clone(), end as i64) };
-        Ok(Some(SourceBatch { batch, rejects: Vec::new(), finished: None }))
+        Ok(Next::Rows(SourceBatch { batch, rejects: Vec::new(), finished: None }))
     }
 
     fn progress(&self) -> Progress {

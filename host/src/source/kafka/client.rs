@@ -1,0 +1,495 @@
+//! librdkafka's consumer in batches, and all that is unsafe about it.
+//!
+//! The crate's own consumer gives one message at a time, which costs more than decoding it.
+//! Here thousands are taken in one call and looked at where they lie.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+use rdkafka::{ClientConfig, TopicPartitionList};
+
+/// A partition of a topic.
+pub(super) type Partition = (String, i32);
+
+/// What the library said besides messages.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The group wants these to be read here.
+    Assigned(Vec<Partition>),
+    /// The group wants these to be read elsewhere.
+    Revoked(Vec<Partition>),
+    /// Something is wrong with the brokers or the way to them.
+    Trouble(Trouble),
+}
+
+/// Something wrong with the brokers or the way to them.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    /// The library's code for it.
+    pub(super) code: Code,
+    /// Its words.
+    pub(super) reason: String,
+}
+
+/// What callbacks leave behind. Its address is known to the library.
+#[derive(Default)]
+struct Heard {
+    news: Mutex<VecDeque<News>>,
+    /// Nobody answers any more, so partitions are let go of at once.
+    closing: AtomicBool,
+}
+
+impl Heard {
+    fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
+        // A list is whole between any two calls on it.
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A consumer.
+pub(super) struct Client {
+    raw: NonNull<rd::rd_kafka_t>,
+    queue: NonNull<rd::rd_kafka_queue_t>,
+    heard: Box<Heard>,
+    /// Room for the messages of one call.
+    room: Vec<*mut rd::rd_kafka_message_t>,
+}
+
+// SAFETY: librdkafka's handles may be used from any thread, as its manual says, and the room for
+// messages is empty between two calls.
+unsafe impl Send for Client {}
+
+impl Client {
+    /// Opens a consumer. It connects when it is first asked for something.
+    pub(super) fn open(config: &ClientConfig) -> Result<Self, String> {
+        let config = config.create_native_config().map_err(|error| error.to_string())?;
+        let heard = Box::<Heard>::default();
+        let mut said = [0 as c_char; 512];
+        // SAFETY: `config` is a live configuration, which is copied because the library takes the one that
+        // it makes a client of. The callbacks have the types that the library calls them by, and `heard`
+        // outlives the client because it is dropped after it.
+        let raw = unsafe {
+            let config = rd::rd_kafka_conf_dup(config.ptr());
+            rd::rd_kafka_conf_set_opaque(config, ptr::from_ref(heard.as_ref()).cast_mut().cast());
+            rd::rd_kafka_conf_set_rebalance_cb(config, Some(on_rebalance));
+            rd::rd_kafka_conf_set_error_cb(config, Some(on_error));
+            rd::rd_kafka_conf_set_log_cb(config, Some(on_log));
+            let raw = rd::rd_kafka_new(rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, config, said.as_mut_ptr(), said.len());
+            if raw.is_null() {
+                rd::rd_kafka_conf_destroy(config);
+            }
+            NonNull::new(raw)
+        };
+        let Some(raw) = raw else {
+            // SAFETY: the library ends what it writes there with a zero, within the length it was given.
+            return Err(unsafe { text(said.as_ptr()) });
+        };
+        // SAFETY: `raw` is a live consumer.
+        let queue = unsafe {
+            rd::rd_kafka_poll_set_consumer(raw.as_ptr());
+            NonNull::new(rd::rd_kafka_queue_get_consumer(raw.as_ptr()))
+        };
+        match queue {
+            Some(queue) => Ok(Self { raw, queue, heard, room: Vec::new() }),
+            None => {
+                // SAFETY: nobody else has this client.
+                unsafe { rd::rd_kafka_destroy(raw.as_ptr()) };
+                Err("it has no queue for messages".to_owned())
+            }
+        }
+    }
+
+    /// What was heard first and not asked for yet.
+    pub(super) fn news(&self) -> Option<News> {
+        self.heard.news().pop_front()
+    }
+
+    /// Puts news back that were asked for too early.
+    pub(super) fn keep(&self, news: Vec<News>) {
+        let mut heard = self.heard.news();
+        for news in news.into_iter().rev() {
+            heard.push_front(news);
+        }
+    }
+
+    /// Takes up to `most` messages, for as long as `wait`. Meanwhile callbacks are served.
+    pub(super) fn fetch(&mut self, most: usize, wait: Duration) -> Fetched<'_> {
+        self.room.resize(most.max(1), ptr::null_mut());
+        let wait = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
+        // SAFETY: the queue lives as long as this client, and there is room for that many pointers.
+        let count = unsafe {
+            rd::rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait, self.room.as_mut_ptr(), self.room.len())
+        };
+        self.room.truncate(usize::try_from(count).unwrap_or(0));
+        Fetched { messages: &mut self.room }
+    }
+
+    /// Joins the group that the configuration names.
+    pub(super) fn subscribe(&self, topics: &[String]) -> Result<(), Trouble> {
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            list.add_topic_unassigned(topic);
+        }
+        // SAFETY: both are live, and the library copies the list.
+        checked(unsafe { rd::rd_kafka_subscribe(self.raw.as_ptr(), list.ptr()) })
+    }
+
+    /// Reads these too, each from the offset that stands with it.
+    pub(super) fn assign(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
+        // SAFETY: both are live, and the library copies the list.
+        self.error(unsafe { rd::rd_kafka_incremental_assign(self.raw.as_ptr(), list.ptr()) })
+    }
+
+    /// Reads these no more.
+    pub(super) fn unassign(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
+        // SAFETY: both are live, and the library copies the list.
+        self.error(unsafe { rd::rd_kafka_incremental_unassign(self.raw.as_ptr(), list.ptr()) })
+    }
+
+    /// Goes on elsewhere in partitions that it reads already.
+    pub(super) fn seek(&self, list: &TopicPartitionList, wait: Duration) -> Result<(), Trouble> {
+        // SAFETY: both are live, and the library only writes an error code to each entry of the list.
+        self.error(unsafe { rd::rd_kafka_seek_partitions(self.raw.as_ptr(), list.ptr(), millis(wait)) })
+    }
+
+    /// Fetches nothing of these until [`Client::resume`].
+    pub(super) fn pause(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
+        // SAFETY: both are live, and the library only writes an error code to each entry of the list.
+        checked(unsafe { rd::rd_kafka_pause_partitions(self.raw.as_ptr(), list.ptr()) })
+    }
+
+    /// Fetches them again.
+    pub(super) fn resume(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
+        // SAFETY: both are live, and the library only writes an error code to each entry of the list.
+        checked(unsafe { rd::rd_kafka_resume_partitions(self.raw.as_ptr(), list.ptr()) })
+    }
+
+    /// Tells the group how far it has come, without waiting for an answer.
+    pub(super) fn commit(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
+        // SAFETY: both are live, and the library copies the list.
+        checked(unsafe { rd::rd_kafka_commit(self.raw.as_ptr(), list.ptr(), 1) })
+    }
+
+    /// The offsets of the oldest message that is kept, and of the next one to come.
+    pub(super) fn watermarks(&self, (topic, partition): &Partition, wait: Duration) -> Result<(i64, i64), Trouble> {
+        let (mut low, mut high) = (0, 0);
+        let topic = c_string(topic)?;
+        // SAFETY: the client is live, the name ends with a zero, and both numbers outlive the call.
+        checked(unsafe {
+            rd::rd_kafka_query_watermark_offsets(
+                self.raw.as_ptr(),
+                topic.as_ptr(),
+                *partition,
+                &raw mut low,
+                &raw mut high,
+                millis(wait),
+            )
+        })?;
+        Ok((low, high))
+    }
+
+    /// Puts the offset of the first message of a time or later in the place of the time, in
+    /// milliseconds since 1970; a negative one where there is none.
+    pub(super) fn offsets_for_times(&self, times: &TopicPartitionList, wait: Duration) -> Result<(), Trouble> {
+        // SAFETY: both are live, and the list is not looked at meanwhile.
+        checked(unsafe { rd::rd_kafka_offsets_for_times(self.raw.as_ptr(), times.ptr(), millis(wait)) })
+    }
+
+    /// Every topic of the brokers, with the numbers of its partitions.
+    pub(super) fn topics(&self, wait: Duration) -> Result<Vec<(String, Vec<i32>)>, Trouble> {
+        let mut found: *const rd::rd_kafka_metadata_t = ptr::null();
+        // SAFETY: the client is live, and `found` outlives the call.
+        checked(unsafe { rd::rd_kafka_metadata(self.raw.as_ptr(), 1, ptr::null_mut(), &raw mut found, millis(wait)) })?;
+        // SAFETY: after a success `found` is a description whose lists have as many entries as it says and
+        // whose names end with a zero; it is looked at before it is destroyed, once.
+        unsafe {
+            let topics = list((*found).topics, (*found).topic_cnt);
+            let topics = topics.iter().map(|topic| {
+                let partitions = list(topic.partitions, topic.partition_cnt).iter().map(|each| each.id);
+                (text(topic.topic), partitions.collect())
+            });
+            let topics = topics.collect();
+            rd::rd_kafka_metadata_destroy(found);
+            Ok(topics)
+        }
+    }
+
+    fn error(&self, error: *mut rd::rd_kafka_error_t) -> Result<(), Trouble> {
+        if error.is_null() {
+            return Ok(());
+        }
+        // SAFETY: it is a live error, which is looked at before it is destroyed, once.
+        unsafe {
+            let trouble =
+                Trouble { code: rd::rd_kafka_error_code(error), reason: text(rd::rd_kafka_error_string(error)) };
+            rd::rd_kafka_error_destroy(error);
+            Err(trouble)
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.heard.closing.store(true, Ordering::SeqCst);
+        // SAFETY: nobody else has this client. The queue is let go of before its client, no message is
+        // left because each call's are destroyed with it, and `heard` is dropped after this.
+        unsafe {
+            rd::rd_kafka_consumer_close(self.raw.as_ptr());
+            rd::rd_kafka_queue_destroy(self.queue.as_ptr());
+            rd::rd_kafka_destroy(self.raw.as_ptr());
+        }
+    }
+}
+
+/// The messages of one call.
+pub(super) struct Fetched<'a> {
+    messages: &'a mut Vec<*mut rd::rd_kafka_message_t>,
+}
+
+impl Fetched<'_> {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The message at a place.
+    ///
+    /// # Panics
+    /// There are not so many.
+    pub(super) fn message(&self, at: usize) -> Message<'_> {
+        // SAFETY: the library gave this pointer to a message that stays as it is until it is destroyed,
+        // which is when `self` is dropped.
+        Message(unsafe { &*self.messages[at] })
+    }
+}
+
+impl Drop for Fetched<'_> {
+    fn drop(&mut self) {
+        for message in self.messages.drain(..) {
+            // SAFETY: each of them is ours and is destroyed once.
+            unsafe { rd::rd_kafka_message_destroy(message) };
+        }
+    }
+}
+
+/// A message, or what the library says in its place.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'a>(&'a rd::rd_kafka_message_t);
+
+/// What names a message's topic in this process, without looking at the name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct TopicId(*const c_void);
+
+// SAFETY: it is only compared and never followed.
+unsafe impl Send for TopicId {}
+
+impl<'a> Message<'a> {
+    /// What is said in its place.
+    pub(super) fn trouble(self) -> Option<Trouble> {
+        if self.0.err == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        // SAFETY: the library keeps this text as long as the message.
+        let reason = unsafe { text(rd::rd_kafka_message_errstr(self.0)) };
+        Some(Trouble { code: self.0.err, reason })
+    }
+
+    /// What names its topic.
+    pub(super) fn topic_id(self) -> TopicId {
+        TopicId(self.0.rkt.cast())
+    }
+
+    /// The name of its topic; empty where something is said of no topic.
+    pub(super) fn topic(self) -> &'a str {
+        if self.0.rkt.is_null() {
+            return "";
+        }
+        // SAFETY: the topic lives as long as the message, and its name ends with a zero.
+        let name = unsafe { CStr::from_ptr(rd::rd_kafka_topic_name(self.0.rkt)) };
+        name.to_str().unwrap_or_default()
+    }
+
+    /// The number of its partition.
+    pub(super) fn partition(self) -> i32 {
+        self.0.partition
+    }
+
+    /// Its place in the partition.
+    pub(super) fn offset(self) -> i64 {
+        self.0.offset
+    }
+
+    /// What it says; `None` where it says that a key is gone.
+    pub(super) fn body(self) -> Option<&'a [u8]> {
+        // SAFETY: the body lies there as long as the message.
+        unsafe { bytes(self.0.payload, self.0.len) }
+    }
+
+    /// Its key.
+    pub(super) fn key(self) -> Option<&'a [u8]> {
+        // SAFETY: the key lies there as long as the message.
+        unsafe { bytes(self.0.key, self.0.key_len) }
+    }
+
+    /// When it was made or got to the broker, in milliseconds since 1970.
+    pub(super) fn timestamp(self) -> Option<i64> {
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is live, and `kind` outlives the call.
+        let at = unsafe { rd::rd_kafka_message_timestamp(self.0, &raw mut kind) };
+        (kind != rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && at >= 0).then_some(at)
+    }
+
+    /// Its headers, in their order.
+    pub(super) fn headers(self) -> Headers<'a> {
+        let mut found = ptr::null_mut();
+        // SAFETY: the message is live and owns the headers.
+        let code = unsafe { rd::rd_kafka_message_headers(self.0, &raw mut found) };
+        let found = if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR { found } else { ptr::null_mut() };
+        Headers { found, next: 0, life: PhantomData }
+    }
+}
+
+/// The headers of a message.
+pub(super) struct Headers<'a> {
+    found: *mut rd::rd_kafka_headers_t,
+    next: usize,
+    life: PhantomData<&'a ()>,
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.found.is_null() {
+            return None;
+        }
+        let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the headers live as long as their message; after a success the name ends with a zero
+        // and the value has that many bytes.
+        unsafe {
+            let code =
+                rd::rd_kafka_header_get_all(self.found, self.next, &raw mut name, &raw mut value, &raw mut length);
+            if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return None;
+            }
+            self.next += 1;
+            Some((CStr::from_ptr(name).to_bytes(), bytes(value.cast_mut(), length)))
+        }
+    }
+}
+
+/// Whether a call went well.
+fn checked(code: Code) -> Result<(), Trouble> {
+    match code {
+        Code::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => {
+            // SAFETY: the library has a text for every code, which it never takes back.
+            let reason = unsafe { text(rd::rd_kafka_err2str(code)) };
+            Err(Trouble { code, reason })
+        }
+    }
+}
+
+fn millis(wait: Duration) -> c_int {
+    c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX)
+}
+
+fn c_string(text: &str) -> Result<CString, Trouble> {
+    CString::new(text)
+        .map_err(|error| Trouble { code: Code::RD_KAFKA_RESP_ERR__INVALID_ARG, reason: error.to_string() })
+}
+
+/// # Safety
+/// `text` is null, or ends with a zero and stays as it is meanwhile.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: as the caller promises.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// # Safety
+/// `start` is null, or that many bytes lie there as long as `'a` and nobody writes to them.
+unsafe fn bytes<'a>(start: *mut c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast::<u8>(), length) })
+}
+
+/// # Safety
+/// `start` is null, or that many values lie there as long as `'a` and nobody writes to them.
+unsafe fn list<'a, T>(start: *const T, length: c_int) -> &'a [T] {
+    match usize::try_from(length) {
+        // SAFETY: as the caller promises.
+        Ok(length) if !start.is_null() => unsafe { slice::from_raw_parts(start, length) },
+        _ => &[],
+    }
+}
+
+/// The group gives or takes partitions. They are only noted: whoever reads has to commit and look
+/// at its tables before it answers.
+unsafe extern "C" fn on_rebalance(
+    raw: *mut rd::rd_kafka_t,
+    code: Code,
+    partitions: *mut rd::rd_kafka_topic_partition_list_t,
+    heard: *mut c_void,
+) {
+    // SAFETY: it is the address that the client was opened with, of something that outlives it.
+    let heard = unsafe { &*heard.cast::<Heard>() };
+    if heard.closing.load(Ordering::SeqCst) {
+        // SAFETY: the client and the list are live during the callback.
+        unsafe {
+            let error = match code {
+                Code::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => rd::rd_kafka_incremental_unassign(raw, partitions),
+                _ => ptr::null_mut(),
+            };
+            if !error.is_null() {
+                rd::rd_kafka_error_destroy(error);
+            }
+        }
+        return;
+    }
+    // SAFETY: the list is live during the callback, has as many entries as it says, and names that end
+    // with a zero.
+    let partitions = unsafe { list((*partitions).elems, (*partitions).cnt) };
+    // SAFETY: see above.
+    let partitions = partitions.iter().map(|each| (unsafe { text(each.topic) }, each.partition)).collect();
+    let news = match code {
+        Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => News::Assigned(partitions),
+        _ => News::Revoked(partitions),
+    };
+    heard.news().push_back(news);
+}
+
+/// Something is wrong with the brokers or the way to them.
+unsafe extern "C" fn on_error(_raw: *mut rd::rd_kafka_t, code: c_int, reason: *const c_char, heard: *mut c_void) {
+    // SAFETY: the text ends with a zero and stays as it is during the callback.
+    let reason = unsafe { text(reason) };
+    // Those that decide something; all others are only told.
+    let known = [
+        Code::RD_KAFKA_RESP_ERR__AUTHENTICATION,
+        Code::RD_KAFKA_RESP_ERR__SSL,
+        Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+        Code::RD_KAFKA_RESP_ERR__RESOLVE,
+        Code::RD_KAFKA_RESP_ERR__FATAL,
+    ];
+    let code = known.into_iter().find(|known| *known as c_int == code).unwrap_or(Code::RD_KAFKA_RESP_ERR__TRANSPORT);
+    // SAFETY: it is the address that the client was opened with, of something that outlives it.
+    let heard = unsafe { &*heard.cast::<Heard>() };
+    heard.news().push_back(News::Trouble(Trouble { code, reason }));
+}
+
+/// The library has something to tell those who look for faults.
+unsafe extern "C" fn on_log(_raw: *const rd::rd_kafka_t, _level: c_int, facility: *const c_char, line: *const c_char) {
+    // SAFETY: both texts end with a zero and stay as they are during the callback.
+    let (facility, line) = unsafe { (text(facility), text(line)) };
+    tracing::debug!(target: "librdkafka", facility, "{line}");
+}

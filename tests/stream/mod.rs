@@ -1,0 +1,8 @@
+//! Tests of streams, with a real broker.
+
+mod errors;
+mod handover;
+mod kafka;
+mod kill;
+mod orders;
+mod support;
