@@ -266,7 +266,7 @@ fn delay(broker: &Broker, arguments: &Arguments, rate: Option<u64>) -> Result<De
             && number % 100 == 0
         {
             let due = Duration::from_secs_f64(number as f64 / rate as f64);
-            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            std::thread::park_timeout(due.saturating_sub(begun.elapsed()));
         }
         producer.write(&topic, arguments.partitions, warm + number)?;
         let partition = usize::try_from((warm + number) % u64::try_from(arguments.partitions)?)?;
@@ -299,7 +299,7 @@ fn wait_for_gold(lake: &Path, running: &mut Running, events: u64) -> Result<(), 
                 format!("{} of {events} events are in gold after three minutes", latency::counted(lake)?).into()
             );
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::park_timeout(Duration::from_millis(200));
     }
     Ok(())
 }
