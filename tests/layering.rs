@@ -58,6 +58,7 @@ enum Imports {
 const CRATES: &[(&str, &[&str], &str)] = &[
     ("deltalake", &["lake"], "the Delta library can be exchanged behind `lake` alone"),
     ("object_store", &["lake", "source", "format"], "only what reads or writes bytes knows where they lie"),
+    ("reqwest", &["source"], "clients of the web are kept in one place"),
     ("rdkafka", &["source"], "unsafe calls and the client's many settings are kept in one place"),
     ("parquet", &["lake", "format"], "encodings are chosen in one place for writing and one for reading"),
     ("wasmtime", &["transform"], "guest code can run nowhere but in the sandbox"),

@@ -163,3 +163,59 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
 }
+
+#[test]
+fn simulated_events_are_files_of_lines_that_any_seed_makes_again() {
+    let folder = Lake::new();
+    let out = folder.path().join("events");
+    let shares = ["--bad", "0.1", "--late", "0.05", "--duplicates", "0.02"];
+    let all = ["simulate", "order-events", "--rows", "250", "--per-file", "100", "--out", text(&out)];
+    sluice::run(&[&all[..], &shares[..]].concat()).ok();
+    let mut names: Vec<_> =
+        fs::read_dir(&out).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    names.sort();
+    let files: Vec<Vec<u8>> = names.iter().map(|path| fs::read(path).expect("readable")).collect();
+    let lines = |bytes: &Vec<u8>| bytes.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(files.iter().map(lines).collect::<Vec<_>>(), [100, 100, 50]);
+    assert!(text(&names[0]).ends_with("order-events-000001.jsonl"), "{names:?}");
+    let again = folder.path().join("again");
+    let one = ["simulate", "order-events", "--rows", "250", "--out", text(&again)];
+    sluice::run(&[&one[..], &shares[..]].concat()).ok();
+    assert_eq!(fs::read(again.join("order-events-000001.jsonl")).expect("readable"), files.concat());
+    let too_many = ["simulate", "reviews", "--late", "0.6", "--duplicates", "0.6", "--out", text(&out)];
+    assert_eq!(sluice::run(&too_many).code, Some(2));
+}
+
+#[test]
+fn simulated_events_are_posted_as_lines() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/events", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || {
+        let mut body = Vec::new();
+        let (stream, _) = listener.accept().expect("a client");
+        let mut reader = BufReader::new(stream);
+        loop {
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).expect("a request") > 0 && line != "\r\n" {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                line.clear();
+            }
+            if length == 0 {
+                return body;
+            }
+            let mut part = vec![0; length];
+            reader.read_exact(&mut part).expect("a body");
+            body.extend(part);
+            reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("the client listens");
+        }
+    });
+    sluice::run(&["simulate", "reviews", "--rows", "10000", "--to", "http", "--url", &url]).ok();
+    let body = server.join().expect("the server ends when its client goes");
+    assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 10_000);
+    let nobody = ["simulate", "reviews", "--to", "http", "--url", "http://127.0.0.1:1/"];
+    assert!(sluice::run(&nobody).failed(1).to_string().contains("127.0.0.1:1"));
+    assert_eq!(sluice::run(&["simulate", "reviews", "--to", "http"]).code, Some(2));
+}

@@ -44,12 +44,14 @@ fn every_example_of_the_document_loads_without_a_warning() {
 #[test]
 fn the_document_names_every_key_and_its_default() {
     let document = text();
-    let sections: [(&str, &keys::Section); 16] = [
+    let sections: [(&str, &keys::Section); 19] = [
         ("[pipeline]", &keys::PIPELINE),
         ("[vars.", &keys::VAR),
         ("type = \"files\"", &keys::FILES),
         ("csv", &keys::CSV),
         ("jsonl", &keys::JSONL),
+        ("type = \"capture\"", &keys::CAPTURE),
+        ("capture", &keys::CAPTURED),
         ("type = \"kafka\"", &keys::KAFKA),
         ("type = \"eventhubs\"", &keys::EVENT_HUBS),
         ("type = \"simulate\"", &keys::SIMULATE),
@@ -59,6 +61,7 @@ fn the_document_names_every_key_and_its_default() {
         ("upkeep", &keys::UPKEEP),
         ("expect", &keys::EXPECT),
         ("[hops.", &keys::HOP),
+        ("event_time", &keys::EVENT_TIME),
         ("limits", &keys::LIMITS),
         ("flush", &keys::FLUSH),
     ];

@@ -1,6 +1,7 @@
 //! What every test may lean on: where things lie, the program itself, an independent reader.
 #![allow(dead_code, reason = "a harness offers more than the tests of any one moment use")]
 
+pub mod capture;
 pub mod duckdb;
 pub mod kafka;
 pub mod sluice;

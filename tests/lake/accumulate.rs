@@ -126,3 +126,36 @@ async fn what_does_not_add_up_stops() {
     put(&mut table, &[sale(i64::MAX, -1)], at("f", 3)).await.expect("commit");
     assert!(sorted(&table).await.is_empty(), "a group without rows is removed");
 }
+
+#[tokio::test]
+async fn rows_that_were_added_up_before_count_as_many_as_they_say() {
+    /// Country, amount, how many rows it stands for, and its weight.
+    type Sum<'a> = (&'a str, i64, Option<i64>, i64);
+    let sandbox = Sandbox::new();
+    let mut table = sandbox.lake.table(&sums()).await.expect("table");
+    let rows = |sales: &[Sum<'_>]| {
+        let country: ArrayRef = Arc::new(sales.iter().map(|sale| Some(sale.0)).collect::<StringArray>());
+        let number =
+            |of: fn(&Sum<'_>) -> Option<i64>| -> ArrayRef { Arc::new(sales.iter().map(of).collect::<Int64Array>()) };
+        RecordBatch::try_from_iter_with_nullable([
+            ("country", country, true),
+            ("amount", number(|sale| Some(sale.1)), true),
+            ("rows", number(|sale| sale.2), true),
+            ("_weight", number(|sale| Some(sale.3)), true),
+        ])
+        .expect("columns of one length")
+    };
+    put(&mut table, &[rows(&[("a", 10, Some(3), 1), ("b", 5, None, 1), ("a", 1, Some(1), 1)])], at("f", 1))
+        .await
+        .expect("commit");
+    assert_eq!(sorted(&table).await, ["a|11|4", "b|5|1"]);
+    // Taken away as they came; a group of which nothing is left goes.
+    put(&mut table, &[rows(&[("a", 10, Some(3), -1), ("b", 5, None, -1)])], at("f", 2)).await.expect("commit");
+    assert_eq!(sorted(&table).await, ["a|1|1"]);
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["three"]));
+    let country: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+    let amount: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let wrong = RecordBatch::try_from_iter([("country", country), ("amount", amount), ("rows", text)]).expect("rows");
+    let error = put(&mut table, &[wrong], at("f", 3)).await.expect_err("no number of rows");
+    assert!(matches!(&error, LakeError::SumType { column, .. } if column == "rows"), "{error}");
+}

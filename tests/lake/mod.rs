@@ -16,6 +16,7 @@ mod oracle;
 mod partitions;
 mod replace;
 mod splice;
+mod states;
 mod statistics;
 pub mod support;
 mod trouble;

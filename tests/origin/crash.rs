@@ -34,6 +34,12 @@ key = ["order_id", "product_id"]
 [tables.gold.orders]
 mode = "overwrite"
 
+[tables.gold.totals]
+mode = "accumulate"
+key = ["order_date"]
+sum = ["quantity"]
+count = "lines"
+
 [tables.gold.days]
 mode = "replace"
 by = ["order_date"]
@@ -54,6 +60,18 @@ module = "MODULE"
 to = "silver.orders"
 flush = { rows = 250 }
 
+[hops.totals]
+from = "silver.orders"
+to = "gold.totals"
+flush = { rows = 200 }
+
+[hops.first]
+from = "bronze.orders"
+module = "FIRST"
+config = { key = ["status"] }
+to = "silver.first"
+flush = { rows = 350 }
+
 [hops.copy]
 from = "silver.orders"
 to = "gold.orders"
@@ -64,7 +82,7 @@ to = "gold.days"
 "#;
 
 /// Tables that take rows up commit by commit, with the rows that come in.
-const BY_COMMIT: &[&str] = &["bronze.orders", "silver.lines", "silver.orders"];
+const BY_COMMIT: &[&str] = &["bronze.orders", "silver.lines", "silver.orders", "silver.first"];
 
 const TABLES: &[&str] = &[
     "bronze.orders",
@@ -72,8 +90,11 @@ const TABLES: &[&str] = &[
     "silver.orders",
     "gold.orders",
     "gold.days",
+    "gold.totals",
+    "silver.first",
     "quarantine.land",
     "quarantine.clean",
+    "quarantine.first",
 ];
 
 const FILES: usize = 22;
@@ -89,7 +110,10 @@ impl Example {
         let file = folder.path().join("crash.toml");
         fs::write(
             file,
-            PIPELINE.replace("ORDERS_SOURCE", ORDERS_SOURCE).replace("MODULE", text(&module("retail_clean_orders"))),
+            PIPELINE
+                .replace("ORDERS_SOURCE", ORDERS_SOURCE)
+                .replace("MODULE", text(&module("retail_clean_orders")))
+                .replace("FIRST", text(&module("distinct"))),
         )
         .expect("writable");
         let data = folder.path().join("data");
@@ -122,7 +146,12 @@ impl Example {
     pub fn file_with_other_commits(&self) -> PathBuf {
         let file = self.folder.path().join("other.toml");
         let pipeline = fs::read_to_string(self.file()).expect("the file is there");
-        let other = [("rows = 50", "rows = 110"), ("rows = 300", "rows = 130"), ("rows = 250", "rows = 400")];
+        let other = [
+            ("rows = 50", "rows = 110"),
+            ("rows = 300", "rows = 130"),
+            ("rows = 250", "rows = 400"),
+            ("rows = 350", "rows = 90"),
+        ];
         let pipeline = other.iter().fold(pipeline, |pipeline, (from, to)| pipeline.replace(from, to));
         fs::write(&file, pipeline).expect("a temporary folder is writable");
         file
@@ -215,7 +244,8 @@ async fn ended_at_every_point_a_run_is_finished_by_the_next_one() {
         }
     }
     // The others need another writer, or a retry out of quarantine, and are tested with these.
-    assert_eq!(passed, ["write", "written", "committed", "checkpoint", "checkpointed", "quarantined", "table"]);
+    let points = ["write", "written", "committed", "checkpoint", "checkpointed", "quarantined", "table", "state"];
+    assert_eq!(passed, points);
 }
 
 #[tokio::test]

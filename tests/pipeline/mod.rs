@@ -2,9 +2,12 @@
 
 mod c2c;
 mod changes;
+mod event_time;
 mod groups;
 mod hostile;
+pub mod orders;
 mod readers;
 mod resume;
 mod retail;
+mod reviews;
 mod storefront;

@@ -1,6 +1,7 @@
 //! Tests of sources and formats.
 
 mod avro;
+mod capture;
 mod csv;
 mod files;
 mod harness;

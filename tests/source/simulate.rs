@@ -7,14 +7,14 @@ use arrow_array::types::{Date32Type, Decimal128Type, Int32Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_select::concat::concat_batches;
 use sluicebox::batch::Positions;
-use sluicebox::plan::{Dataset, SimulateSpec, SourceKind, SourceSpec};
-use sluicebox::simulate;
+use sluicebox::plan::{Dataset, EventMix, SimulateSpec, SourceKind, SourceSpec};
+use sluicebox::simulate::{self, Events};
 use sluicebox::source::{self, OpenSource};
 
 use super::harness::{Folder, shown};
 
 fn spec(dataset: Dataset, rows: u64) -> SimulateSpec {
-    SimulateSpec { dataset, rows, seed: 42, bad: 0.0 }
+    SimulateSpec { dataset, rows, seed: 42, bad: 0.0, events: EventMix::default() }
 }
 
 fn all(spec: &SimulateSpec) -> RecordBatch {
@@ -150,7 +150,7 @@ fn a_source_of_generated_rows_resumes() {
         })
         .unwrap();
         let mut read = super::harness::Read::default();
-        while let Some(next) = open.next().unwrap().rows() {
+        while let Some(next) = next_rows(&mut *open) {
             read.positions.merge(&next.batch.positions);
             read.batches.push(next.batch.rows);
         }
@@ -163,4 +163,137 @@ fn a_source_of_generated_rows_resumes() {
     assert_eq!(rest.table(), whole.table()[12_345..]);
     assert_eq!(rest.places(), whole.places()[12_345..]);
     assert_eq!(read(&whole.positions).rows(), 0);
+}
+
+const EVENTS: [Dataset; 3] = [Dataset::OrderEvents, Dataset::Reviews, Dataset::AppEvents];
+
+/// Events of which every share is bad, late or sent again.
+fn mixed(dataset: Dataset, rows: u64) -> SimulateSpec {
+    let events = EventMix { late: 0.05, duplicates: 0.02, ..EventMix::default() };
+    SimulateSpec { bad: 0.02, events, ..spec(dataset, rows) }
+}
+
+fn texts(spec: &SimulateSpec, range: std::ops::Range<u64>) -> Vec<Vec<u8>> {
+    Events::of(spec, range).iter().map(<[u8]>::to_vec).collect()
+}
+
+#[test]
+fn an_event_depends_on_the_seed_and_its_number_alone() {
+    for dataset in EVENTS {
+        let spec = mixed(dataset, 3_000);
+        let whole = texts(&spec, 0..3_000);
+        for (from, to) in [(0, 1), (1, 2), (17, 600), (2_999, 3_000)] {
+            assert_eq!(texts(&spec, from..to), whole[from as usize..to as usize]);
+        }
+        assert_ne!(texts(&SimulateSpec { seed: 43, ..spec }, 0..3_000), whole);
+    }
+}
+
+#[test]
+fn events_are_bad_late_and_sent_again_as_often_as_asked_for() {
+    let spec = mixed(Dataset::OrderEvents, 50_000);
+    let (mut broken, mut wrong, mut late, mut again, mut zoneless) = (0, 0, 0, 0, 0);
+    let mut seen = HashSet::new();
+    let mut latest = String::new();
+    for text in texts(&spec, 0..50_000) {
+        let Ok(order) = serde_json::from_slice::<serde_json::Value>(&text) else {
+            broken += 1;
+            continue;
+        };
+        wrong += u32::from(order["state"].is_null() || order["quantity"].is_string());
+        if !seen.insert(order["order_id"].as_str().unwrap().to_owned()) {
+            again += 1;
+            continue;
+        }
+        let time = order["timestamp"].as_str().unwrap();
+        zoneless += u32::from(!time.ends_with('Z'));
+        let time = time.trim_end_matches('Z').to_owned();
+        // Less than two seconds could be the next event's own step.
+        late += u32::from(time < latest);
+        latest = latest.max(time);
+    }
+    for (name, found, share) in [
+        ("broken", broken, 0.012),
+        ("wrong", wrong, 0.008),
+        ("late", late, 0.05),
+        ("sent again", again, 0.02),
+        ("without zone", zoneless, 0.1),
+    ] {
+        let expected = 50_000.0 * share;
+        assert!((f64::from(found) - expected).abs() < expected * 0.15, "{found} are {name}, {expected} expected");
+    }
+}
+
+/// Everything that a source of generated events gives after `done`.
+fn drain(spec: &SimulateSpec, done: &Positions) -> (Vec<RecordBatch>, Vec<sluicebox::batch::Reject>, Positions) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec.clone()) };
+    let mut open = source::open(OpenSource {
+        spec: &source,
+        done,
+        since: None,
+        known: None,
+        runtime: runtime.handle(),
+        follow: false,
+    })
+    .unwrap();
+    let (mut batches, mut rejects, mut positions) = (Vec::new(), Vec::new(), done.clone());
+    while let Some(next) = next_rows(&mut *open) {
+        positions.merge(&next.batch.positions);
+        batches.push(next.batch.rows);
+        rejects.extend(next.rejects);
+    }
+    (batches, rejects, positions)
+}
+
+#[test]
+fn every_event_is_a_row_with_its_bytes_or_a_reject_with_its_bytes() {
+    for dataset in EVENTS {
+        let spec = mixed(dataset, 10_000);
+        let whole = texts(&spec, 0..10_000);
+        let (batches, rejects, positions) = drain(&spec, &Positions::default());
+        assert_eq!(positions.get("simulate"), Some(10_000));
+        let mut found = vec![None; whole.len()];
+        for rows in &batches {
+            let at = rows.column_by_name("_position").unwrap().as_primitive::<arrow_array::types::Int64Type>();
+            let raw = rows.column_by_name("_raw").unwrap().as_binary::<i32>();
+            assert_eq!(rows.column_by_name("_rescued").unwrap().null_count(), rows.num_rows(), "nothing is undeclared");
+            for row in 0..rows.num_rows() {
+                assert_eq!(found[at.value(row) as usize].replace(raw.value(row).to_vec()), None);
+            }
+        }
+        assert!(rejects.len() > 100, "{} rejects", rejects.len());
+        for reject in rejects {
+            assert!(reject.reason.starts_with("json."), "{}", reject.reason);
+            assert_eq!(found[reject.position as usize].replace(reject.payload), None);
+        }
+        assert_eq!(found, whole.into_iter().map(Some).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_source_of_generated_events_resumes_and_keeps_to_its_rate() {
+    let spec = mixed(Dataset::OrderEvents, 2_000);
+    let (whole, all, _) = drain(&spec, &Positions::default());
+    let schema = whole[0].schema();
+    let whole = concat_batches(&schema, &whole).unwrap();
+    let (rest, some, _) = drain(&spec, &Positions::of("simulate".into(), 1_234));
+    let rest = concat_batches(&schema, &rest).unwrap();
+    assert_eq!(rest, whole.slice(whole.num_rows() - rest.num_rows(), rest.num_rows()));
+    assert_eq!(some, all.into_iter().filter(|reject| reject.position >= 1_234).collect::<Vec<_>>());
+    let rate = EventMix { rate: 4_000, ..spec.events.clone() };
+    let began = std::time::Instant::now();
+    drain(&SimulateSpec { events: rate, ..spec }, &Positions::default());
+    // Never sooner than they are due; how much later is not for a test to say.
+    assert!(began.elapsed().as_secs_f64() >= 0.49, "{:?}", began.elapsed());
+}
+
+/// What comes next that is rows; nothing at the end.
+fn next_rows(source: &mut dyn source::Source) -> Option<source::SourceBatch> {
+    loop {
+        match source.next().unwrap() {
+            source::Next::Idle => {}
+            next => return next.rows(),
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Tests of streams, with a real broker.
 
 mod errors;
+mod handover;
 mod kafka;
 mod kill;
+mod orders;
 mod slow;
 mod support;

@@ -2,9 +2,7 @@
 //! `bench/boundary` measures natively and in the sandbox.
 
 use serde::Deserialize;
-use sluicebox_sdk::arrow_array::BooleanArray;
 use sluicebox_sdk::arrow_schema::Field;
-use sluicebox_sdk::arrow_select::filter::filter_record_batch;
 use sluicebox_sdk::prelude::*;
 
 /// Keeps the orders that have a quantity and a price.
@@ -72,29 +70,31 @@ impl Transform for BenchOrders {
             return Ok(());
         }
         let (quantity, price) = (rows.i32("quantity")?, rows.f64("price")?);
-        let good = |row| match (quantity.get(row), price.get(row)) {
-            (Some(quantity), Some(price)) if quantity > 0 && price > 0.0 => Some(f64::from(quantity) * price),
-            _ => None,
-        };
-        if self.0 == Mode::Full {
-            let mask: Vec<bool> = rows.indexes().map(|row| good(row).is_some()).collect();
-            let mask = BooleanArray::from(mask);
-            let kept = filter_record_batch(rows.batch(), &mask)?;
-            return out.emit("orders", kept.columns().to_vec());
+        if self.0 != Mode::Amount {
+            let kept = Kept::filter(rows, |row| amount(quantity.get(row), price.get(row)).is_some());
+            return if self.0 == Mode::Keep {
+                out.keep("orders", kept)
+            } else {
+                out.emit("orders", kept.of_rows(rows)?)
+            };
         }
         let mut kept = Kept::of(rows);
-        if self.0 == Mode::Keep {
-            rows.indexes().filter(|row| good(*row).is_some()).for_each(|row| kept.keep(row));
-            return out.keep("orders", kept);
-        }
         let mut amounts = Vec::with_capacity(rows.len());
         for row in rows.indexes() {
-            if let Some(amount) = good(row) {
+            if let Some(amount) = amount(quantity.get(row), price.get(row)) {
                 kept.keep(row);
                 amounts.push(amount);
             }
         }
         out.keep("orders", kept.column("amount", float64s(amounts)))
+    }
+}
+
+/// What an order comes to, if it has a quantity and a price.
+fn amount(quantity: Option<i32>, price: Option<f64>) -> Option<f64> {
+    match (quantity, price) {
+        (Some(quantity), Some(price)) if quantity > 0 && price > 0.0 => Some(f64::from(quantity) * price),
+        _ => None,
     }
 }
 

@@ -29,7 +29,7 @@ impl Config {
     }
 }
 
-const STATE_VERSION: u32 = 1;
+const STATE_VERSION: u32 = 2;
 
 impl Transform for Distinct {
     type Config = Config;
@@ -48,7 +48,7 @@ impl Transform for Distinct {
     fn open(config: Config, _: &Inputs, restored: Option<&State>) -> Result<Self> {
         let mut seen = Groups::of(config.columns())?;
         if let Some(state) = restored {
-            seen.restore(state.get("seen").unwrap_or_default())?;
+            seen.restore_as("seen", state)?;
         }
         Ok(Self { key: config.key, seen })
     }
@@ -61,7 +61,7 @@ impl Transform for Distinct {
     }
 
     fn snapshot(&mut self, state: &mut State) -> Result<()> {
-        state.put("seen", self.seen.save());
+        self.seen.save_as("seen", state);
         Ok(())
     }
 }

@@ -6,7 +6,8 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 /// The columns that the host adds to bronze rows. A cleaned table has no use for most of
 /// them, so a pass-through output may drop them all; one that is not there does no harm.
-pub const SYSTEM_COLUMNS: &[&str] = &["_lane", "_position", "_ingested_at", "_rescued", "_raw"];
+pub const SYSTEM_COLUMNS: &[&str] =
+    &["_lane", "_position", "_ingested_at", "_rescued", "_raw", "_key", "_headers", "_timestamp"];
 
 /// What a module is under one configuration.
 #[derive(Clone, Debug)]

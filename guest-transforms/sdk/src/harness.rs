@@ -218,7 +218,7 @@ impl Recorded {
 
     /// The rejected rows with the codes of their reasons.
     pub fn codes(&self) -> Vec<(usize, &str)> {
-        self.rejected.iter().map(|one| (one.row, one.reason.code.as_str())).collect()
+        self.rejected.iter().map(|one| (one.row, &*one.reason.code)).collect()
     }
 
     /// What was logged, since the harness was opened or the last call.

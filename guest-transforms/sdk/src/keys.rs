@@ -10,10 +10,13 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::{Failure, Result, Rows};
+use crate::{Failure, Result, Rows, State};
 
 /// The same seed in every run: a module's output must not depend on chance.
 const HASHER: FixedState = FixedState::with_seed(0);
+
+/// Keys in one piece of a state.
+const PIECE: usize = 16_384;
 
 /// Keys of one or more columns, numbered in the order in which they first came.
 ///
@@ -79,12 +82,28 @@ impl Groups {
     /// The bytes are Arrow's row format, which may change with this crate: raise the
     /// module's state version when its SDK changes.
     pub fn save(&self) -> Vec<u8> {
-        let mut saved = Vec::new();
-        for key in &self.keys.bytes {
-            saved.extend_from_slice(&(key.len() as u64).to_le_bytes());
-            saved.extend_from_slice(key);
+        saved(&self.keys.bytes)
+    }
+
+    /// Saves the keys under keys of the state that begin with `key`, in pieces that do not change any
+    /// more once they are full: what a commit then writes follows what is new, not what is kept.
+    ///
+    /// The bytes are those of [`save`](Self::save).
+    pub fn save_as(&self, key: &str, state: &mut State) {
+        for (number, keys) in self.keys.bytes.chunks(PIECE).enumerate() {
+            state.put(&format!("{key}/{number:08x}"), saved(keys));
         }
-        saved
+    }
+
+    /// Takes back what `save_as` saved, into empty groups of the same columns.
+    ///
+    /// # Errors
+    /// [`Failure::State`] when it is cut short.
+    pub fn restore_as(&mut self, key: &str, state: &State) -> Result<()> {
+        let prefix = format!("{key}/");
+        // The state gives its keys in order, and that is the order of the groups' numbers.
+        let pieces = state.iter().filter(|(name, _)| name.starts_with(&prefix));
+        pieces.map(|(_, bytes)| bytes).try_for_each(|bytes| self.restore(bytes))
     }
 
     /// Takes back what `save` gave, into empty groups of the same columns.
@@ -99,6 +118,15 @@ impl Groups {
         }
         Ok(())
     }
+}
+
+fn saved(keys: &[Box<[u8]>]) -> Vec<u8> {
+    let mut saved = Vec::new();
+    for key in keys {
+        saved.extend_from_slice(&(key.len() as u64).to_le_bytes());
+        saved.extend_from_slice(key);
+    }
+    saved
 }
 
 /// A lookup table held in memory, found by key.

@@ -53,8 +53,10 @@
 
 mod describe;
 mod failure;
+mod gather;
 mod job;
 mod keys;
+mod once;
 mod out;
 mod rows;
 mod state;
@@ -80,6 +82,7 @@ pub use failure::{Failure, Result};
 pub use harness::{Harness, Recorded, Rejected};
 pub use job::Inputs;
 pub use keys::{Groups, Lookup, Matches};
+pub use once::{Once, Seen};
 pub use out::{Kept, Out, Reject, ensure};
 pub use rows::{Column, Rows};
 pub use state::State;

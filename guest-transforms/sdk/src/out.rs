@@ -1,13 +1,14 @@
 //! What a module may do with rows: emit, keep, reject.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use arrow_select::take::take;
 use hashbrown::HashMap;
 
 use crate::describe::{OutputPort, OutputSchema};
+use crate::gather::Gather;
 use crate::{Failure, Result, Rows};
 
 /// The largest batch that is emitted in one piece; larger ones fall out of the cache.
@@ -17,21 +18,21 @@ const CHUNK_ROWS: usize = 8_192;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reject {
     /// Such as `price.not-positive`.
-    pub code: String,
+    pub code: Cow<'static, str>,
     /// What is wrong with the row, with the offending value.
-    pub message: String,
+    pub message: Cow<'static, str>,
 }
 
 impl Reject {
     /// A reason.
-    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code: code.into(), message: message.into() }
     }
 }
 
 /// Rejects the row unless `good`; the message is only made when it is needed.
 #[inline]
-pub fn ensure(good: bool, code: &str, message: impl FnOnce() -> String) -> Result<(), Reject> {
+pub fn ensure(good: bool, code: &'static str, message: impl FnOnce() -> String) -> Result<(), Reject> {
     if good { Ok(()) } else { Err(Reject::new(code, message())) }
 }
 
@@ -57,7 +58,16 @@ impl Kept {
 
     /// The rows go on of which `good` holds.
     pub fn filter(rows: &Rows, mut good: impl FnMut(usize) -> bool) -> Self {
-        Self { rows: rows.indexes().filter(|row| good(*row)).map(index).collect(), columns: Vec::new() }
+        // Every row is written and only kept ones are counted: which they are cannot be foreseen, and a
+        // branch that is guessed wrong costs more than a write.
+        let mut kept = vec![0; rows.len()];
+        let mut count = 0;
+        for row in rows.indexes() {
+            kept[count] = index(row);
+            count += usize::from(good(row));
+        }
+        kept.truncate(count);
+        Self { rows: kept, columns: Vec::new() }
     }
 
     /// This row goes on.
@@ -83,11 +93,13 @@ impl Kept {
 
     /// The kept rows of a column.
     pub fn of_column(&self, column: &ArrayRef) -> Result<ArrayRef> {
-        // Rows are kept at most once, so as many as there are means all of them.
-        if self.rows.len() == column.len() {
-            return Ok(column.clone());
-        }
-        Ok(take(column, &UInt32Array::from(self.rows.clone()), None)?)
+        Ok(Gather::new(&self.rows).of(column)?)
+    }
+
+    /// The kept rows of every column of the push, for an output that is emitted in full.
+    pub fn of_rows(&self, rows: &Rows) -> Result<Vec<ArrayRef>> {
+        let gather = Gather::new(&self.rows);
+        Ok(rows.batch().columns().iter().map(|column| gather.of(column)).collect::<Result<_, _>>()?)
     }
 
     /// Gives a new or replaced column: one value for each kept row.
@@ -228,16 +240,22 @@ struct Rejections {
     rows: Vec<(u32, u32)>,
     reasons: Vec<Reject>,
     known: HashMap<Reject, u32, foldhash::fast::FixedState>,
+    /// The reason of the row before, which is looked at first.
+    last: Option<u32>,
 }
 
 impl Rejections {
     /// Thousands of rows often share a reason, which then crosses the boundary once.
     fn add(&mut self, row: usize, reason: Reject) {
         let next = index(self.reasons.len());
-        let number = *self.known.entry(reason).or_insert_with_key(|reason| {
-            self.reasons.push(reason.clone());
-            next
-        });
+        let number = match self.last.filter(|last| self.reasons[*last as usize] == reason) {
+            Some(last) => last,
+            None => *self.known.entry(reason).or_insert_with_key(|reason| {
+                self.reasons.push(reason.clone());
+                next
+            }),
+        };
+        self.last = Some(number);
         self.rows.push((index(row), number));
     }
 }

@@ -6,7 +6,7 @@ pub use crate::{
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub use crate::{Harness, Recorded, Rejected};
-pub use crate::{Merge, Sessions, WEIGHT, Watermark, Window, Windowed, Windows};
+pub use crate::{Merge, Once, Seen, Sessions, WEIGHT, Watermark, Window, Windowed, Windows};
 pub use crate::{binary, boolean, date, decimal, float64, int32, int64, required, timestamp, utf8, weight};
 pub use crate::{booleans, dates, decimals, ensure, float64s, int32s, int64s, log, metric, strings, timestamps};
 pub use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};

@@ -4,6 +4,7 @@ use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int
 use arrow_array::{
     Array, ArrayAccessor, ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
 };
+use arrow_buffer::NullBuffer;
 
 use crate::{Failure, Reject, Result};
 
@@ -121,10 +122,10 @@ impl Rows {
 
     fn typed<'a, A: Array + 'static>(&'a self, name: &'a str, wanted: &str) -> Result<Column<'a, A>> {
         let column = self.column(name)?;
-        let array = column.as_any().downcast_ref().ok_or_else(|| {
+        let array: &A = column.as_any().downcast_ref().ok_or_else(|| {
             Failure::input(format!("column {name:?} of port {:?} is {}, not {wanted}", self.port, column.data_type()))
         })?;
-        Ok(Column { name, array })
+        Ok(Column { name, array, nulls: array.nulls().filter(|nulls| nulls.null_count() > 0) })
     }
 }
 
@@ -133,6 +134,8 @@ impl Rows {
 pub struct Column<'a, A> {
     name: &'a str,
     array: &'a A,
+    /// Absent where every value is there: most columns of most batches, and then nothing is looked up.
+    nulls: Option<&'a NullBuffer>,
 }
 
 impl<A> Clone for Column<'_, A> {
@@ -155,7 +158,16 @@ where
     #[inline]
     pub fn get(&self, row: usize) -> Option<<&'a A as ArrayAccessor>::Item> {
         let array: &'a A = self.array;
-        array.is_valid(row).then(|| ArrayAccessor::value(&array, row))
+        if row >= array.len() {
+            no_such_row(row, array.len());
+        }
+        // SAFETY: the row lies within the column, which has just been looked at, and a column has as
+        // many validity bits as values.
+        if self.nulls.is_some_and(|nulls| !unsafe { nulls.inner().value_unchecked(row) }) {
+            return None;
+        }
+        // SAFETY: as above.
+        Some(unsafe { array.value_unchecked(row) })
     }
 
     /// The value in `row`; a null rejects the row with the code `<column>.null`.
@@ -178,4 +190,11 @@ where
     fn null(&self) -> Reject {
         Reject::new(format!("{}.null", self.name), format!("{} is null", self.name))
     }
+}
+
+/// Apart from where it is found, so that a loop over rows holds no text in the making.
+#[cold]
+#[inline(never)]
+fn no_such_row(row: usize, rows: usize) -> ! {
+    panic!("there is no row {row} in a column of {rows}");
 }

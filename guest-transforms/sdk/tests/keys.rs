@@ -131,3 +131,21 @@ fn keys_of_other_types_are_refused() {
     let error = groups.number(&[strings(["a"])]).unwrap_err();
     assert!(error.to_string().contains("key columns"), "{error}");
 }
+
+#[test]
+fn groups_are_saved_in_pieces_that_do_not_change_once_they_are_full() {
+    let numbers = |range: std::ops::Range<i64>| -> Vec<ArrayRef> { vec![int64s(range.collect::<Vec<_>>())] };
+    let mut groups = Groups::of([int64("id")]).unwrap();
+    groups.number(&numbers(0..40_000)).unwrap();
+    let mut before = State::default();
+    groups.save_as("ids", &mut before);
+    groups.number(&numbers(39_000..40_100)).unwrap();
+    let mut after = State::default();
+    groups.save_as("ids", &mut after);
+    let changed = after.iter().filter(|(key, bytes)| before.get(key) != Some(bytes)).count();
+    assert_eq!((after.iter().count(), changed), (3, 1));
+    let mut restored = Groups::of([int64("id")]).unwrap();
+    restored.restore_as("ids", &after).unwrap();
+    assert_eq!(restored.columns().unwrap()[0].as_ref(), groups.columns().unwrap()[0].as_ref());
+    assert_eq!(restored.number(&numbers(40_099..40_102)).unwrap(), [40_099, 40_100, 40_101]);
+}

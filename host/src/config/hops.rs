@@ -1,6 +1,7 @@
 //! `[hops.<name>]`: what moves rows.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::context::{At, Context};
 use super::json;
@@ -11,7 +12,7 @@ use super::problem::Draft;
 use super::section::Section;
 use super::tables;
 use super::tree::{Entry, Value};
-use crate::plan::{Flush, HopSpec, Limits, ModuleSpec, TableName, Upstream};
+use crate::plan::{EventTime, Flush, HopSpec, Limits, ModuleSpec, TableName, Upstream};
 
 /// A hop as far as it could be read. What it reads and writes is known even where the
 /// rest is wrong, so that other hops are not blamed for it.
@@ -50,9 +51,10 @@ fn hop(cx: &Context, entry: &Entry, folder: &Path) -> HopDraft {
     });
     let limits = section.or("limits", Limits::default(), |section, key| limits(&section.section(key)?));
     let fixtures = section.or("fixtures", None, |section, key| Some(Some(fixtures(section, key, folder)?)));
+    let event_time = section.or("event_time", None, |section, key| event_time(&section.section(key)?).map(Some));
     let flush = section.or("flush", Flush::default(), |section, key| flush(&section.section(key)?));
     if section.peek("module").is_none() {
-        for key in ["config", "lookups", "limits", "fixtures"] {
+        for key in ["config", "lookups", "limits", "fixtures", "event_time"] {
             section.misplaced(key, "has no use without a module", "add `module = \"….wasm\"`, or remove it");
         }
     }
@@ -67,6 +69,7 @@ fn hop(cx: &Context, entry: &Entry, folder: &Path) -> HopDraft {
             module,
             to: to.bare()?,
             lookups: lookups.bare()?,
+            event_time: event_time?,
             flush: flush?,
         })
     };
@@ -224,6 +227,15 @@ fn limits(section: &Section<'_>) -> Option<Limits> {
         stack: u32::try_from(stack?).ok()?,
     })
 }
+
+fn event_time(section: &Section<'_>) -> Option<EventTime> {
+    let column = section.text("column");
+    let lateness = section.or("lateness", LATENESS, Section::time);
+    Some(EventTime { column: column?.value, lateness: lateness? })
+}
+
+/// What rows may be late where the file does not say.
+const LATENESS: Duration = Duration::from_secs(600);
 
 fn flush(section: &Section<'_>) -> Option<Flush> {
     let standard = Flush::default();

@@ -5,7 +5,7 @@ mod keeping;
 mod streams;
 
 pub use keeping::{EXPECT, LAYOUT, UPKEEP};
-pub use streams::{EVENT_HUBS, KAFKA};
+pub use streams::{CAPTURE, CAPTURED, EVENT_HUBS, KAFKA};
 
 use super::words;
 use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding};
@@ -191,7 +191,7 @@ pub static VAR: Section = Section {
 
 /// The kinds of `[sources.<name>]`, by the value of `type`.
 pub static SOURCES: &[(&str, &Section)] =
-    &[("files", &FILES), ("kafka", &KAFKA), ("eventhubs", &EVENT_HUBS), ("simulate", &SIMULATE)];
+    &[("files", &FILES), ("capture", &CAPTURE), ("kafka", &KAFKA), ("eventhubs", &EVENT_HUBS), ("simulate", &SIMULATE)];
 
 /// `[sources.<name>]` with `type = "files"`.
 pub static FILES: Section = Section {
@@ -278,6 +278,29 @@ pub static SIMULATE: Section = Section {
         Key::new("rows", Kind::Integer(1, 1_000_000_000_000), "200_000", "How many rows.").required(),
         Key::new("seed", Kind::Integer(0, i64::MAX), "42", "The seed.").default("0"),
         Key::new("bad", Kind::Share, "0.01", "The share of rows, from 0 to 1, that are bad on purpose.").default("0.0"),
+        Key::new(
+            "rate",
+            Kind::Integer(0, 1_000_000_000),
+            "1_000",
+            "Events a second; 0 is as fast as they are taken. Only for datasets of events.",
+        )
+        .default("0"),
+        Key::new(
+            "late",
+            Kind::Share,
+            "0.05",
+            "The share of events, from 0 to 1, that come up to 10 minutes after their time.",
+        )
+        .default("0.0"),
+        Key::new(
+            "duplicates",
+            Kind::Share,
+            "0.02",
+            "The share of events, from 0 to 1, that were sent before, up to 1,000 events ago.",
+        )
+        .default("0.0"),
+        Key::new("step", Kind::Time(0, DAY), "\"1s\"", "The time between two events, as they tell it.")
+            .default("\"10ms\""),
     ],
 };
 
@@ -430,11 +453,28 @@ pub static HOP: Section = Section {
             "The folder of the module's fixtures, relative to this file, for `sluice test`.",
         ),
         Key::new(
+            "event_time",
+            Kind::Section(&EVENT_TIME),
+            "{ column = \"ordered_at\", lateness = \"10m\" }",
+            "What says when a row's event happened; the module then gets a watermark.",
+        ),
+        Key::new(
             "flush",
             Kind::Section(&FLUSH),
             "{ time = \"5s\" }",
             "When the hop commits: at whichever comes first.",
         ),
+    ],
+};
+
+/// `event_time` of a hop.
+pub static EVENT_TIME: Section = Section {
+    about: "Event time, and how far it has come: the watermark.",
+    keys: &[
+        Key::new("column", Kind::Text, "\"ordered_at\"", "The column of the upstream that holds it, an instant.")
+            .required(),
+        Key::new("lateness", Kind::Time(0, 31 * DAY), "\"1h\"", "How much later than others rows may come.")
+            .default("\"10m\""),
     ],
 };
 

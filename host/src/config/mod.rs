@@ -9,6 +9,7 @@ mod problem;
 pub mod schema;
 mod text;
 
+mod capture;
 mod columns;
 mod context;
 mod derive;

@@ -14,7 +14,8 @@ use super::section::{Section, table};
 use super::tree::{Entry, Value};
 use super::words::{self, FormatName};
 use crate::plan::{
-    ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SimulateSpec, SourceKind, SourceSpec,
+    ChangedFiles, Compression, CsvFormat, Dataset, Encoding, EventMix, FilesSpec, Format, SimulateSpec, SourceKind,
+    SourceSpec,
 };
 
 /// A source as far as it could be read.
@@ -53,6 +54,7 @@ fn kind(cx: &Context, entry: &Entry, folder: &Path) -> Option<SourceKind> {
     match &kind.node.value {
         Value::Text(text) => match text.as_str() {
             "files" => files(open(&keys::FILES)?, folder).map(SourceKind::Files),
+            "capture" => super::capture::capture(&open(&keys::CAPTURE)?, folder).map(SourceKind::Capture),
             "kafka" => super::streams::kafka(&open(&keys::KAFKA)?, folder).map(SourceKind::Kafka),
             "eventhubs" => super::streams::event_hubs(&open(&keys::EVENT_HUBS)?, folder).map(SourceKind::Kafka),
             "simulate" => simulate(&open(&keys::SIMULATE)?).map(SourceKind::Simulate),
@@ -112,7 +114,8 @@ fn files(section: Section<'_>, folder: &Path) -> Option<FilesSpec> {
     })
 }
 
-fn resolve(section: &Section<'_>, folder: &Path, path: &At<String>) -> Option<String> {
+/// A folder, or the URL of an object store.
+pub(super) fn resolve(section: &Section<'_>, folder: &Path, path: &At<String>) -> Option<String> {
     match paths::resolve(folder, &path.value) {
         Ok(path) => Some(path),
         Err(error) => {
@@ -237,5 +240,25 @@ fn simulate(section: &Section<'_>) -> Option<SimulateSpec> {
     let rows = section.integer("rows");
     let seed = section.or("seed", 0, Section::integer);
     let bad = section.or("bad", 0.0, Section::share);
-    Some(SimulateSpec { dataset: dataset?, rows: rows?.unsigned_abs(), seed: seed?.unsigned_abs(), bad: bad? })
+    let mix = EventMix::default();
+    let rate = section.or("rate", 0, Section::integer);
+    let late = section.or("late", mix.late, Section::share);
+    let duplicates = section.or("duplicates", mix.duplicates, Section::share);
+    let step = section.or("step", mix.step, Section::time);
+    let dataset: Dataset = dataset?;
+    if !matches!(dataset, Dataset::OrderEvents | Dataset::Reviews | Dataset::AppEvents) {
+        for key in ["rate", "late", "duplicates", "step"] {
+            section.misplaced(
+                key,
+                &format!("has no use with dataset `{}`", words::name(dataset)),
+                "remove it, or take `order-events`, `reviews` or `app-events`",
+            );
+        }
+    }
+    let events = EventMix { rate: rate?.unsigned_abs(), late: late?, duplicates: duplicates?, step: step? };
+    if events.late + events.duplicates > 1.0 {
+        section.misplaced("late", "and `duplicates` are more than all events", "lower one of them");
+        return None;
+    }
+    Some(SimulateSpec { dataset, rows: rows?.unsigned_abs(), seed: seed?.unsigned_abs(), bad: bad?, events })
 }

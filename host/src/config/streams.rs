@@ -13,7 +13,8 @@ use super::section::Section;
 use super::sources;
 use super::words::{MessageName, Protocol};
 use crate::plan::{
-    CsvFormat, KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security, StreamStart,
+    CaptureFiles, CsvFormat, KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security,
+    StreamStart,
 };
 
 /// What a user of Event Hubs is called.
@@ -25,7 +26,8 @@ pub(super) fn kafka(section: &Section<'_>, folder: &Path) -> Option<KafkaSpec> {
     let security = security(section, folder);
     let stream = stream(section);
     let connection = KafkaConnection { brokers: brokers?, event_hubs: false, security: security? };
-    stream.map(|stream| KafkaSpec { connection, ..stream })
+    let capture = capture(section, folder);
+    stream.zip(capture).map(|(stream, capture)| KafkaSpec { connection, capture, ..stream })
 }
 
 /// An `eventhubs` source.
@@ -37,7 +39,8 @@ pub(super) fn event_hubs(section: &Section<'_>, folder: &Path) -> Option<KafkaSp
     let sasl = Sasl { mechanism: Mechanism::Plain, user: CONNECTION_STRING_USER.to_owned(), password: password? };
     let security = Security { tls: true, ca: ca?, sasl: Some(sasl) };
     let connection = KafkaConnection { brokers: address(&namespace?), event_hubs: true, security };
-    stream.map(|stream| KafkaSpec { connection, ..stream })
+    let capture = capture(section, folder);
+    stream.zip(capture).map(|(stream, capture)| KafkaSpec { connection, capture, ..stream })
 }
 
 /// The whole address of a namespace.
@@ -80,6 +83,23 @@ fn stream(section: &Section<'_>) -> Option<KafkaSpec> {
         columns: columns?,
         raw: raw?,
         max_in_flight: max_in_flight?,
+        capture: None,
+    })
+}
+
+/// Captured files that come before the hub; the inner `None` where there are none.
+fn capture(section: &Section<'_>, folder: &Path) -> Option<Option<Box<CaptureFiles>>> {
+    if section.peek("capture").is_some() {
+        section.peek("group").is_some().then(|| {
+            section.misplaced(
+                "capture",
+                "cannot be read by the members of a group, who would all read it",
+                "read the files in a run without `group` first; a group then goes on where they end",
+            );
+        });
+    }
+    section.or("capture", None, |section, key| {
+        super::capture::files(&section.section(key)?, folder).map(|files| Some(Box::new(files)))
     })
 }
 
@@ -103,7 +123,8 @@ fn start(section: &Section<'_>, key: &str) -> Option<StreamStart> {
     }
 }
 
-fn body(section: &Section<'_>) -> Option<(MessageFormat, SchemaRef)> {
+/// How the bodies of messages are decoded, and their columns.
+pub(super) fn body(section: &Section<'_>) -> Option<(MessageFormat, SchemaRef)> {
     let format = section.word::<MessageName>("format");
     let columns = section.or("columns", None, |section, _| sources::columns(section).map(Some));
     let plain = CsvFormat { header: false, ..CsvFormat::plain() };

@@ -1,6 +1,6 @@
 //! The words that stand for a choice, as the file writes them.
 
-use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Layer, Mechanism, OnLost, Otherwise};
+use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Gaps, Layer, Mechanism, OnLost, Otherwise};
 
 /// A choice that the file writes as a word.
 pub(super) trait Word: Copy + 'static {
@@ -82,6 +82,10 @@ impl Word for Mechanism {
         &[("plain", Self::Plain), ("scram-sha-256", Self::ScramSha256), ("scram-sha-512", Self::ScramSha512)];
 }
 
+impl Word for Gaps {
+    const ALL: &'static [(&'static str, Self)] = &[("wait", Self::Wait), ("skip", Self::Skip)];
+}
+
 impl Word for OnLost {
     const ALL: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("earliest", Self::Earliest)];
 }
@@ -116,8 +120,14 @@ impl Word for Encoding {
 }
 
 impl Word for Dataset {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("customers", Self::Customers), ("products", Self::Products), ("orders", Self::Orders)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("customers", Self::Customers),
+        ("products", Self::Products),
+        ("orders", Self::Orders),
+        ("order-events", Self::OrderEvents),
+        ("reviews", Self::Reviews),
+        ("app-events", Self::AppEvents),
+    ];
 }
 
 impl Word for Otherwise {

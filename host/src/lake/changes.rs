@@ -78,7 +78,7 @@ async fn changes_in(shelf: Shelf, schema: SchemaRef, version: u64) -> Result<Ste
     let shelf = Arc::new(shelf);
     // Where a version has change data, that is all there is to say about it.
     if !entry.changes.is_empty() {
-        let files: Vec<DataRef> = entry.changes.iter().map(DataRef::of_changes).collect();
+        let files: Vec<DataRef> = entry.changes.iter().map(|file| shelf.named(DataRef::of_changes(file))).collect();
         let feed = feed_schema(&schema);
         let pass = |removals: bool| {
             let table = table.clone();
@@ -94,9 +94,10 @@ async fn changes_in(shelf: Shelf, schema: SchemaRef, version: u64) -> Result<Ste
     let Entry { adds, removes, .. } = entry;
     let mut removed = Vec::new();
     for remove in removes.iter().filter(|remove| remove.data_change) {
-        removed.push(removed_file(&shelf, remove).await?);
+        removed.push(shelf.named(removed_file(&shelf, remove).await?));
     }
-    let mut added: Vec<DataRef> = adds.iter().filter(|add| add.data_change).map(DataRef::of).collect();
+    let mut added: Vec<DataRef> =
+        adds.iter().filter(|add| add.data_change).map(|add| shelf.named(DataRef::of(add))).collect();
     for was in &mut removed {
         let Some(now) = added.iter_mut().find(|now| now.path == was.path) else {
             continue;

@@ -76,7 +76,7 @@ async fn added_in(
     }
     let mut files = Vec::new();
     for add in entry.adds.into_iter().filter(|add| add.data_change) {
-        files.push(DataRef::of(&add));
+        files.push(shelf.named(DataRef::of(&add)));
     }
     let rows = rows_of(Arc::new(shelf), files, schema).map_ok(move |rows| Added::Rows { version, rows });
     Ok(rows.chain(stream::once(std::future::ready(Ok(Added::End { version })))).boxed())

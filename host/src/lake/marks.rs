@@ -88,3 +88,24 @@ pub(super) fn split(
     let rows = if own.len() == rows.num_columns() { rows.clone() } else { rows.project(&own).map_err(failed())? };
     Ok((rows, weights.filter(|weights| weights.iter().any(|weight| *weight != 1)).map(Int64Array::from)))
 }
+/// How many rows each row stands for, where it says so itself in the column that counts them: a
+/// module may have added rows up already. Null counts one, and what is taken away counts less.
+pub(super) fn counts(
+    table: &str,
+    count: &str,
+    rows: &RecordBatch,
+    weights: Option<&Int64Array>,
+) -> Result<Option<Int64Array>, LakeError> {
+    let Some(index) = find(rows.schema_ref(), count) else { return Ok(None) };
+    let column = rows.column(index).as_primitive_opt::<Int64Type>().ok_or_else(|| LakeError::SumType {
+        table: table.to_owned(),
+        column: count.to_owned(),
+        data_type: rows.column(index).data_type().clone(),
+    })?;
+    let overflow = || LakeError::Overflow { table: table.to_owned(), column: count.to_owned() };
+    let each = column.iter().enumerate().map(|(row, count)| {
+        let weight = weights.map_or(1, |weights| weights.value(row));
+        count.unwrap_or(1).checked_mul(weight).ok_or_else(overflow)
+    });
+    each.collect::<Result<Vec<i64>, _>>().map(|counts| Some(Int64Array::from(counts)))
+}

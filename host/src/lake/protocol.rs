@@ -5,6 +5,7 @@ use deltalake::table::state::DeltaTableState;
 use serde_json::{Value, json};
 
 use super::error::LakeError;
+use super::mapping::Mapping;
 
 /// Each commit of the table records which rows it changed.
 pub(super) const CHANGES: &str = "delta.enableChangeDataFeed";
@@ -93,12 +94,7 @@ pub(super) fn can_read(table: &str, state: &DeltaTableState) -> Result<(), LakeE
     if version > 3 {
         return Err(LakeError::Feature { table: table.to_owned(), feature: format!("reader version {version}") });
     }
-    // Not every writer lists column mapping among the features that a reader must know.
-    let mapping = state.metadata().configuration().get("delta.columnMapping.mode");
-    if let Some(mode) = mapping.filter(|mode| *mode != "none") {
-        return Err(LakeError::Feature { table: table.to_owned(), feature: format!("columnMapping by {mode}") });
-    }
-    Ok(())
+    Mapping::of(table, state).map(drop)
 }
 
 /// Refuses a table that our writer would harm.
@@ -111,6 +107,10 @@ pub(super) fn can_write(table: &str, state: &DeltaTableState) -> Result<(), Lake
     let refuse = |feature: String| Err(LakeError::Feature { table: table.to_owned(), feature });
     if version > 7 {
         return refuse(format!("writer version {version}"));
+    }
+    // Not every writer lists column mapping among the features that a writer must know.
+    if Mapping::of(table, state)?.is_some() {
+        return refuse("columnMapping".to_owned());
     }
     let settings = state.metadata().configuration();
     if let Some(constraint) = settings.keys().find_map(|key| key.strip_prefix("delta.constraints.")) {

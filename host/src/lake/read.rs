@@ -19,6 +19,7 @@ use roaring::RoaringTreemap;
 use super::convert::Conversion;
 use super::error::LakeError;
 use super::location::Location;
+use super::mapping::Mapping;
 use super::object::Object;
 use super::partition;
 use super::schema::find;
@@ -84,6 +85,18 @@ pub(super) struct Shelf {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) table: String,
     pub(super) partition_by: Arc<[String]>,
+    /// What files call its columns, if they have names of their own.
+    pub(super) mapping: Option<Arc<Mapping>>,
+}
+
+impl Shelf {
+    /// A file as the log describes it, its columns under the table's names.
+    pub(super) fn named(&self, file: DataRef) -> DataRef {
+        match &self.mapping {
+            Some(mapping) => mapping.file(file),
+            None => file,
+        }
+    }
 }
 
 /// How the columns of one file become those of a table.
@@ -172,7 +185,11 @@ pub(super) async fn open(
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(failed())?;
 
-    let stored = Arc::clone(builder.schema());
+    let mapping = shelf.mapping.clone();
+    let stored = match &mapping {
+        Some(mapping) => Arc::new(mapping.schema(builder.schema())),
+        None => Arc::clone(builder.schema()),
+    };
     let arrangement = Arrangement::new(&shelf.partition_by, &file.partition, &stored, &schema, &name)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), arrangement.wanted(&stored));
     let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(failed())?;
@@ -191,7 +208,8 @@ pub(super) async fn open(
         .and_then(move |batch| {
             let first = row;
             row += batch.num_rows() as u64;
-            let shaped = arrangement.apply(&batch).and_then(|rows| match (&only, &deleted) {
+            let named = mapping.as_ref().map_or_else(|| Ok(batch.clone()), |mapping| mapping.rows(&batch));
+            let shaped = named.and_then(|rows| arrangement.apply(&rows)).and_then(|rows| match (&only, &deleted) {
                 (Some(only), _) => of_rows(&rows, |at| only.contains(first + at)),
                 (None, Some(deleted)) => of_rows(&rows, |at| !deleted.contains(first + at)),
                 (None, None) => Ok(rows),

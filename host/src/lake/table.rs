@@ -18,6 +18,7 @@ use super::error::LakeError;
 use super::expect::Checks;
 use super::location::Location;
 use super::log;
+use super::mapping::Mapping;
 use super::partition;
 use super::protocol;
 use super::provenance::Provenance;
@@ -166,7 +167,8 @@ impl Table {
         }
         if before.is_none() {
             let log = self.delta.log_store();
-            if !log.is_delta_table_location().await.map_err(LakeError::delta("look for", &name))? {
+            let there = log::is_there(self.store.as_ref(), &name).await?;
+            if !there && !log.is_delta_table_location().await.map_err(LakeError::delta("look for", &name))? {
                 return Ok(());
             }
             let loaded = match self.pinned {
@@ -362,14 +364,16 @@ impl Table {
             store: Arc::clone(&self.store),
             table: self.manner.name.clone(),
             partition_by: self.state()?.metadata().partition_columns().to_vec().into(),
+            mapping: Mapping::of(&self.manner.name, self.state()?)?.map(Arc::new),
         })
     }
 
     /// The data files of the present version, oldest first.
     pub(super) fn files(&self) -> Result<Vec<DataRef>, LakeError> {
         let mut files = Vec::new();
+        let shelf = self.shelf()?;
         for view in self.state()?.log_data().iter() {
-            files.push(DataRef {
+            files.push(shelf.named(DataRef {
                 path: view.path().into_owned(),
                 size: u64::try_from(view.size()).unwrap_or_default(),
                 partition: view.partition_values_map(),
@@ -377,7 +381,7 @@ impl Table {
                 modified: view.modification_time(),
                 vector: view.deletion_vector_descriptor(),
                 only: None,
-            });
+            }));
         }
         files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
         Ok(files)

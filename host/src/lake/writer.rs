@@ -31,6 +31,15 @@ pub struct Accepted {
     pub unmet: Vec<Unmet>,
 }
 
+/// Rows, and what they say of themselves besides their values.
+struct Split {
+    rows: RecordBatch,
+    /// What each row weighs, where there are any but 1.
+    weights: Option<Int64Array>,
+    /// How many rows each stands for, where they were added up before they came.
+    counts: Option<Int64Array>,
+}
+
 /// The rows of one commit. Nothing of them is visible before [`Table::commit`](super::Table::commit).
 ///
 /// Writing encodes and compresses, and to a remote store it waits: call it on a thread
@@ -92,7 +101,7 @@ impl Writer {
     ///
     /// After an error nothing of this writer can be committed: abandon it.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<Accepted, LakeError> {
-        let (rows, weights) = self.split(rows)?;
+        let Split { rows, weights, counts } = self.split(rows)?;
         let incoming = rows.schema();
         let shape = match self.shape.take() {
             Some(shape) if shape.is_for(&incoming) => shape,
@@ -108,18 +117,19 @@ impl Writer {
             return Ok(Accepted { rows, refused, unmet });
         }
         let failed = || LakeError::arrow("choose rows", &self.rules.table);
-        let weights = match weights {
-            Some(weights) if !refused.is_empty() => {
-                let mut kept = vec![true; weights.len()];
+        let kept = |numbers: Option<Int64Array>| match numbers {
+            Some(numbers) if !refused.is_empty() => {
+                let mut kept = vec![true; numbers.len()];
                 refused.iter().for_each(|refused| kept[refused.row] = false);
-                let kept = arrow_select::filter::filter(&weights, &BooleanArray::from(kept)).map_err(failed())?;
-                Some(kept.as_primitive::<Int64Type>().clone())
+                let kept = arrow_select::filter::filter(&numbers, &BooleanArray::from(kept)).map_err(failed())?;
+                Ok(Some(kept.as_primitive::<Int64Type>().clone()))
             }
-            weights => weights,
+            numbers => Ok(numbers),
         };
+        let (weights, counts) = (kept(weights)?, kept(counts)?);
         self.rows += rows.num_rows() as u64;
         match &mut self.body {
-            Body::Keyed(source) => source.write(&rows, weights.as_ref())?,
+            Body::Keyed(source) => source.write(&rows, weights.as_ref(), counts.as_ref())?,
             Body::Files { files, groups } => {
                 let mut stored = rows.clone();
                 if let Some(groups) = groups {
@@ -182,25 +192,27 @@ impl Writer {
         keys.add(&named.map_err(failed())?).map_err(failed())
     }
 
-    /// The columns that are stored or worked with, and the rows' weights where the mode asks for them.
-    fn split(&self, rows: &RecordBatch) -> Result<(RecordBatch, Option<Int64Array>), LakeError> {
+    /// The columns that are stored or worked with, and what each row counts where the mode asks for it.
+    fn split(&self, rows: &RecordBatch) -> Result<Split, LakeError> {
         let failed = || LakeError::arrow("choose columns", &self.rules.table);
         if self.mode.key().is_empty() {
-            return Ok((rows.clone(), None));
+            return Ok(Split { rows: rows.clone(), weights: None, counts: None });
         }
         let delete_when = match &self.mode {
             WriteMode::Upsert { delete_when, .. } => delete_when.as_ref(),
             _ => None,
         };
         let (mut rows, weights) = marks::split(&self.rules.table, &self.schema, rows, delete_when)?;
-        if let WriteMode::Accumulate { .. } = self.mode {
+        let mut counts = None;
+        if let WriteMode::Accumulate { count, .. } = &self.mode {
+            counts = marks::counts(&self.rules.table, count, &rows, weights.as_ref())?;
             rows = derive::onto(&self.rules.table, &self.rules.ahead, &rows)?;
             let wanted: Vec<usize> =
                 self.shaped.fields().iter().filter_map(|field| find(rows.schema_ref(), field.name())).collect();
             rows = rows.project(&wanted).map_err(failed())?;
         }
         let rows = without_empty(&rows, &self.target.partition_by).map_err(failed())?;
-        Ok((rows, weights))
+        Ok(Split { rows, weights, counts })
     }
 
     fn evolve(&mut self, schema: &SchemaRef) -> Result<(), LakeError> {

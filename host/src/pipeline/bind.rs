@@ -125,6 +125,7 @@ fn bind_hop(
     if group::taking(plan, hop) == Taking::Changes {
         columns::check_weights(plan, hop, &module, &outputs)?;
     }
+    columns::check_event_time(plan, hop, &module, &rows)?;
     bound.modules.insert(hop.name.clone(), module);
     Ok(outputs)
 }

@@ -1,8 +1,9 @@
 //! Columns that the rules of tables name, against those that their rows will have.
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, SchemaRef, TimeUnit};
 
 use super::fault::PipelineError;
+use super::group;
 use super::module::HopModule;
 use crate::batch::column;
 use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
@@ -84,6 +85,40 @@ pub(super) fn check_weights(
             "add the column to the output: `weight()` among its columns, and `rows.weights()` for its values, in the SDK; a pass-through output has it unless it drops it; or make {table} a `replace` or `overwrite` table"
         ),
     })
+}
+
+/// An event time that the upstream does not have, or that nobody would ask for.
+pub(super) fn check_event_time(
+    plan: &Plan,
+    hop: &HopSpec,
+    module: &HopModule,
+    rows: &SchemaRef,
+) -> Result<(), PipelineError> {
+    let Some(event_time) = &hop.event_time else { return Ok(()) };
+    let wrong = |message: String, hint: String| Err(PipelineError::Ports { hop: hop.name.clone(), message, hint });
+    let column = &event_time.column;
+    match rows.field_with_name(column).map(|field| field.data_type()) {
+        Ok(DataType::Timestamp(TimeUnit::Microsecond, _)) => {}
+        Ok(other) => {
+            return wrong(
+                format!("`event_time` names the column `{column}`, which is {other} and not an instant"),
+                "declare it as `timestamp` where it is read, or make it one in a hop before".into(),
+            );
+        }
+        Err(_) => {
+            return wrong(
+                format!("`event_time` names the column `{column}`, which its upstream does not have"),
+                format!("its columns: {}", names(rows)),
+            );
+        }
+    }
+    if !module.descriptor.stateful || group::taking(plan, hop).is_whole() {
+        return wrong(
+            "`event_time` has no use here".into(),
+            "only a module that remembers rows from commit to commit asks how far time has come; remove the key".into(),
+        );
+    }
+    Ok(())
 }
 
 fn has(schema: &SchemaRef, column: &str) -> bool {

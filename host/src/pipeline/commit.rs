@@ -5,6 +5,7 @@ use super::fault::PipelineError;
 use super::hop::Hop;
 use super::passage::job_error;
 use super::sink::lake_error;
+use super::state::Memory;
 use crate::batch::Positions;
 use crate::crash::{self, Point};
 use crate::lake::Provenance;
@@ -52,7 +53,8 @@ impl Hop {
     /// Commits everything taken so far: first the quarantine, then each table.
     pub(super) fn commit(&mut self) -> Result<(), PipelineError> {
         if let (Some(module), Some(open)) = (self.module.clone(), &mut self.job) {
-            let output = open.job.flush(None).map_err(job_error(&self.context.spec.name))?;
+            let watermark = self.memory.as_mut().and_then(Memory::advance);
+            let output = open.job.flush(watermark).map_err(job_error(&self.context.spec.name))?;
             let whole = self.whole;
             let writing: Vec<bool> =
                 self.sinks.iter().map(|sink| whole || !is_behind(&sink.recorded, &self.taken.positions)).collect();
@@ -110,7 +112,7 @@ impl Hop {
                 sink.keep(&committed, &self.lake, &self.context.runtime);
             }
         }
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = &mut self.memory {
             self.context.runtime.block_on(memory.forget(&self.cursor));
         }
         if let Some(told) = &self.told {

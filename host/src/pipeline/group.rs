@@ -143,6 +143,7 @@ mod tests {
             hops: hops
                 .iter()
                 .map(|(from, to, lookups)| HopSpec {
+                    event_time: None,
                     name: (*to).into(),
                     from: if from.contains('.') {
                         Upstream::Table(table(from))

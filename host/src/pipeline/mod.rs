@@ -30,5 +30,6 @@ pub mod run;
 mod sink;
 mod state;
 mod stream;
+mod watermark;
 
 pub use fault::PipelineError;

@@ -34,9 +34,14 @@ impl Hop {
             return self.write(0, rows, writing, quarantining);
         };
         self.open_job(&module, &rows.schema(), writing, quarantining)?;
+        let watermark = self.memory.as_mut().and_then(|memory| {
+            memory.see(rows);
+            memory.watermark()
+        });
         for slice in slices(rows) {
             let Some(open) = &mut self.job else { break };
-            let output = open.job.push(module.rows_port, &slice, None).map_err(job_error(&self.context.spec.name))?;
+            let output =
+                open.job.push(module.rows_port, &slice, watermark).map_err(job_error(&self.context.spec.name))?;
             self.write_output(&module, output, Some(&slice), writing, quarantining)?;
         }
         Ok(())
@@ -56,7 +61,8 @@ impl Hop {
         }
         let hop = self.context.spec.name.clone();
         if let Some(mut open) = self.job.take() {
-            let output = open.job.flush(None).map_err(job_error(&hop))?;
+            let watermark = self.memory.as_ref().and_then(Memory::watermark);
+            let output = open.job.flush(watermark).map_err(job_error(&hop))?;
             if let Some(memory) = &mut self.memory {
                 memory.remember(open.job.snapshot().map_err(job_error(&hop))?);
             }
@@ -65,7 +71,7 @@ impl Hop {
         let Some(spec) = self.context.spec.module.clone() else { return Ok(()) };
         let binding = module.bind(&hop, schema, &self.lookups.schemas())?;
         let restored = self.memory.as_ref().and_then(Memory::saved);
-        let opened = Job::open(&module.module, &spec.config, binding, &spec.limits, restored);
+        let opened = Job::open(&module.module, &spec.config, binding, &spec.limits, restored.as_ref());
         let mut job = opened.map_err(job_error(&hop))?;
         for (port, table) in &module.lookups {
             let lookup: Vec<RecordBatch> = self.lookups.rows(table).cloned().collect();

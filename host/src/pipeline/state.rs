@@ -1,11 +1,17 @@
-//! What a hop's module remembers from commit to commit.
+//! What a hop remembers from commit to commit: what its module does, and how far event time has come.
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use serde_json::{Value, json};
 
 use super::context::HopContext;
 use super::fault::PipelineError;
 use super::module::HopModule;
 use super::sink::lake_error;
+use super::watermark::EventClock;
 use crate::batch::Positions;
-use crate::lake::{Lake, States};
+use crate::lake::{Lake, Piece, States};
 use crate::transform::SavedState;
 
 /// States that are kept: a crash between the commits of a hop's tables leaves the one behind
@@ -15,7 +21,9 @@ const KEPT: usize = 4;
 /// The memory of a hop whose module keeps state while the hop commits in between.
 pub struct Memory {
     states: States,
-    saved: Option<SavedState>,
+    /// The version of what the module saved, and its pieces; `None` before it saved anything.
+    saved: Option<(u32, Vec<Piece>)>,
+    clock: Option<EventClock>,
 }
 
 impl Memory {
@@ -34,111 +42,92 @@ impl Memory {
         };
         let hop = &context.spec.name;
         let failed = || lake_error(hop, "reading the state of its module failed");
-        let states = lake.states(&context.pipeline, hop).map_err(failed())?;
+        let mut states = lake.states(&context.pipeline, hop).map_err(failed())?;
+        let mut clock = context.spec.event_time.as_ref().map(EventClock::new);
         if positions.is_empty() {
-            return Ok(Some(Self { states, saved: None }));
+            return Ok(Some(Self { states, saved: None, clock }));
         }
         let wrong = |message: String, hint: &str| PipelineError::State { hop: hop.clone(), message, hint: hint.into() };
         let (name, version) = (&module.descriptor.name, module.descriptor.state_version);
-        let Some(bytes) = states.load(positions).await.map_err(failed())? else {
+        let Some((head, pieces)) = states.load(positions).await.map_err(failed())? else {
             return Err(wrong(
                 format!("there is no state for the module `{name}` at the positions that its tables stand at"),
                 "its rows so far were made by a module without state, or the lake's `_state` folder was lost; give the hop a new name and new tables, and it starts from the beginning",
             ));
         };
-        let saved = decode(&bytes).ok_or_else(|| {
-            wrong(
-                "the state of its module cannot be read".into(),
-                "it was saved by another version of sluice; run that, or give the hop a new name and new tables",
-            )
-        })?;
-        if let Some(found) = saved.as_ref().map(|state| state.version).filter(|found| *found != version) {
+        let found = match &head["version"] {
+            Value::Null => None,
+            found => Some(found.as_u64().and_then(|found| u32::try_from(found).ok()).ok_or_else(|| {
+                wrong(
+                    "the state of its module cannot be read".into(),
+                    "it was saved by another version of sluice; run that, or give the hop a new name and new tables",
+                )
+            })?),
+        };
+        if let Some(found) = found.filter(|found| *found != version) {
             return Err(wrong(
                 format!("the module `{name}` reads state of version {version}, and what was saved has version {found}"),
                 "run the module that saved it, or give the hop a new name and new tables, and it starts from the beginning",
             ));
         }
-        Ok(Some(Self { states, saved }))
+        // A hop that had no `event_time` before begins with what comes now.
+        if let Some(clock) = clock.as_mut().filter(|_| head["event_time"].is_object()) {
+            clock.restore(&head["event_time"]);
+        }
+        Ok(Some(Self { states, saved: found.map(|version| (version, pieces)), clock }))
     }
 
     /// What the next job begins with.
-    pub fn saved(&self) -> Option<&SavedState> {
-        self.saved.as_ref()
+    pub fn saved(&self) -> Option<SavedState> {
+        let (version, pieces) = self.saved.as_ref()?;
+        let entries = pieces.iter().map(|piece| (piece.key().to_owned(), piece.bytes().to_vec())).collect();
+        Some(SavedState { version: *version, entries })
     }
 
     /// Remembers what a job saved.
     pub fn remember(&mut self, state: SavedState) {
-        self.saved = Some(state);
+        let before = self.saved.take().map(|(_, pieces)| pieces).unwrap_or_default();
+        let before: HashMap<&str, &Piece> = before.iter().map(|piece| (piece.key(), piece)).collect();
+        let piece = |(key, bytes): (String, Vec<u8>)| {
+            let same = before.get(key.as_str()).copied();
+            Piece::new(key, bytes, same)
+        };
+        self.saved = Some((state.version, state.entries.into_iter().map(piece).collect()));
+    }
+
+    /// Takes note of rows that go into the module.
+    pub fn see(&mut self, rows: &RecordBatch) {
+        if let Some(clock) = &mut self.clock {
+            clock.see(rows);
+        }
+    }
+
+    /// The moment before which no row is expected, as it was at the last commit.
+    pub fn watermark(&self) -> Option<i64> {
+        self.clock.as_ref().and_then(EventClock::watermark)
+    }
+
+    /// The same, now that a commit ends.
+    pub fn advance(&mut self) -> Option<i64> {
+        self.clock.as_mut().and_then(EventClock::advance)
     }
 
     /// Puts the memory beside the tables, for the commit that moves the hop to these positions.
     /// Gives its path from the lake's root.
-    pub async fn save(&self, hop: &str, positions: &Positions) -> Result<String, PipelineError> {
-        let saved = self.states.save(positions, &encode(self.saved.as_ref())).await;
-        saved.map_err(lake_error(hop, "saving the state of its module failed"))
+    pub async fn save(&mut self, hop: &str, positions: &Positions) -> Result<String, PipelineError> {
+        let pieces = self.saved.as_ref().map_or(&[][..], |(_, pieces)| pieces);
+        let head = json!({
+            "version": self.saved.as_ref().map(|(version, _)| version),
+            "event_time": self.clock.as_ref().map(EventClock::save),
+        });
+        let saved = self.states.save(positions, &head, pieces).await;
+        let (path, put) = saved.map_err(lake_error(hop, "saving the state of its module failed"))?;
+        tracing::debug!(hop, put, pieces = pieces.len(), "state saved");
+        Ok(path)
     }
 
     /// Forgets what no commit needs any more, now that the hop stands at these positions.
-    pub async fn forget(&self, positions: &Positions) {
+    pub async fn forget(&mut self, positions: &Positions) {
         self.states.keep_newest(KEPT, positions).await;
-    }
-}
-
-/// A state in bytes: whether there is one, its version, and each key and value behind its length.
-fn encode(state: Option<&SavedState>) -> Vec<u8> {
-    let Some(state) = state else { return vec![0] };
-    let mut bytes = vec![1];
-    bytes.extend_from_slice(&state.version.to_le_bytes());
-    for (key, value) in &state.entries {
-        for part in [key.as_bytes(), value] {
-            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(part);
-        }
-    }
-    bytes
-}
-
-/// What [`encode`] wrote; `None` when these bytes are something else.
-fn decode(bytes: &[u8]) -> Option<Option<SavedState>> {
-    let (kind, rest) = bytes.split_first()?;
-    if *kind == 0 {
-        return rest.is_empty().then_some(None);
-    }
-    let (version, mut rest) = rest.split_first_chunk::<4>()?;
-    let mut state = SavedState { version: u32::from_le_bytes(*version), entries: Vec::new() };
-    let part = |rest: &mut &[u8]| {
-        let (length, after) = rest.split_first_chunk::<8>()?;
-        let (part, after) = after.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-        *rest = after;
-        Some(part.to_vec())
-    };
-    while !rest.is_empty() {
-        let key = String::from_utf8(part(&mut rest)?).ok()?;
-        state.entries.push((key, part(&mut rest)?));
-    }
-    (*kind == 1).then_some(Some(state))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_is_read_as_it_was_written_and_nothing_else_is() {
-        let states = [
-            None,
-            Some(SavedState::default()),
-            Some(SavedState { version: 7, entries: vec![("a".into(), vec![1, 2]), (String::new(), Vec::new())] }),
-        ];
-        for state in states {
-            let bytes = encode(state.as_ref());
-            assert_eq!(decode(&bytes), Some(state));
-            for cut in 1..bytes.len() {
-                // A cut between two entries is a shorter state; the lake's digest tells it apart.
-                assert_ne!(decode(&bytes[..cut]), decode(&bytes), "{cut}");
-            }
-        }
-        assert_eq!(decode(&[]), None);
-        assert_eq!(decode(&[2, 0, 0, 0, 0]), None);
     }
 }

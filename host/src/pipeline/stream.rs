@@ -86,7 +86,7 @@ impl Run {
         let Upstream::Source(name) = &head.from else { return None };
         match &self.plan.source(name)?.kind {
             SourceKind::Kafka(spec) => Some(spec.group.is_some()),
-            SourceKind::Files(_) | SourceKind::Simulate(_) => None,
+            SourceKind::Files(_) | SourceKind::Capture(_) | SourceKind::Simulate(_) => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `config` makes it out of text; nothing here knows how. What is said of a table is in `table`.
 
+mod capture;
 mod stream;
 mod table;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
+pub use capture::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
 pub use stream::{KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security, StreamStart};
 pub use table::{
     Contract, DeleteWhen, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
@@ -97,6 +99,8 @@ pub struct SourceSpec {
 pub enum SourceKind {
     /// Files in a folder.
     Files(FilesSpec),
+    /// Files of Event Hubs Capture.
+    Capture(CaptureSpec),
     /// Topics of Kafka, or hubs of Event Hubs.
     Kafka(KafkaSpec),
     /// Generated rows.
@@ -200,6 +204,27 @@ pub struct SimulateSpec {
     pub seed: u64,
     /// The share of rows, from 0 to 1, that are bad on purpose.
     pub bad: f64,
+    /// What else is said of events; other rows do not look at it.
+    pub events: EventMix,
+}
+
+/// How events come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventMix {
+    /// Events a second at most; 0 is as fast as they are taken.
+    pub rate: u64,
+    /// The share of events, from 0 to 1, that come up to ten minutes after their time.
+    pub late: f64,
+    /// The share of events, from 0 to 1, that were sent before, up to 1,000 events ago.
+    pub duplicates: f64,
+    /// The time between two events, as they tell it.
+    pub step: Duration,
+}
+
+impl Default for EventMix {
+    fn default() -> Self {
+        Self { rate: 0, late: 0.0, duplicates: 0.0, step: Duration::from_millis(10) }
+    }
 }
 
 /// What the simulator can generate.
@@ -211,6 +236,12 @@ pub enum Dataset {
     Products,
     /// Orders of those customers for those products.
     Orders,
+    /// Orders as events of a live shop.
+    OrderEvents,
+    /// Reviews of products, as events.
+    Reviews,
+    /// What people do in an app, as events.
+    AppEvents,
 }
 
 /// Moves rows from one upstream into tables.
@@ -227,8 +258,19 @@ pub struct HopSpec {
     pub to: Vec<(Option<String>, TableName)>,
     /// The table of each lookup port.
     pub lookups: Vec<(String, TableName)>,
+    /// What says when a row's event happened; `None` where the hop does not ask.
+    pub event_time: Option<EventTime>,
     /// When to commit.
     pub flush: Flush,
+}
+
+/// Event time in a hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventTime {
+    /// The column of the upstream that holds it, an instant.
+    pub column: String,
+    /// How much later than others rows may come.
+    pub lateness: Duration,
 }
 
 /// What a hop reads.

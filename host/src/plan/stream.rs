@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 
-use super::CsvFormat;
+use super::{CaptureFiles, CsvFormat};
 
 /// Topics of Kafka, or hubs of Event Hubs, whose partitions are lanes.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct KafkaSpec {
     pub raw: bool,
     /// Bytes that may be fetched ahead.
     pub max_in_flight: u64,
+    /// Captured files that are read before the hub itself, whose lanes are the same.
+    pub capture: Option<Box<CaptureFiles>>,
 }
 
 /// Brokers and how they are spoken to.

@@ -1,8 +1,9 @@
-//! Generated rows as CSV.
+//! Generated rows as CSV, generated events as lines.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::ops::Range;
 
-use super::batches;
+use super::{Events, batches};
 use crate::format::FormatError;
 use crate::format::csv::CsvWriter;
 use crate::plan::SimulateSpec;
@@ -18,4 +19,17 @@ pub fn write_csv(spec: &SimulateSpec, output: impl Write) -> Result<(), FormatEr
         writer.write(&rows)?;
     }
     Ok(())
+}
+
+/// Writes the events `range` of a dataset, one a line. A bad one is a bad line; none holds a line end.
+/// `output` should be buffered.
+///
+/// # Errors
+/// The output refuses.
+pub fn write_events(spec: &SimulateSpec, range: Range<u64>, mut output: impl Write) -> io::Result<()> {
+    for event in Events::of(spec, range).iter() {
+        output.write_all(event)?;
+        output.write_all(b"\n")?;
+    }
+    output.flush()
 }

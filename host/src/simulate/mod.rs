@@ -1,22 +1,27 @@
-//! Rows of a shop that does not exist: customers, products and their orders.
+//! Rows of a shop that does not exist: customers, products and their orders; and the events that
+//! come out of its programs.
 //!
 //! A row depends on the seed and its number alone, so any range can be generated at any
 //! time and is always the same.
 
 mod customers;
+mod events;
 mod export;
 mod orders;
 mod products;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-pub use export::write_csv;
+pub use events::{Events, event_columns};
+pub use export::{write_csv, write_events};
 
 use crate::plan::{Dataset, SimulateSpec};
 
@@ -26,7 +31,8 @@ pub const CUSTOMERS: u32 = 20_000;
 /// Products that orders refer to: 1 to this.
 pub const PRODUCTS: u32 = 2_000;
 
-/// The columns of a dataset.
+/// The columns of a dataset. One that comes as events has one column of their bytes; what is in
+/// these is said by [`event_columns`].
 pub fn schema(dataset: Dataset) -> SchemaRef {
     let price = DataType::Decimal128(10, 2);
     let columns: Vec<(&str, DataType)> = match dataset {
@@ -53,6 +59,7 @@ pub fn schema(dataset: Dataset) -> SchemaRef {
             ("status", DataType::Utf8),
             ("shipping_date", DataType::Date32),
         ],
+        Dataset::OrderEvents | Dataset::Reviews | Dataset::AppEvents => vec![("event", DataType::Binary)],
     };
     let fields: Vec<Field> = columns.into_iter().map(|(name, kind)| Field::new(name, kind, true)).collect();
     Arc::new(Schema::new(fields))
@@ -65,6 +72,10 @@ pub fn rows(spec: &SimulateSpec, range: Range<u64>) -> RecordBatch {
         Dataset::Customers => customers::columns(&dice, range),
         Dataset::Products => products::columns(&dice, range),
         Dataset::Orders => orders::columns(&dice, range),
+        Dataset::OrderEvents | Dataset::Reviews | Dataset::AppEvents => {
+            let events: ArrayRef = Arc::new(BinaryArray::from_iter_values(Events::of(spec, range).iter()));
+            vec![events]
+        }
     };
     RecordBatch::try_new(schema(spec.dataset), columns)
         .expect("columns of one length and type because each dataset's builder follows its schema")
@@ -74,6 +85,18 @@ pub fn rows(spec: &SimulateSpec, range: Range<u64>) -> RecordBatch {
 pub fn batches(spec: &SimulateSpec, batch: u64) -> impl Iterator<Item = RecordBatch> {
     let (spec, batch) = (spec.clone(), batch.max(1));
     (0..spec.rows.div_ceil(batch)).map(move |at| rows(&spec, at * batch..spec.rows.min((at + 1) * batch)))
+}
+
+/// Waits until an event is due.
+pub fn wait(until: Instant) {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        // Nobody unparks this thread; it may wake up by itself all the same.
+        thread::park_timeout(left);
+    }
 }
 
 /// What decides every row.
@@ -92,6 +115,9 @@ impl Dice {
             Dataset::Customers => 1,
             Dataset::Products => 2,
             Dataset::Orders => 3,
+            Dataset::OrderEvents => 4,
+            Dataset::Reviews => 5,
+            Dataset::AppEvents => 6,
         });
         Self { generator, bad: spec.bad.clamp(0.0, 1.0) }
     }

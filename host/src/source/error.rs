@@ -100,6 +100,34 @@ pub enum SourceError {
         /// Records that are in the table.
         records: u64,
     },
+    /// A file that Capture did not write.
+    #[error("source `{name}`: {file} has no column `{column}`, so it is not a captured file")]
+    NotCaptured {
+        /// The source.
+        name: String,
+        /// The file.
+        file: String,
+        /// What every captured file has.
+        column: &'static str,
+    },
+    /// A path that does not say what the layout promises.
+    #[error("source `{name}`: the path of {file} is not of the layout that is declared")]
+    Layout {
+        /// The source.
+        name: String,
+        /// The file.
+        file: String,
+    },
+    /// Two hubs of one name, whose events have the same numbers.
+    #[error("source `{name}`: {file} is of another hub `{hub}` than the files before it")]
+    TwoHubs {
+        /// The source.
+        name: String,
+        /// Its name.
+        hub: String,
+        /// The file.
+        file: String,
+    },
     /// A file cannot be read.
     #[error("source `{name}`: cannot read {file}")]
     File {
@@ -271,6 +299,11 @@ impl Fault for SourceError {
             SourceError::ChangedWithin { .. } => {
                 "if those records are still the same, as in a file that was cut off and is whole now, run once with `changed_files = \"ignore\"`; else give the new content a new file name"
             }
+            SourceError::NotCaptured { .. } => "name the folder that Event Hubs Capture writes to in `path`",
+            SourceError::Layout { .. } => {
+                "correct `layout`; it is the name format of the capture settings, from the folder `path` on"
+            }
+            SourceError::TwoHubs { .. } => "name the folder of one namespace in `path`",
             SourceError::NothingToInfer { .. } => "declare the columns, or check `glob`",
             SourceError::File { source, .. } | SourceError::Message { source, .. } => return source.hint(),
             SourceError::NoSecret { .. } => "set it where sluice runs; the pipeline file only says where it is",

@@ -4,9 +4,11 @@
 //! then `_lane` and `_position`. It keeps no progress of its own: who opens it says
 //! what is done.
 
+mod capture;
 mod error;
 mod files;
 pub mod kafka;
+pub mod post;
 mod simulated;
 
 use arrow_array::RecordBatch;
@@ -19,6 +21,7 @@ pub use files::Position;
 
 use crate::batch::{Batch, Lane, Positions, Reject};
 use crate::plan::{SourceKind, SourceSpec};
+use crate::simulate;
 
 /// Where rows come from.
 pub trait Source: Send {
@@ -159,8 +162,15 @@ pub struct OpenSource<'a> {
 pub fn open(request: OpenSource<'_>) -> Result<Box<dyn Source>, SourceError> {
     match &request.spec.kind {
         SourceKind::Files(spec) => Ok(Box::new(files::FileSource::open(&request, spec)?)),
-        SourceKind::Kafka(spec) => Ok(Box::new(kafka::KafkaSource::open(&request, spec)?)),
-        SourceKind::Simulate(spec) => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
+        SourceKind::Capture(spec) => Ok(Box::new(capture::CaptureSource::open(&request, spec)?)),
+        SourceKind::Kafka(spec) => match &spec.capture {
+            Some(files) => Ok(Box::new(capture::HandOver::open(&request, files, spec)?)),
+            None => Ok(Box::new(kafka::KafkaSource::open(&request, spec)?)),
+        },
+        SourceKind::Simulate(spec) => match simulate::event_columns(spec.dataset) {
+            Some(columns) => Ok(Box::new(simulated::SimulatedEvents::open(spec, columns, request.done)?)),
+            None => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
+        },
     }
 }
 
@@ -196,8 +206,9 @@ pub fn again(
 ) -> Result<Result<Vec<Again>, String>, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::again(&spec.name, files, lane, records, known, runtime),
+        SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records).map(Ok),
         SourceKind::Kafka(kafka) => kafka::again(&spec.name, kafka, lane, records).map(Ok),
-        SourceKind::Simulate(_) => Ok(Err("generated rows are never undecodable".to_owned())),
+        SourceKind::Simulate(_) => Ok(Err("what is generated bad stays bad".to_owned())),
     }
 }
 
@@ -209,7 +220,10 @@ pub fn again(
 pub fn schema(spec: &SourceSpec, known: Option<SchemaRef>, runtime: &Handle) -> Result<SchemaRef, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::schema(&spec.name, files, known, runtime),
+        SourceKind::Capture(capture) => Ok(capture::schema(capture)),
         SourceKind::Kafka(kafka) => Ok(kafka::schema(kafka)),
-        SourceKind::Simulate(spec) => Ok(crate::simulate::schema(spec.dataset)),
+        SourceKind::Simulate(spec) => {
+            Ok(simulate::event_columns(spec.dataset).unwrap_or_else(|| simulate::schema(spec.dataset)))
+        }
     }
 }

@@ -73,13 +73,18 @@ pub(super) struct Selection {
     kept: usize,
     /// The first of the rows when they follow one another without a gap.
     run: Option<usize>,
+    /// The rows as runs, where these are long enough to copy.
+    runs: Option<Runs>,
 }
 
 impl Selection {
     /// Of `kept` indices, which must rise and be below `rows`; tells the first that is
     /// wrong by its place.
     pub(super) fn new(kept: &[u32], rows: usize) -> Result<Self, (usize, RowProblem)> {
-        if let Some(at) = kept.windows(2).position(|pair| pair[0] >= pair[1]) {
+        // Without a way out in the middle, several pairs are compared at once.
+        let rises = kept.windows(2).fold(true, |rises, pair| rises & (pair[0] < pair[1]));
+        if !rises {
+            let at = kept.windows(2).position(|pair| pair[0] >= pair[1]).unwrap_or_default();
             let problem = if kept[at] == kept[at + 1] { RowProblem::Twice } else { RowProblem::OutOfOrder };
             return Err((at + 1, problem));
         }
@@ -89,15 +94,17 @@ impl Selection {
             return Err((at, RowProblem::OutOfRange { rows }));
         }
         let mut words = vec![0u64; rows.div_ceil(64)];
-        for row in kept {
-            words[*row as usize / 64] |= 1 << (row % 64);
+        let runs = Runs::of(kept);
+        match &runs {
+            Some(runs) => runs.mark(&mut words),
+            None => kept.iter().for_each(|row| words[*row as usize / 64] |= 1 << (row % 64)),
         }
         let run = match (kept.first(), kept.last()) {
             (Some(first), Some(last)) if (last - first) as usize + 1 == kept.len() => Some(*first as usize),
             (None, _) | (_, None) => Some(0),
             _ => None,
         };
-        Ok(Self { words, rows, kept: kept.len(), run })
+        Ok(Self { words, rows, kept: kept.len(), run, runs })
     }
 
     /// Puts a pass-through batch together.
@@ -109,7 +116,6 @@ impl Selection {
         emitted: &RecordBatch,
     ) -> Result<RecordBatch, ArrowError> {
         let indices = indices(emitted);
-        let runs = indices.filter(|_| self.run.is_none()).and_then(|indices| Runs::of(indices.values()));
         let filter = LazyCell::new(|| {
             let mask = BooleanBuffer::new(self.words.clone().into(), 0, self.rows);
             // Worth preparing once when several columns go through it.
@@ -119,7 +125,7 @@ impl Selection {
             if let Some(first) = self.run {
                 return Ok(if self.kept < self.rows { column.slice(first, self.kept) } else { Arc::clone(column) });
             }
-            if let Some(column) = runs.as_ref().and_then(|runs| runs.of_column(column)) {
+            if let Some(column) = self.runs.as_ref().and_then(|runs| runs.of_column(column)) {
                 return Ok(column);
             }
             // Where runs are short, numbers are gathered one by one in less time than it takes

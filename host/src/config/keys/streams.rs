@@ -1,8 +1,8 @@
 //! The keys of sources that others write to while they are read.
 
-use super::{CSV, GIB, KIB, Key, Kind, Section};
+use super::{CSV, DAY, GIB, KIB, Key, Kind, Section};
 use crate::config::words::{self, MessageName, Protocol};
-use crate::plan::{Mechanism, OnLost};
+use crate::plan::{Gaps, Mechanism, OnLost};
 
 const TYPE: Key = Key::new("type", Kind::Text, "\"kafka\"", "The kind of source.").required();
 const TOPICS: Key = Key::new("topics", Kind::Texts, "[\"orders\"]", "The topics; each partition is a lane.").required();
@@ -64,6 +64,57 @@ const CA: Key = Key::new(
     "The authority that vouches for the broker, as a PEM file; without it those that the system trusts.",
 );
 
+const PATH: Key = Key::new(
+    "path",
+    Kind::Text,
+    "\"${captured}\"",
+    "The folder of the captured files, relative to this file, or the URL of an object store.",
+)
+.required();
+const LAYOUT: Key = Key::new(
+    "layout",
+    Kind::Text,
+    "\"{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}\"",
+    "How the path of a file below that says what is in it: the name format of the capture settings.",
+)
+.default("\"{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}\"");
+const HUB: Key = Key::new(
+    "hub",
+    Kind::Text,
+    "\"orders\"",
+    "What the hub is called, where the path does not say; without it the source's own name.",
+);
+const GAPS: Key = Key::new(
+    "gaps",
+    Kind::Word(words::names::<Gaps>),
+    "\"skip\"",
+    "What to do where events are missing between two files: wait for the file that has them, or go on.",
+)
+.default("\"wait\"");
+const OVERLAP: Key = Key::new(
+    "overlap",
+    Kind::Time(0, 31 * DAY),
+    "\"6h\"",
+    "How far before the place to go on from files are looked at again, by the time in their paths.",
+)
+.default("\"1h\"");
+const CAPTURE_KEY: Key = Key::new(
+    "capture",
+    Kind::Section(&CAPTURED),
+    "{ path = \"${captured}\" }",
+    "Captured files of the same hub, which are read before it.",
+);
+
+/// `[sources.<name>]` with `type = "capture"`.
+pub static CAPTURE: Section = Section {
+    about: "Files that Event Hubs Capture wrote.",
+    keys: &[TYPE, PATH, LAYOUT, HUB, GAPS, OVERLAP, FORMAT, COLUMNS, CSV_KEY, RAW],
+};
+
+/// `capture` of a source that goes on with the live hub.
+pub static CAPTURED: Section =
+    Section { about: "Captured files that are read before the hub.", keys: &[PATH, LAYOUT, HUB, GAPS, OVERLAP] };
+
 /// `[sources.<name>]` with `type = "kafka"`.
 pub static KAFKA: Section = Section {
     about: "Topics of Kafka.",
@@ -86,6 +137,7 @@ pub static KAFKA: Section = Section {
         CSV_KEY,
         RAW,
         MAX_IN_FLIGHT,
+        CAPTURE_KEY,
         Key::new(
             "security",
             Kind::Word(words::names::<Protocol>),
@@ -133,6 +185,7 @@ pub static EVENT_HUBS: Section = Section {
         CSV_KEY,
         RAW,
         MAX_IN_FLIGHT,
+        CAPTURE_KEY,
         CA,
         Key::new(
             "connection_string",

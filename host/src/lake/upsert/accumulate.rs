@@ -119,10 +119,11 @@ impl Sums {
         &self,
         rows: &RecordBatch,
         weights: Option<&Int64Array>,
+        counts: Option<&Int64Array>,
         schema: &SchemaRef,
     ) -> Result<RecordBatch, LakeError> {
         let mut gather = Gather::new(self, schema)?;
-        gather.add(rows, weights, None)?;
+        gather.add(rows, weights, counts)?;
         Ok(gather.finish(schema)?.1)
     }
 

@@ -111,9 +111,15 @@ impl Source {
     }
 
     /// Adds rows of the table's schema, or of what is summed up; those of a negative weight delete.
-    pub(in crate::lake) fn write(&mut self, rows: &RecordBatch, weights: Option<&Int64Array>) -> Result<(), LakeError> {
+    /// `counts` are how many rows each stands for, where they were added up before.
+    pub(in crate::lake) fn write(
+        &mut self,
+        rows: &RecordBatch,
+        weights: Option<&Int64Array>,
+        counts: Option<&Int64Array>,
+    ) -> Result<(), LakeError> {
         let rows = match &self.fold {
-            Fold::Sum(sums) => sums.of_rows(rows, weights, &self.schema)?,
+            Fold::Sum(sums) => sums.of_rows(rows, weights, counts, &self.schema)?,
             Fold::Newest { .. } => match weights {
                 None => rows.clone(),
                 Some(weights) => {

@@ -18,17 +18,17 @@ use crate::source::SourceError;
 
 /// A file of a source.
 #[derive(Clone, Debug)]
-pub(super) struct Listed {
+pub(in crate::source) struct Listed {
     /// Its path relative to the source's folder, with forward slashes.
-    pub(super) name: String,
+    pub(in crate::source) name: String,
     /// Its size in bytes.
-    pub(super) bytes: u64,
+    pub(in crate::source) bytes: u64,
     /// When it was last written.
-    pub(super) modified: DateTime<Utc>,
+    pub(in crate::source) modified: DateTime<Utc>,
     /// Where it lies: an absolute path, or a URL.
-    pub(super) location: String,
+    pub(in crate::source) location: String,
     /// How it is read.
-    pub(super) input: Input,
+    pub(in crate::source) input: Input,
 }
 
 /// The source's files, in the order of their names.
@@ -36,7 +36,7 @@ pub(super) struct Listed {
 /// Left out are names that begin with `.` or `_` and those that end as unfinished
 /// downloads and copies do (`.tmp`, `.part`, `.partial`, `.crdownload`, `~`), files and
 /// folders alike.
-pub(super) fn list(name: &str, spec: &FilesSpec, runtime: &Handle) -> Result<Vec<Listed>, SourceError> {
+pub(in crate::source) fn list(name: &str, spec: &FilesSpec, runtime: &Handle) -> Result<Vec<Listed>, SourceError> {
     let globs = Globs::new(name, spec)?;
     let mut files = match place(name, spec)? {
         Place::Folder(folder) => list_folder(name, &folder, spec.recursive)?,

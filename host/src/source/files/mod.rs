@@ -11,6 +11,7 @@ use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
 pub(super) use again::again;
+pub(super) use listing::list;
 pub use position::Position;
 pub(super) use stamp::{no_rows, with_columns};
 

@@ -359,12 +359,21 @@ pub(super) fn again(
     lane: &Lane,
     records: &[Record<'_>],
 ) -> Result<Vec<Again>, SourceError> {
+    decode_again(name, decoder(name, spec)?, lane, records)
+}
+
+/// The same with a decoder of bodies, wherever they came from.
+pub(super) fn decode_again(
+    name: &str,
+    mut decoder: MessageDecoder,
+    lane: &Lane,
+    records: &[Record<'_>],
+) -> Result<Vec<Again>, SourceError> {
     let failed = |source: FormatError| SourceError::Message {
         name: name.to_owned(),
         lane: lane.to_string(),
         source: Box::new(source),
     };
-    let mut decoder = decoder(name, spec)?;
     let mut found = Vec::new();
     for (group, records) in records.chunks(BATCH_ROWS).enumerate() {
         let first = group * BATCH_ROWS;

@@ -1,6 +1,9 @@
 //! Generated rows as a source, with one lane.
 
+mod events;
+
 use arrow_array::Int64Array;
+pub(super) use events::SimulatedEvents;
 
 use super::files::with_columns;
 use super::{Next, Progress, Source, SourceBatch, SourceError, Unit};

@@ -1,0 +1,34 @@
+//! Events over HTTP, for simulations and tests.
+
+use tokio::runtime::Handle;
+
+use super::SourceError;
+
+/// Posts JSON lines to a place that takes them.
+pub struct Poster {
+    url: String,
+    client: reqwest::Client,
+    runtime: Handle,
+}
+
+impl Poster {
+    /// Posts to `url`. It connects when it is first used.
+    pub fn new(url: &str, runtime: &Handle) -> Self {
+        Self { url: url.to_owned(), client: reqwest::Client::new(), runtime: runtime.clone() }
+    }
+
+    /// Posts lines, and waits for the answer.
+    ///
+    /// # Errors
+    /// There is nobody, or the answer is not that they were taken.
+    pub fn post(&self, lines: Vec<u8>) -> Result<(), SourceError> {
+        let request = self.client.post(&self.url).header("content-type", "application/x-ndjson").body(lines);
+        let answer = self.runtime.block_on(async { request.send().await?.error_for_status() });
+        answer.map(drop).map_err(|error| {
+            let reason = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
+                .map(ToString::to_string)
+                .collect::<Vec<_>>();
+            SourceError::Write { name: self.url.clone(), reason: reason.join(": ") }
+        })
+    }
+}
