@@ -174,3 +174,17 @@ fn a_run_that_goes_on_takes_what_comes_and_ends_in_order() {
         }
     }
 }
+
+#[test]
+fn what_comes_after_a_first_look_at_the_latest_is_not_missed() {
+    let Some(broker) = broker() else { return };
+    let topic = broker.topic("latest", 2);
+    broker.write(&topic, 0, ["{\"id\":1}"]);
+    let pipeline = landing(&source(broker, &[&topic], &format!("{COLUMNS}\nstart = \"latest\"")), "");
+    assert_eq!(pipeline.run().ok().hop("land")["rows_in"], 0);
+    let positions = pipeline.positions("bronze.events", "stream/land");
+    assert_eq!(positions, [(format!("{topic}/0"), 1), (format!("{topic}/1"), 0)]);
+    broker.write(&topic, 0, ["{\"id\":2}"]);
+    broker.write(&topic, 1, ["{\"id\":3}"]);
+    assert_eq!(pipeline.run().ok().hop("land")["rows_in"], 2);
+}

@@ -1,6 +1,7 @@
 //! The threads that feed a hop: a source read ahead, or a table followed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
@@ -36,6 +37,8 @@ pub struct Feeder<'a> {
     pub runtime: &'a Handle,
     /// Ends the feeding early.
     pub stop: &'a CancellationToken,
+    /// The hop takes nothing any more, and answers nothing.
+    pub gone: &'a AtomicBool,
 }
 
 impl Feeder<'_> {
@@ -83,6 +86,8 @@ impl Feeder<'_> {
                     source.assign(&from).map_err(|error| self.source_failed(error))?;
                     return Ok(true);
                 }
+                // A question that lies in the queue of a hop that is gone is never answered.
+                Err(RecvTimeoutError::Timeout) if self.gone.load(Ordering::SeqCst) => return Ok(false),
                 Err(RecvTimeoutError::Timeout) => source.wait(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
             }

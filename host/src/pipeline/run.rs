@@ -1,6 +1,7 @@
 //! A run: every group of hops in its turn, to the end of every bounded source.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -264,9 +265,10 @@ fn work(
     if source.is_some() {
         hop.tell(told);
     }
+    let gone = AtomicBool::new(false);
     let result = thread::scope(|scope| {
         let feeder = {
-            let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop };
+            let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop, gone: &gone };
             let source = source.as_deref_mut();
             let feed = move || match feed {
                 Feed::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
@@ -283,6 +285,7 @@ fn work(
         let feeder = feeder.map_err(|source| PipelineError::Thread { hop: name.clone(), source })?;
         let taken = take_all(&mut hop, &intake, below.as_mut());
         // The feeder notices that nobody listens and ends.
+        gone.store(true, Ordering::SeqCst);
         drop(intake);
         let fed = feeder
             .join()

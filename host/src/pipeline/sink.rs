@@ -12,7 +12,7 @@ use super::fault::PipelineError;
 use super::flow::Flow;
 use super::group;
 use super::keeper::Keeper;
-use crate::batch::{Positions, Reject};
+use crate::batch::{Lane, Positions, Reject};
 use crate::lake::{self, Added, Changes, Commit, Groups, Lake, LakeError, Provenance, Table, Writer};
 use crate::meter::{Expected, Meters};
 use crate::plan::{Contract, Drift, Plan, TableName, TableSpec, WriteMode};
@@ -305,6 +305,8 @@ pub struct QuarantineSink {
     /// The hop takes its whole upstream every time, so its rejected rows are those of the
     /// last time.
     whole: bool,
+    /// Others put rows in at the same time, each of lanes of its own.
+    shared: bool,
 }
 
 impl QuarantineSink {
@@ -325,6 +327,7 @@ impl QuarantineSink {
             kept: Vec::new(),
             unplaced: 0,
             whole,
+            shared: false,
         })
     }
 
@@ -338,8 +341,9 @@ impl QuarantineSink {
         &self.recorded
     }
 
-    /// Reads anew how far this hop came here, whoever ran it.
+    /// Reads anew how far this hop came here, whoever ran it. From now on others may put rows in, too.
     pub async fn look_again(&mut self, app: &str) -> Result<(), LakeError> {
+        self.shared = true;
         self.table.refresh().await?;
         self.recorded = self.table.positions(&format!("{app}/")).await?;
         Ok(())
@@ -371,8 +375,9 @@ impl QuarantineSink {
                 let app = format!("{}/{}/", self.maker.pipeline, self.maker.hop);
                 let found = runtime.block_on(self.table.positions(&app))?;
                 // There was no table when this hop began, so whoever has put rows in since has taken
-                // the same ones.
-                if let Some((lane, _)) = found.iter().next().filter(|_| absent) {
+                // the same ones; of a shared source, if they are of the same lanes.
+                let ours = |lane: &Lane| !self.shared || self.kept.iter().any(|reject| reject.lane == *lane);
+                if let Some((lane, _)) = found.iter().find(|(lane, _)| absent && ours(lane)) {
                     let (table, lane) = (self.table.name().to_owned(), format!("{app}{lane}"));
                     return Err(lake::LakeError::Overtaken { table, lane });
                 }

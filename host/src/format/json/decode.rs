@@ -8,7 +8,7 @@ use arrow_json::reader::Decoder;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::rescue::{self, Prepared};
-use super::typed;
+use super::{shape, typed};
 use crate::batch::column;
 use crate::format::csv::excerpt;
 use crate::format::plain::type_name;
@@ -151,22 +151,11 @@ impl ObjectDecoder {
     /// costs less than decoding twice.
     fn decode_sound(&mut self, records: &[&[u8]]) -> Result<Option<Texts>, FormatError> {
         let (mut bad, mut sound) = (Vec::new(), Vec::with_capacity(records.len()));
-        let sieve = || {
-            let builder = ReaderBuilder::new(Arc::new(Schema::empty())).with_batch_size(records.len().max(1));
-            builder.build_decoder().map_err(FormatError::Rows)
-        };
-        let (mut decoder, mut taken) = (sieve()?, 0);
         for (at, record) in records.iter().enumerate() {
-            match one_object(&mut decoder, record, taken, self.noun) {
-                Ok(()) => {
-                    taken += 1;
-                    sound.push(at);
-                }
-                Err(problem) => {
-                    bad.push((at, problem));
-                    // What follows would be taken for the rest of this record.
-                    (decoder, taken) = (sieve()?, 0);
-                }
+            let whole = shape::is_object(record) && std::str::from_utf8(record).is_ok();
+            match if whole { Ok(()) } else { one_object(&mut self.decoder(false, 1)?, record, 0, self.noun) } {
+                Ok(()) => sound.push(at),
+                Err(problem) => bad.push((at, problem)),
             }
         }
         if bad.is_empty() {

@@ -13,6 +13,7 @@ mod infer;
 mod lines;
 mod object;
 mod rescue;
+mod shape;
 mod typed;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 pub(super) use again::again;
 pub(super) use listing::list;
 pub use position::Position;
-pub(super) use stamp::with_columns;
+pub(super) use stamp::{no_rows, with_columns};
 
 use self::listing::Listed;
 use super::{FinishedFile, Next, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};

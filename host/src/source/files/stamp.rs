@@ -35,7 +35,7 @@ pub(in crate::source) fn with_columns(
 }
 
 /// A batch that only moves a lane.
-pub(super) fn no_rows() -> RecordBatch {
+pub(in crate::source) fn no_rows() -> RecordBatch {
     RecordBatch::new_empty(Arc::new(Schema::new(system_fields().to_vec())))
 }
 

@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
@@ -18,6 +18,9 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 
 /// A partition of a topic.
 pub(super) type Partition = (String, i32);
+
+/// How long leaving a group may take.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// What the library said besides messages.
 #[derive(Debug)]
@@ -239,12 +242,26 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.heard.closing.store(true, Ordering::SeqCst);
-        // SAFETY: nobody else has this client. The queue is let go of before its client, no message is
-        // left because each call's are destroyed with it, and `heard` is dropped after this.
+        // SAFETY: nobody else has this client, and it is not closed yet. What the group asked for and was
+        // not answered is answered by letting go of everything, which the library takes once it is closing.
+        let closing = unsafe {
+            let error = rd::rd_kafka_consumer_close_queue(self.raw.as_ptr(), self.queue.as_ptr());
+            rd::rd_kafka_assign(self.raw.as_ptr(), ptr::null());
+            self.error(error)
+        };
+        let begun = Instant::now();
+        // SAFETY: the client is live.
+        let closed = |client: &Self| unsafe { rd::rd_kafka_consumer_closed(client.raw.as_ptr()) } == 1;
+        while closing.is_ok() && !closed(self) && begun.elapsed() < CLOSING {
+            drop(self.fetch(100, Duration::from_millis(20)));
+        }
+        // A group that cannot be left in order finds out by itself.
+        let flags = if closed(self) { 0 } else { rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE };
+        // SAFETY: the queue is let go of before its client, no message is left because each call's are
+        // destroyed with it, and `heard` is dropped after this.
         unsafe {
-            rd::rd_kafka_consumer_close(self.raw.as_ptr());
             rd::rd_kafka_queue_destroy(self.queue.as_ptr());
-            rd::rd_kafka_destroy(self.raw.as_ptr());
+            rd::rd_kafka_destroy_flags(self.raw.as_ptr(), flags);
         }
     }
 }

@@ -43,6 +43,9 @@ const REMINDER: Duration = Duration::from_secs(30);
 /// How often the group is told how far it has come. Event Hubs allows four times a second.
 const COURTESY: Duration = Duration::from_secs(1);
 
+/// How often a run that goes on without a group looks for new partitions.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// Refusals in a row that are believed. A broker that is about to end may refuse as well.
 const REFUSALS: u32 = 5;
 
@@ -68,6 +71,7 @@ pub(super) struct KafkaSource {
     paused: bool,
     committed: Positions,
     told: Instant,
+    looked: Instant,
     reminded: Option<Instant>,
     refusals: u32,
     done: u64,
@@ -99,6 +103,7 @@ impl KafkaSource {
             paused: false,
             committed: Positions::default(),
             told: Instant::now(),
+            looked: Instant::now(),
             reminded: None,
             refusals: 0,
             done: 0,
@@ -264,6 +269,16 @@ impl Source for KafkaSource {
                     self.changing = Some(change);
                     return Ok(Next::Lanes(lanes));
                 }
+            }
+        }
+        if self.follow && !self.member && self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            let new = self.find_new();
+            if !new.is_empty() {
+                let change = News::Assigned(new);
+                let lanes = self.change(&change);
+                self.changing = Some(change);
+                return Ok(Next::Lanes(lanes));
             }
         }
         if !self.follow && self.owned.iter().all(Owned::is_done) {

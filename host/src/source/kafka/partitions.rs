@@ -7,9 +7,10 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Client, News, Partition, Trouble};
 use super::{KafkaSource, refused};
-use crate::batch::{Lane, Positions};
+use crate::batch::{Batch, Lane, Positions};
 use crate::plan::{OnLost, StreamStart};
-use crate::source::SourceError;
+use crate::source::files::no_rows;
+use crate::source::{SourceBatch, SourceError};
 
 /// How long brokers are looked for before somebody has to know.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -85,6 +86,15 @@ impl KafkaSource {
         Ok(partitions)
     }
 
+    /// Partitions that a topic has now and that are not read here.
+    pub(super) fn find_new(&self) -> Vec<Partition> {
+        // Whoever cannot answer now is asked again.
+        let found = self.client.topics(ANSWER).unwrap_or_default();
+        let wanted = found.into_iter().filter(|(topic, _)| self.spec.topics.contains(topic));
+        let all = wanted.flat_map(|(topic, numbers)| numbers.into_iter().map(move |number| (topic.clone(), number)));
+        all.filter(|partition| self.owned.iter().all(|owned| owned.partition != *partition)).collect()
+    }
+
     /// Asks until there is an answer, or nobody can be expected to give one.
     fn ask<T>(&mut self, question: impl Fn(&Client) -> Result<T, Trouble>) -> Result<T, SourceError> {
         let begun = Instant::now();
@@ -129,12 +139,19 @@ impl KafkaSource {
     /// Reads these partitions from now on: each where the tables are, or where the source says.
     pub(super) fn take_on(&mut self, partitions: Vec<Partition>, from: &Positions) -> Result<(), SourceError> {
         let mut taken = Vec::with_capacity(partitions.len());
+        // A partition that comes while all are read here is read from its beginning, whatever was said of others.
+        let start = if self.member || self.owned.is_empty() { self.spec.start } else { StreamStart::Earliest };
         for partition in partitions {
             let lane = lane_of(&partition);
             let recorded = from.get(&lane);
-            let (next, high) = self.place(&partition, recorded)?;
+            let (next, high) = self.place(&partition, recorded, start)?;
             let end = (!self.follow).then_some(high);
             self.total += end.map_or(0, |end| (end - next).max(0).unsigned_abs());
+            if recorded.is_none() && start != StreamStart::Earliest {
+                // What comes from now on counts, also if nothing comes before this run ends.
+                let batch = Batch { rows: no_rows(), positions: Positions::of(lane.clone(), next) };
+                self.ready.push_back(SourceBatch { batch, rejects: Vec::new(), finished: None });
+            }
             taken.push(Owned { partition, lane, next, end, picked: Vec::new() });
         }
         let assigned = list(taken.iter().map(|owned| (&owned.partition, owned.next)));
@@ -147,7 +164,7 @@ impl KafkaSource {
     /// Goes on in a partition whose next message is not there any more.
     pub(super) fn find_place(&mut self, partition: &Partition) -> Result<(), SourceError> {
         let Some(at) = self.owned.iter().position(|owned| owned.partition == *partition) else { return Ok(()) };
-        let (next, _) = self.place(partition, Some(self.owned[at].next))?;
+        let (next, _) = self.place(partition, Some(self.owned[at].next), self.spec.start)?;
         self.owned[at].next = next;
         let places = list([(partition, next)].into_iter());
         self.client.seek(&places, ANSWER).map_err(|trouble| self.broken(trouble))
@@ -155,7 +172,12 @@ impl KafkaSource {
 
     /// The offset of the next message to take of a partition of which the tables have everything
     /// before `recorded`, and the offset after its last one.
-    fn place(&mut self, partition: &Partition, recorded: Option<i64>) -> Result<(i64, i64), SourceError> {
+    fn place(
+        &mut self,
+        partition: &Partition,
+        recorded: Option<i64>,
+        start: StreamStart,
+    ) -> Result<(i64, i64), SourceError> {
         let (low, high) = self.ask(|client| client.watermarks(partition, ANSWER))?;
         let (name, lane) = (self.name.clone(), lane_of(partition).to_string());
         let next = match recorded {
@@ -171,7 +193,7 @@ impl KafkaSource {
                 low
             }
             Some(position) => position,
-            None => match self.spec.start {
+            None => match start {
                 StreamStart::Earliest => low,
                 StreamStart::Latest => high,
                 StreamStart::At(time) => {

@@ -75,7 +75,8 @@ pub(super) fn consumer(name: &str, spec: &KafkaSpec, follow: bool) -> Result<Cli
         .set("allow.auto.create.topics", "false")
         .set("enable.partition.eof", if follow { "false" } else { "true" })
         .set("queued.max.messages.kbytes", (spec.max_in_flight / 1024).max(1).to_string())
-        .set("queued.min.messages", "200000")
+        // More would be more memory to walk through, and the reader is never so far ahead.
+        .set("queued.min.messages", "50000")
         // The standard is a second, in which a fast reader has long emptied the queue.
         .set("fetch.queue.backoff.ms", "20")
         .set("fetch.wait.max.ms", "100");
