@@ -8,8 +8,18 @@ DELTA = "4.3.1"
 JARS = [f"io.delta:delta-spark_4.1_2.13:{DELTA}", f"io.delta:delta-storage:{DELTA}"]
 
 
-def session(memory: str) -> SparkSession:
+# What reads Kafka, with the client that it was built against.
+KAFKA = [
+    "org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1",
+    "org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.0.0",
+    "org.apache.kafka:kafka-clients:3.9.1",
+    "org.apache.commons:commons-pool2:2.12.1",
+]
+
+
+def session(memory: str, kafka: bool = False) -> SparkSession:
     """A session whose Java machine may use `memory`, such as "4g"."""
+    jars = JARS + (KAFKA if kafka else [])
     return (
         SparkSession.builder.master("local[*]")
         .config("spark.driver.memory", memory)
@@ -20,7 +30,7 @@ def session(memory: str) -> SparkSession:
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", str(os.cpu_count()))
         .config("spark.databricks.delta.snapshotPartitions", str(os.cpu_count()))
-        .config("spark.jars.packages", ",".join(JARS))
+        .config("spark.jars.packages", ",".join(jars))
         # What these need beyond each other, Spark brings along.
         .config("spark.jars.excludes", "org.apache.spark:*,org.scala-lang:*,org.antlr:*,io.unitycatalog:*")
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")

@@ -1,9 +1,9 @@
 //! A process, measured from outside: what it took of the clock, the processors and the memory.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -30,35 +30,79 @@ pub struct Run {
 /// # Errors
 /// When it cannot be started, or does not end with code 0: then with the end of what it printed.
 pub fn run(command: &mut Command) -> io::Result<Run> {
-    let mut complaints = tempfile::tempfile()?;
-    let started = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(complaints.try_clone()?)
-        .spawn()
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot start {command:?}: {error}")))?;
-    let mut printed = String::new();
-    if let Some(mut output) = child.stdout.take() {
-        output.read_to_string(&mut printed)?;
+    Running::start(command)?.wait(&[0])
+}
+
+/// A process that is being measured.
+pub struct Running {
+    child: Child,
+    named: String,
+    started: Instant,
+    printed: File,
+    complaints: File,
+}
+
+impl Running {
+    /// Starts a process; see [`run`].
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        // Files take whatever is printed, however late it is read.
+        let (printed, complaints) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let started = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(printed.try_clone()?)
+            .stderr(complaints.try_clone()?)
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot start {command:?}: {error}")))?;
+        Ok(Self { child, named: format!("{command:?}"), started, printed, complaints })
     }
-    let used = child.wait4()?;
-    let wall = started.elapsed().as_secs_f64();
-    if !used.status.success() {
-        let mut text = String::new();
-        complaints.rewind()?;
-        complaints.read_to_string(&mut text)?;
-        let tail: Vec<&str> = printed.lines().chain(text.lines()).rev().take(30).collect();
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        return Err(io::Error::other(format!("{command:?} ended with {}:\n{}", used.status, tail.join("\n"))));
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
-    let report = printed.lines().next_back().and_then(|line| serde_json::from_str(line).ok());
-    Ok(Run {
-        wall,
-        cpu: (used.rusage.utime + used.rusage.stime).as_secs_f64(),
-        peak: used.rusage.maxrss,
-        report: report.filter(Value::is_object),
-    })
+
+    /// Asks it to end, as a person at the keyboard would, and waits until it has.
+    ///
+    /// # Errors
+    /// It cannot be asked, or does not end in order.
+    pub fn interrupt(self) -> io::Result<Run> {
+        Command::new("kill").arg("-INT").arg(self.child.id().to_string()).status()?;
+        self.wait(&[0, 130])
+    }
+
+    fn wait(mut self, good: &[i32]) -> io::Result<Run> {
+        let used = self.child.wait4()?;
+        let wall = self.started.elapsed().as_secs_f64();
+        let printed = whole(&mut self.printed)?;
+        if !used.status.code().is_some_and(|code| good.contains(&code)) {
+            let text = whole(&mut self.complaints)?;
+            let tail: Vec<&str> = printed.lines().chain(text.lines()).rev().take(30).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            let named = self.named;
+            return Err(io::Error::other(format!("{named} ended with {}:\n{}", used.status, tail.join("\n"))));
+        }
+        let report = printed.lines().next_back().and_then(|line| serde_json::from_str(line).ok());
+        Ok(Run {
+            wall,
+            cpu: (used.rusage.utime + used.rusage.stime).as_secs_f64(),
+            peak: used.rusage.maxrss,
+            report: report.filter(Value::is_object),
+        })
+    }
+}
+
+fn whole(file: &mut File) -> io::Result<String> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Bytes and number of the files below a folder whose names end with `ending`.

@@ -44,13 +44,19 @@ async fn rejects_are_rows() {
         stage: Stage::Source,
         payload: b"1,2,\xFF".to_vec(),
     };
+    let maker = Provenance {
+        pipeline: "shop".into(),
+        hop: "clean_orders".into(),
+        module: Some(("m".into(), "d1".into())),
+        ..Provenance::default()
+    };
     let at_time = DateTime::from_timestamp_millis(1_700_000_000_123).expect("a time");
-    let batch = quarantine_batch("clean_orders", Some(("m", "d1")), &[reject], at_time);
+    let batch = quarantine_batch(&maker, &[reject], at_time);
     put(&mut table, &[batch], at("f.csv", 8)).await.expect("commit");
     assert_eq!(
         sorted(&table).await,
         [
-            "2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff|source"
+            "2023-11-14T22:13:20.123Z|clean_orders|m|d1|f.csv|7|8|csv.column-count|3 fields instead of 2|312c322cff|source|shop"
         ]
     );
     assert_eq!(sandbox.lake.tables().await.expect("tables"), [("quarantine".to_owned(), "clean_orders".to_owned())]);

@@ -218,3 +218,32 @@ fn a_hop_that_takes_everything_anew_is_refused() {
     let refused = example.retry("clean", "whole.toml", &example.lake()).failed(1);
     assert!(refused.stderr.contains("takes its whole upstream"), "{refused}");
 }
+
+#[tokio::test]
+async fn hops_of_one_name_in_two_pipelines_keep_to_their_own_rows() {
+    let example = Example::new();
+    let lake = example.lake();
+    let file = |name: &str| example.folder.path().join(name);
+    let own = fs::read_to_string(file("bad.toml")).expect("it was written");
+    let other = own.replace("name = \"again\"", "name = \"other\"");
+    let other = ["bronze.", "silver."].iter().fold(other, |text, layer| text.replace(layer, &format!("{layer}other_")));
+    fs::write(file("other.toml"), other).expect("a temporary folder is writable");
+    let before = rows(&lake, "quarantine.land").await.len();
+    sluice::finish(sluice::command().args(example.arguments(&["run"], "other.toml", &lake))).ok();
+    assert_eq!(rows(&lake, "quarantine.land").await.len(), 2 * before);
+
+    let mended = example.retry("land", "good.toml", &lake).ok().summary();
+    assert_eq!((&mended["rows"], &mended["refused"]), (&json!(before), &json!(1)), "{mended}");
+    let left = rows(&lake, "quarantine.land").await;
+    assert_eq!(left.iter().filter(|row| row.contains("other")).count(), before, "{left:?}");
+
+    // A hop that replaces all that it rejected would replace theirs.
+    let (head, _) = own.split_once("[tables").expect("a pipeline begins with its source");
+    let whole = head.replace("name = \"again\"", "name = \"third\"")
+        + "[tables.gold.copy]\nmode = \"overwrite\"\n\n[hops.take]\nfrom = \"orders\"\nto = \"bronze.third\"\n\n\
+           [hops.land]\nfrom = \"bronze.third\"\nto = \"gold.copy\"\n";
+    fs::write(file("whole.toml"), whole).expect("a temporary folder is writable");
+    let refused = sluice::finish(sluice::command().args(example.arguments(&["run"], "whole.toml", &lake))).failed(1);
+    assert!(refused.stderr.contains("give one of the two hops another name"), "{refused}");
+    assert_eq!(rows(&lake, "quarantine.land").await, left);
+}

@@ -297,6 +297,16 @@ pub enum LakeError {
         /// The application and lane.
         lane: String,
     },
+    /// Another hop of that name put rows into the same quarantine, which this one would empty.
+    #[error(
+        "{table} has rows of the hop `{other}` as well, and this hop puts other rows in the place of all that it holds"
+    )]
+    Shared {
+        /// The quarantine.
+        table: String,
+        /// Pipeline and hop.
+        other: String,
+    },
     /// Other writers were faster every time.
     #[error("table '{table}' was changed by other writers during each of {attempts} attempts to commit")]
     Conflict {
@@ -543,6 +553,7 @@ impl Fault for LakeError {
             Self::Overtaken { .. } => {
                 "let one run of a pipeline write a lake at a time; nothing was lost, and the next run continues"
             }
+            Self::Shared { .. } => "give one of the two hops another name, or its pipeline another lake",
             Self::Removed { .. } => "read a table that rows are only added to, or write to an overwrite table",
             Self::LogGone { .. } => "read the whole table once into a new one",
             Self::SumType { .. } => {

@@ -41,6 +41,19 @@ pub(super) fn entry_path(version: u64) -> Path {
     Path::from_iter(["_delta_log".to_owned(), format!("{version:020}.json")])
 }
 
+/// Whether there is a log, as far as two names tell that nearly every log has. Listing a long one to
+/// find out takes longer than reading its end; who gets `false` has to list.
+pub(super) async fn is_there(store: &dyn ObjectStore, table: &str) -> Result<bool, LakeError> {
+    for path in [Path::from("_delta_log/_last_checkpoint"), entry_path(0)] {
+        match store.head(&path).await {
+            Ok(_) => return Ok(true),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(LakeError::store("look for", format!("{table}/{path}"))(error)),
+        }
+    }
+    Ok(false)
+}
+
 /// A version's log entry, or `None` if there is none (any more).
 pub(super) async fn read(store: &dyn ObjectStore, table: &str, version: u64) -> Result<Option<Entry>, LakeError> {
     let path = entry_path(version);

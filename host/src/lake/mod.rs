@@ -63,7 +63,7 @@ pub use history::{CommitRecord, Step};
 pub use info::TableInfo;
 pub use maintain::{Compaction, Followers, Maintained, Maintenance, Unused};
 pub use provenance::Provenance;
-pub use quarantine::{quarantine_batch, quarantine_schema, quarantined};
+pub use quarantine::{Quarantined, quarantine_batch, quarantine_schema, quarantined};
 pub use scan::Groups;
 pub use schema::table_schema as stored_schema;
 pub use state::{Piece, States};

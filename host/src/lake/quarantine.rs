@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
+use super::provenance::Provenance;
 use super::schema::timestamp;
 use crate::batch::{Reject, Stage};
 
@@ -27,11 +28,13 @@ pub fn quarantine_schema() -> SchemaRef {
         text("message"),
         Field::new("payload", DataType::Binary, true),
         text("stage"),
+        text("pipeline"),
     ]))
 }
 
-/// Rejected rows as rows of a quarantine table; `module` is the module's name and digest.
-pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reject], at: DateTime<Utc>) -> RecordBatch {
+/// Rows that the hop of `maker` rejected, as rows of a quarantine table.
+pub fn quarantine_batch(maker: &Provenance, rejects: &[Reject], at: DateTime<Utc>) -> RecordBatch {
+    let module = maker.module.as_ref();
     let rows = rejects.len();
     let repeat = |text: Option<&str>| -> ArrayRef {
         let mut builder = StringBuilder::new();
@@ -53,9 +56,9 @@ pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reje
     let at = TimestampMicrosecondArray::from_value(at.timestamp_micros(), rows).with_timezone("UTC");
     let columns: Vec<ArrayRef> = vec![
         Arc::new(at),
-        repeat(Some(hop)),
-        repeat(module.map(|(name, _)| name)),
-        repeat(module.map(|(_, digest)| digest)),
+        repeat(Some(&maker.hop)),
+        repeat(module.map(|(name, _)| name.as_str())),
+        repeat(module.map(|(_, digest)| digest.as_str())),
         Arc::new(lane.finish()),
         Arc::new(position.finish()),
         Arc::new(line.finish()),
@@ -63,14 +66,24 @@ pub fn quarantine_batch(hop: &str, module: Option<(&str, &str)>, rejects: &[Reje
         Arc::new(message.finish()),
         Arc::new(payload.finish()),
         Arc::new(stage.finish()),
+        repeat(Some(&maker.pipeline)),
     ];
     let schema = quarantine_schema();
     RecordBatch::try_new(schema, columns).expect("the columns are the schema's because both are built in this file")
 }
 
+/// A row in quarantine.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    /// What was rejected, and why.
+    pub reject: Reject,
+    /// Whose hop rejected it; rows of older versions do not say.
+    pub pipeline: Option<String>,
+}
+
 /// The rows of a quarantine table, in order. `None` for one that does not say at which stage it
 /// was refused: those of older versions, and of other programs.
-pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Reject>> {
+pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Quarantined>> {
     let texts = |name: &str| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     let numbers = |name: &str| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
     let text =
@@ -80,7 +93,7 @@ pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Reject>> {
     let payloads = rows.column_by_name("payload").and_then(|column| column.as_binary_opt::<i32>());
     let payload = |row: usize| payloads.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_vec());
     let one = |row: usize| {
-        Some(Reject {
+        let reject = Reject {
             stage: Stage::read(text("stage", row)?)?,
             lane: text("lane", row)?.into(),
             position: number("position", row)?,
@@ -88,7 +101,8 @@ pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Reject>> {
             reason: text("reason", row).unwrap_or_default().to_owned(),
             message: text("message", row).unwrap_or_default().to_owned(),
             payload: payload(row)?,
-        })
+        };
+        Some(Quarantined { reject, pipeline: text("pipeline", row).map(str::to_owned) })
     };
     (0..rows.num_rows()).map(one).collect()
 }

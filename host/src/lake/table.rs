@@ -167,7 +167,8 @@ impl Table {
         }
         if before.is_none() {
             let log = self.delta.log_store();
-            if !log.is_delta_table_location().await.map_err(LakeError::delta("look for", &name))? {
+            let there = log::is_there(self.store.as_ref(), &name).await?;
+            if !there && !log.is_delta_table_location().await.map_err(LakeError::delta("look for", &name))? {
                 return Ok(());
             }
             let loaded = match self.pinned {

@@ -292,7 +292,6 @@ const KEPT: usize = 4_096;
 
 /// Where the rows go that cannot go on. Its table is made with the first of them.
 pub struct QuarantineSink {
-    hop: String,
     maker: Provenance,
     table: Table,
     /// It may hold rows of earlier runs.
@@ -314,21 +313,17 @@ impl QuarantineSink {
     pub async fn open(lake: &Lake, context: &HopContext, maker: Provenance) -> Result<Self, lake::LakeError> {
         let (hop, app, whole) = (&context.spec.name, &context.app, context.whole());
         let table = lake.quarantine(hop).await?;
+        // Two pipelines may have a hop of that name; the rows of the other one are not ours to replace.
+        let own = format!("{app}/");
+        let all = table.positions("").await?;
+        if let Some((other, _)) = all.iter().find(|(other, _)| whole && !other.starts_with(&own)) {
+            let other = other.split('/').take(2).collect::<Vec<_>>().join("/");
+            return Err(lake::LakeError::Shared { table: table.name().to_owned(), other });
+        }
         let table = if whole { table.rewritten() } else { table };
         let recorded = table.positions(&format!("{app}/")).await?;
         let held = table.version().is_some() && table.info().await?.rows != Some(0);
-        Ok(Self {
-            hop: hop.to_owned(),
-            maker,
-            table,
-            held,
-            recorded,
-            writer: None,
-            kept: Vec::new(),
-            unplaced: 0,
-            whole,
-            shared: false,
-        })
+        Ok(Self { maker, table, held, recorded, writer: None, kept: Vec::new(), unplaced: 0, whole, shared: false })
     }
 
     /// Whether it may hold rows.
@@ -384,8 +379,7 @@ impl QuarantineSink {
                 self.writer.insert(runtime.block_on(self.table.begin())?)
             }
         };
-        let module = self.maker.module.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str()));
-        writer.write(&lake::quarantine_batch(&self.hop, module, &self.kept, Utc::now()))?;
+        writer.write(&lake::quarantine_batch(&self.maker, &self.kept, Utc::now()))?;
         self.kept.clear();
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::outlet::{GoesBack, Outlets};
 use super::typed::{Typed, typed};
 use crate::batch::{Lane, Positions, Reject, Stage};
 use crate::format;
-use crate::lake::{Commit, Lake, LakeError, Provenance, quarantined};
+use crate::lake::{Commit, Lake, LakeError, Provenance, Quarantined, quarantined};
 use crate::pipeline::bind::decoded_columns;
 use crate::pipeline::lookup::Lookups;
 use crate::pipeline::module::HopModule;
@@ -162,11 +162,15 @@ impl Attempt {
     fn take(&mut self, rows: &RecordBatch, state: &mut State) -> Result<(), RetryError> {
         let hashes = row_hashes(rows);
         let mut by_stage: BTreeMap<String, Vec<(Reject, u128)>> = BTreeMap::new();
-        for (reject, hash) in quarantined(rows).into_iter().zip(hashes) {
-            let Some(reject) = reject else {
+        for (row, hash) in quarantined(rows).into_iter().zip(hashes) {
+            let Some(Quarantined { reject, pipeline }) = row else {
                 *state.left.entry(NO_STAGE.to_owned()).or_default() += 1;
                 continue;
             };
+            // A hop of another pipeline may have the same name.
+            if pipeline.is_some_and(|pipeline| pipeline != self.plan.name) {
+                continue;
+            }
             if self.reason.as_ref().is_some_and(|reason| *reason != reject.reason) {
                 continue;
             }

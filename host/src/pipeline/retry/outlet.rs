@@ -27,7 +27,6 @@ pub struct Outlet {
 
 /// Everything that comes out of a retry.
 pub struct Outlets {
-    hop: String,
     upstream: Lane,
     runtime: Handle,
     tables: Vec<Outlet>,
@@ -52,7 +51,7 @@ impl Outlets {
         let lake = Lake::open(&folder.path().display().to_string())?;
         let table = runtime.block_on(lake.quarantine(hop))?;
         let aside = Aside { _folder: folder, maker, table, writer: None };
-        Ok(Self { hop: hop.to_owned(), upstream, runtime, tables: Vec::new(), kept: Vec::new(), aside, refused: 0 })
+        Ok(Self { upstream, runtime, tables: Vec::new(), kept: Vec::new(), aside, refused: 0 })
     }
 
     /// Adds a table; `done` if it has these rows already.
@@ -108,8 +107,7 @@ impl Outlets {
                 aside.writer.insert(self.runtime.block_on(aside.table.begin())?)
             }
         };
-        let module = aside.maker.module.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str()));
-        writer.write(&lake::quarantine_batch(&self.hop, module, &self.kept, Utc::now()))?;
+        writer.write(&lake::quarantine_batch(&aside.maker, &self.kept, Utc::now()))?;
         self.kept.clear();
         Ok(())
     }
