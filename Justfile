@@ -51,7 +51,7 @@ lint:
 wit-check:
     cargo test {{locked}} --release --workspace --test sluicebox -- wit_check
 
-# Run a bench, `files`, `boundary`, `upsert`, `commits` or `expect`, with its arguments.
+# Run a bench, `files`, `stream`, `boundary`, `upsert`, `commits` or `expect`, with its arguments.
 bench NAME *ARGS: modules
     cargo build {{locked}} --release --workspace --bins
     "{{target}}/release/{{NAME}}" {{ARGS}}
