@@ -297,8 +297,6 @@ pub struct QuarantineSink {
     /// It may hold rows of earlier runs.
     held: bool,
     recorded: Positions,
-    /// Where it stands as far as this hop knows: what it had at the start, and what was committed since.
-    known: Positions,
     writer: Option<Writer>,
     kept: Vec<Reject>,
     /// Of the kept rows, those without a position of their own yet.
@@ -325,19 +323,7 @@ impl QuarantineSink {
         let table = if whole { table.rewritten() } else { table };
         let recorded = table.positions(&format!("{app}/")).await?;
         let held = table.version().is_some() && table.info().await?.rows != Some(0);
-        let known = recorded.clone();
-        Ok(Self {
-            maker,
-            table,
-            held,
-            recorded,
-            known,
-            writer: None,
-            kept: Vec::new(),
-            unplaced: 0,
-            whole,
-            shared: false,
-        })
+        Ok(Self { maker, table, held, recorded, writer: None, kept: Vec::new(), unplaced: 0, whole, shared: false })
     }
 
     /// Whether it may hold rows.
@@ -355,7 +341,6 @@ impl QuarantineSink {
         self.shared = true;
         self.table.refresh().await?;
         self.recorded = self.table.positions(&format!("{app}/")).await?;
-        self.known = self.recorded.clone();
         Ok(())
     }
 
@@ -417,13 +402,10 @@ impl QuarantineSink {
             None if self.whole && self.table.version().is_some() => runtime.block_on(self.table.begin())?,
             None => return Ok(()),
         };
-        // Only commits with rejected rows are recorded here, so it stands where the last of these ended
-        // and not where the rows began. If it stands elsewhere, another run has put some of them in.
-        let begun = Some(self.known.clone());
-        let commit = Commit { app: app.to_owned(), positions: positions.clone(), begun, provenance, whole: self.whole };
-        runtime.block_on(self.table.commit(writer, commit))?;
-        self.known.merge(positions);
-        Ok(())
+        // Only commits with rejected rows are recorded here, so where the rows began says nothing.
+        let (positions, begun) = (positions.clone(), None);
+        let commit = Commit { app: app.to_owned(), positions, begun, provenance, whole: self.whole };
+        runtime.block_on(self.table.commit(writer, commit)).map(|_| ())
     }
 
     /// Throws away what was taken since the last commit.
