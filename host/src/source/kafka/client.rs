@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
-use rdkafka::{ClientConfig, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// A partition of a topic.
 pub(super) type Partition = (String, i32);
@@ -23,7 +23,7 @@ pub(super) type Partition = (String, i32);
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// What the library said besides messages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum News {
     /// The group wants these to be read here.
     Assigned(Vec<Partition>),
@@ -46,6 +46,8 @@ pub(super) struct Trouble {
 #[derive(Default)]
 struct Heard {
     news: Mutex<VecDeque<News>>,
+    /// What the group asked for last, until it is answered.
+    owed: Mutex<Option<News>>,
     /// Nobody answers any more, so partitions are let go of at once.
     closing: AtomicBool,
 }
@@ -54,6 +56,10 @@ impl Heard {
     fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
         // A list is whole between any two calls on it.
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Option<News>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,12 +153,14 @@ impl Client {
 
     /// Reads these too, each from the offset that stands with it.
     pub(super) fn assign(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
+        *self.heard.owed() = None;
         // SAFETY: both are live, and the library copies the list.
         self.error(unsafe { rd::rd_kafka_incremental_assign(self.raw.as_ptr(), list.ptr()) })
     }
 
     /// Reads these no more.
     pub(super) fn unassign(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
+        *self.heard.owed() = None;
         // SAFETY: both are live, and the library copies the list.
         self.error(unsafe { rd::rd_kafka_incremental_unassign(self.raw.as_ptr(), list.ptr()) })
     }
@@ -225,6 +233,30 @@ impl Client {
         }
     }
 
+    /// Answers what the group asked for last, if it still waits for an answer: it would not be left in
+    /// order before it has one, and once it is being left, nobody may be there to take one.
+    fn answer(&self) {
+        let owed = self.heard.owed().take();
+        let list = |partitions: &[Partition]| {
+            let mut list = TopicPartitionList::with_capacity(partitions.len());
+            for (topic, partition) in partitions {
+                list.add_partition(topic, *partition);
+            }
+            // Nothing of them is read any more, so none of what is kept of them is asked for.
+            list.set_all_offsets(Offset::End)
+                .map(|()| list)
+                .map_err(|error| Trouble { code: Code::RD_KAFKA_RESP_ERR__INVALID_ARG, reason: error.to_string() })
+        };
+        let answered = match owed {
+            Some(News::Assigned(partitions)) => list(&partitions).and_then(|list| self.assign(&list)),
+            Some(News::Revoked(partitions)) => list(&partitions).and_then(|list| self.unassign(&list)),
+            Some(News::Trouble(_)) | None => Ok(()),
+        };
+        if let Err(trouble) = answered {
+            tracing::debug!(reason = trouble.reason, "the group did not take an answer");
+        }
+    }
+
     fn error(&self, error: *mut rd::rd_kafka_error_t) -> Result<(), Trouble> {
         if error.is_null() {
             return Ok(());
@@ -241,14 +273,10 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.answer();
         self.heard.closing.store(true, Ordering::SeqCst);
-        // SAFETY: nobody else has this client, and it is not closed yet. What the group asked for and was
-        // not answered is answered by letting go of everything, which the library takes once it is closing.
-        let closing = unsafe {
-            let error = rd::rd_kafka_consumer_close_queue(self.raw.as_ptr(), self.queue.as_ptr());
-            rd::rd_kafka_assign(self.raw.as_ptr(), ptr::null());
-            self.error(error)
-        };
+        // SAFETY: nobody else has this client, and it is not closed yet.
+        let closing = self.error(unsafe { rd::rd_kafka_consumer_close_queue(self.raw.as_ptr(), self.queue.as_ptr()) });
         let begun = Instant::now();
         // SAFETY: the client is live.
         let closed = |client: &Self| unsafe { rd::rd_kafka_consumer_closed(client.raw.as_ptr()) } == 1;
@@ -483,6 +511,7 @@ unsafe extern "C" fn on_rebalance(
         Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => News::Assigned(partitions),
         _ => News::Revoked(partitions),
     };
+    *heard.owed() = Some(news.clone());
     heard.news().push_back(news);
 }
 
