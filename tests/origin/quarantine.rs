@@ -247,3 +247,20 @@ async fn hops_of_one_name_in_two_pipelines_keep_to_their_own_rows() {
     assert!(refused.stderr.contains("give one of the two hops another name"), "{refused}");
     assert_eq!(rows(&lake, "quarantine.land").await, left);
 }
+
+#[tokio::test]
+async fn a_record_too_large_to_be_kept_does_not_keep_others_back() {
+    let example = Example::new();
+    let lake = example.lake();
+    let large = "7".repeat(2 << 20);
+    let data = example.folder.path().join("data/c.csv");
+    fs::write(data, format!("order_id,customer_id\n8,NA\n{large},1\n9,NA\n")).expect("a temporary folder is writable");
+    sluice::finish(sluice::command().args(example.arguments(&["run"], "bad.toml", &lake))).ok();
+    let before = rows(&lake, "quarantine.land").await.len();
+
+    let mended = example.retry("land", "good.toml", &lake).ok().summary();
+    assert_eq!((&mended["rows"], &mended["refused"]), (&json!(before - 1), &json!(1)), "{mended}");
+    assert_eq!(mended["left"], json!({ "records of this size are not kept whole": 1 }), "{mended}");
+    assert_eq!(orders(&lake, "bronze.orders").await, ["1", "2", "3", "4", "8", "9"]);
+    assert_eq!(rows(&lake, "quarantine.land").await.len(), 2);
+}

@@ -3,7 +3,10 @@
 
 use std::process::Stdio;
 
+use sluicebox::crash::Point;
+
 use super::crash::Example;
+use super::support::crashes;
 use crate::harness::sluice;
 
 /// Runs of two processes; in which order they commit differs from one to the next.
@@ -17,6 +20,10 @@ async fn two_runs_of_one_pipeline_count_every_row_once() {
         let lake = example.lake(&format!("twice-{round}"));
         // The second commits at other places than the first, so that neither's rows are the other's.
         let files = [example.file(), example.file_with_other_commits()];
+        if round % 2 == 1 {
+            // The tables are there already when both begin, so that neither makes them.
+            assert!(crashes(&example.arguments_of(&files[0], &lake), Point::Quarantined.as_str(), 2 + round / 2));
+        }
         let children = files.map(|file| {
             sluice::command()
                 .args(example.arguments_of(&file, &lake))

@@ -55,15 +55,21 @@ impl Run {
         versions: Positions,
         live: Option<Receiver<Flow>>,
     ) -> Result<Ready, PipelineError> {
-        let Some(table) = upstream else {
+        let Some(mut table) = upstream else {
             let feed = self.source_feed(&hop).await?;
             return Ok(Ready { hop, feed });
         };
+        let lane = Lane::from(hop.context().upstream());
+        let taken = hop.sinks().iter().filter_map(|sink| sink.recorded.get(&lane)).max();
+        if taken > table.version().map(|version| version as i64) {
+            // The hop's tables were opened after the upstream, which another run may have moved meanwhile.
+            let failed = lake_error(&hop.context().spec.name, format!("reading {lane} failed"));
+            table.refresh().await.map_err(failed)?;
+        }
         if hop.context().whole() {
             return self.whole_feed(hop, table, versions).await;
         }
         let context = hop.context();
-        let lane = Lane::from(context.upstream());
         let version = table.version();
         let after = hop.cursor().get(&lane);
         if after > version.map(|version| version as i64) {

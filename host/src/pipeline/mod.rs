@@ -23,6 +23,7 @@ mod lookup;
 pub mod module;
 mod origin;
 mod passage;
+mod quarantine;
 pub mod replay;
 pub mod retry;
 mod rows;

@@ -108,7 +108,9 @@ impl Hop {
             }
         }
         for (name, value) in output.metrics {
-            self.context.meter.add_metric(&name, value);
+            if !self.context.meter.add_metric(&name, value) {
+                tracing::debug!(hop = self.context.spec.name, metric = name, "one metric too many is left out");
+            }
         }
         Ok(())
     }

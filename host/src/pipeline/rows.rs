@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 
-use super::sink::UNKNOWN_POSITION;
+use super::quarantine::UNKNOWN_POSITION;
 use crate::batch::{Lane, Reject, Stage, column};
 use crate::format;
 

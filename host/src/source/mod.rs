@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
 pub use error::SourceError;
-pub use files::Position;
+pub use files::{NOT_WHOLE, Position};
 
 use crate::batch::{Batch, Lane, Positions, Reject};
 use crate::plan::{SourceKind, SourceSpec};

@@ -15,7 +15,7 @@ use super::fault::RetryError;
 use super::outlet::{GoesBack, Outlets};
 use super::typed::{Typed, typed};
 use crate::batch::{Lane, Positions, Reject, Stage};
-use crate::format;
+use crate::format::{self, PAYLOAD_BYTES};
 use crate::lake::{Commit, Lake, LakeError, Provenance, Quarantined, quarantined};
 use crate::pipeline::bind::decoded_columns;
 use crate::pipeline::lookup::Lookups;
@@ -102,7 +102,8 @@ impl Attempt {
             ..maker
         };
         let positions = Positions::of(self.lane.clone(), self.version as i64);
-        let explained = state.left.iter().find(|(why, _)| *why != NO_STAGE);
+        // These stay whenever they are tried, so that none of them is in a table.
+        let explained = state.left.iter().find(|(why, _)| *why != NO_STAGE && *why != source::NOT_WHOLE);
         if let (true, Some((why, _))) = (state.out.is_begun(), explained) {
             // Some of them are in a table already; leaving them here would make them two.
             return Err(RetryError::Stuck { hop: self.hop.name, why: why.clone() });
@@ -174,9 +175,9 @@ impl Attempt {
             if self.reason.as_ref().is_some_and(|reason| *reason != reject.reason) {
                 continue;
             }
-            // What was decoded together is decoded together again.
+            // What was decoded together is decoded together again, but for what is not there any more.
             let key = match &reject.stage {
-                Stage::Source => format!("source {}", reject.lane),
+                Stage::Source => format!("source {} {}", reject.payload.len() >= PAYLOAD_BYTES, reject.lane),
                 other => other.to_string(),
             };
             by_stage.entry(key).or_default().push((reject, hash));

@@ -13,6 +13,9 @@ use crate::format::{self, FileSpec, FormatError, Input, Meter, PAYLOAD_BYTES};
 use crate::plan::{Compression, CsvFormat, Encoding, FilesSpec, Format};
 use crate::source::{Again, Record, SourceError};
 
+/// Why a record of which only the beginning is kept stays where it is.
+pub const NOT_WHOLE: &str = "records of this size are not kept whole";
+
 /// Decodes records of one lane. `Ok(Err(why))` where records of this source cannot be
 /// decoded by themselves.
 pub(in crate::source) fn again(
@@ -24,7 +27,7 @@ pub(in crate::source) fn again(
     runtime: &Handle,
 ) -> Result<Result<Vec<Again>, String>, SourceError> {
     if records.iter().any(|record| record.bytes.len() >= PAYLOAD_BYTES) {
-        return Ok(Err("records of this size are not kept whole".to_owned()));
+        return Ok(Err(NOT_WHOLE.to_owned()));
     }
     let columns = declared(spec, known);
     let mut header = Vec::new();

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
+pub use again::NOT_WHOLE;
 pub(super) use again::again;
 pub(super) use listing::list;
 pub use position::Position;
