@@ -17,6 +17,12 @@ KAFKA = [
 ]
 
 
+# What Spark's own folder has already.
+BROUGHT = [f"org.apache.spark:spark-{part}_2.13" for part in ("core", "sql", "sql-api", "catalyst", "tags", "streaming")]
+BROUGHT += ["org.scala-lang:*", "org.antlr:*", "io.unitycatalog:*", "org.apache.hadoop:*", "org.slf4j:*", "org.lz4:*"]
+BROUGHT += ["org.xerial.snappy:*", "com.github.luben:*", "com.google.code.findbugs:*", "org.scala-lang.modules:*"]
+
+
 def session(memory: str, kafka: bool = False) -> SparkSession:
     """A session whose Java machine may use `memory`, such as "4g"."""
     jars = JARS + (KAFKA if kafka else [])
@@ -32,7 +38,7 @@ def session(memory: str, kafka: bool = False) -> SparkSession:
         .config("spark.databricks.delta.snapshotPartitions", str(os.cpu_count()))
         .config("spark.jars.packages", ",".join(jars))
         # What these need beyond each other, Spark brings along.
-        .config("spark.jars.excludes", "org.apache.spark:*,org.scala-lang:*,org.antlr:*,io.unitycatalog:*")
+        .config("spark.jars.excludes", ",".join(BROUGHT))
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .getOrCreate()

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::plan::Otherwise;
 
+/// Different numbers that a module may report in a run.
+const METRICS: usize = 256;
+
 /// What one hop has done so far. Shared; every count only grows.
 #[derive(Debug, Default)]
 pub struct Meters {
@@ -26,9 +29,9 @@ pub struct Meters {
     /// How much there is to read in all, in the same unit; 0 where that is not known.
     pub source_total: AtomicU64,
     /// Named numbers that the hop's module added to.
-    pub metrics: Mutex<BTreeMap<String, f64>>,
+    metrics: Mutex<BTreeMap<String, f64>>,
     /// Committed work's rows that did not fulfil an expectation, where there were any.
-    pub unmet: Mutex<BTreeMap<Expected, u64>>,
+    unmet: Mutex<BTreeMap<Expected, u64>>,
 }
 
 /// An expectation, as counts name it.
@@ -76,11 +79,22 @@ impl Meters {
         self.source_total.store(total.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Adds to a number that a module reports.
-    pub fn add_metric(&self, name: &str, value: f64) {
+    /// Adds to a number that a module reports. False if it is a further one of more than anybody
+    /// would look at, and is left out.
+    pub fn add_metric(&self, name: &str, value: f64) -> bool {
         // A thread that panicked while it held the lock left a number too small at worst.
         let mut metrics = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if metrics.len() == METRICS && !metrics.contains_key(name) {
+            return false;
+        }
         *metrics.entry(name.to_owned()).or_default() += value;
+        true
+    }
+
+    /// What the module reported so far, by name.
+    pub fn metrics(&self) -> Vec<(String, f64)> {
+        let metrics = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        metrics.iter().map(|(name, sum)| (name.clone(), *sum)).collect()
     }
 
     /// Counts rows that did not fulfil an expectation.

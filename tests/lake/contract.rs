@@ -172,6 +172,9 @@ async fn names_that_delta_reserves() {
     put(&mut table, &[one("id", ints(&[Some(1)]))], at("f", 1)).await.expect("commit");
     put(&mut table, &[one("ID", ints(&[Some(2)]))], at("f", 2)).await.expect("commit");
     assert_eq!(sorted(&table).await, ["1", "2"]);
+    // And two columns of one row would be one, too.
+    let error = put(&mut table, &[twice], at("f", 3)).await.expect_err("twice");
+    assert!(matches!(error, LakeError::DuplicateColumn { .. }), "{error}");
 }
 
 #[tokio::test]

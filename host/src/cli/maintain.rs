@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::session::{PipelineArgs, fail, open_lake, runtime, variable};
+use super::session::{PipelineArgs, fail, no_tables, open_lake, runtime, variable};
 use crate::lake::{Lake, LakeError, Maintained, Maintenance, Table, Unused};
 use crate::pipeline::keeper;
 use crate::plan::{Layer, Plan, TableName, TableSpec, Upkeep, WriteMode};
@@ -69,6 +69,9 @@ pub fn run(args: &Args) -> Exit {
             Ok(tables) => tables,
             Err(error) => return fail(&error),
         };
+        if tables.is_empty() {
+            return no_tables(&location);
+        }
         if let Some(unknown) = args.tables.iter().find(|name| !tables.iter().any(|kept| kept.name == **name)) {
             let known: Vec<&str> = tables.iter().map(|kept| kept.name.as_str()).collect();
             report::message(

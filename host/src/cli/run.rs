@@ -131,6 +131,7 @@ pub fn run(args: &Args) -> Exit {
             rows_rejected: counts.rows_rejected,
             commits: counts.commits,
             expectations: meters[index].unmet(),
+            metrics: meters[index].metrics(),
             conflicts: counts.conflicts,
         }
     });

@@ -160,3 +160,9 @@ pub fn fail(error: &dyn Fault) -> Exit {
 pub fn is_module(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "wasm")
 }
+
+/// Says that a lake has no tables, which is seldom what was meant.
+pub fn no_tables(location: &str) -> Exit {
+    report::message(&format!("{location} holds no tables"), Some("is --lake the folder that `sluice run` wrote to?"));
+    Exit::Failed
+}

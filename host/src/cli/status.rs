@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Text, presets};
 
 use super::Exit;
 use super::head::open_any;
-use super::session::{fail, open_lake, runtime};
+use super::session::{fail, no_tables, open_lake, runtime};
 use crate::lake::{LakeError, TableInfo};
 use crate::report;
 
@@ -33,13 +33,7 @@ pub fn run(args: &Args) -> Exit {
         Ok::<_, LakeError>(tables)
     });
     match tables {
-        Ok(tables) if tables.is_empty() => {
-            report::message(
-                &format!("{} holds no tables", args.lake),
-                Some("is --lake the folder that `sluice run` wrote to?"),
-            );
-            Exit::Failed
-        }
+        Ok(tables) if tables.is_empty() => no_tables(&args.lake),
         Ok(tables) if args.json => {
             for (name, info) in tables {
                 report::line(format_args!("{}", json(&name, &info)));

@@ -33,7 +33,7 @@ pub enum FormatError {
         kind: Binary,
     },
     /// A name stands twice in the header.
-    #[error("its header names the column `{name}` twice")]
+    #[error("its header names the column `{name}` twice (names differ at most in case)")]
     DuplicateColumn {
         /// The name.
         name: String,

@@ -156,11 +156,11 @@ impl Shape {
             if rules.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(field.name())) {
                 return Err(LakeError::DerivedColumn { table, column: field.name().clone() });
             }
+            // The rows must not name two columns that the table would hold to be one.
+            if incoming.fields()[..index].iter().any(|other| other.name().eq_ignore_ascii_case(field.name())) {
+                return Err(LakeError::DuplicateColumn { table, column: field.name().clone() });
+            }
             let Some(position) = find(schema, field.name()) else {
-                // The rows must not name two columns that the table would hold to be one.
-                if incoming.fields()[..index].iter().any(|other| other.name().eq_ignore_ascii_case(field.name())) {
-                    return Err(LakeError::DuplicateColumn { table, column: field.name().clone() });
-                }
                 let Some(added) = table_field(field)? else {
                     continue;
                 };

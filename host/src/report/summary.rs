@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Row, Table, TableComponent, presets};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::{HumanBytes, HumanCount, HumanFloatCount};
 use serde_json::Value as Json;
 
 use super::{usage, visible};
@@ -38,7 +38,7 @@ pub enum Status {
 }
 
 /// What one hop did in a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HopSummary {
     /// Its name.
     pub hop: String,
@@ -56,6 +56,8 @@ pub struct HopSummary {
     pub commits: u64,
     /// Rows that did not fulfil an expectation, where there were any.
     pub expectations: Vec<(Expected, u64)>,
+    /// What the module reported by `metric`, by name, where it did.
+    pub metrics: Vec<(String, f64)>,
     /// How often another writer committed first, so that a commit was made again.
     pub conflicts: u64,
 }
@@ -81,7 +83,8 @@ impl Summary {
     }
 
     /// One JSON object on one line, without a newline at its end. Its keys and their order
-    /// are a public interface; `errors`, and `conflicts` of a hop, are there where there are any.
+    /// are a public interface; `errors`, and `conflicts`, `expectations` and `metrics` of a hop, are there
+    /// where there are any.
     pub fn to_json(&self) -> String {
         let hops: Vec<String> = self.hops.iter().map(HopSummary::to_json).collect();
         let errors = match self.errors.is_empty() {
@@ -114,8 +117,9 @@ impl Summary {
             self.hops.iter().filter(|hop| hop.conflicts > 0).map(HopSummary::to_conflicts).collect();
         let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
         let unmet: String = self.hops.iter().flat_map(HopSummary::expectations_lines).collect();
+        let metrics: String = self.hops.iter().filter_map(HopSummary::metrics_line).collect();
         format!(
-            "{body}{conflicts}{unmet}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
+            "{body}{conflicts}{unmet}{metrics}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
             self.status.as_str(),
             self.seconds,
             self.cpu_seconds,
@@ -131,7 +135,7 @@ impl HopSummary {
             some => format!(",\"conflicts\":{some}"),
         };
         format!(
-            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}{conflicts}{}}}",
+            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}{conflicts}{}{}}}",
             Json::from(self.hop.as_str()),
             Json::from(self.module.as_deref()),
             Json::from(self.digest.as_deref()),
@@ -140,6 +144,7 @@ impl HopSummary {
             self.rows_rejected,
             self.commits,
             self.expectations_json(),
+            self.metrics_json(),
         )
     }
 
@@ -168,6 +173,21 @@ impl HopSummary {
         })
     }
 
+    /// A further field, only where there is something to say.
+    fn metrics_json(&self) -> String {
+        let of = |(name, sum): &(String, f64)| format!("{}:{}", Json::from(name.as_str()), number(*sum));
+        match self.metrics.as_slice() {
+            [] => String::new(),
+            metrics => format!(",\"metrics\":{{{}}}", metrics.iter().map(of).collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    fn metrics_line(&self) -> Option<String> {
+        let of = |(name, sum): &(String, f64)| format!("{} {}", visible(name), HumanFloatCount(*sum));
+        let metrics: Vec<String> = self.metrics.iter().map(of).collect();
+        (!metrics.is_empty()).then(|| format!("{}: {}\n", self.hop, metrics.join(", ")))
+    }
+
     fn to_conflicts(&self) -> String {
         let (hop, count) = (&self.hop, HumanCount(self.conflicts));
         format!("{hop}: another writer committed first {count} times, and each commit was made again\n")
@@ -192,6 +212,13 @@ impl HopSummary {
             HumanCount(rate as u64).to_string(),
         ])
     }
+}
+
+/// A sum, without a point where it is a whole number; null where it is none.
+fn number(sum: f64) -> Json {
+    // Whole numbers are exact up to here.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if sum.fract() == 0.0 && sum.abs() < EXACT { Json::from(sum as i64) } else { Json::from(sum) }
 }
 
 /// Seconds to three digits: a clock is not better than that across threads.
@@ -220,6 +247,7 @@ mod tests {
                     rows_rejected: 67,
                     commits: 3,
                     expectations: Vec::new(),
+                    metrics: Vec::new(),
                     conflicts: 0,
                 },
                 HopSummary {
@@ -239,6 +267,7 @@ mod tests {
                         },
                         1_200,
                     )],
+                    metrics: vec![("duplicates".into(), 1_234.0), ("share".into(), 0.25)],
                     conflicts: 0,
                 },
             ],
@@ -266,7 +295,7 @@ mod tests {
                 r#"{{"status":"done","seconds":12.346,"cpu_seconds":20.0,"peak_memory_bytes":327155712,"hops":["#,
                 r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3}},"#,
                 r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000,"#,
-                r#""expectations":[{{"table":"silver.users","column":"age","rule":"range","otherwise":"warn","rows":1200}}]}}]}}"#,
+                r#""expectations":[{{"table":"silver.users","column":"age","rule":"range","otherwise":"warn","rows":1200}}],"metrics":{{"duplicates":1234,"share":0.25}}}}]}}"#,
             ),
             digest
         );
@@ -282,6 +311,7 @@ hop           module                             rows in    rows out   rejected 
 land_users    –                                1,234,567   1,234,500         67         3   99,999
 clean_users   c2c \"clean\" users@0123456789ab   1,234,500           0          0     1,000   99,994
 silver.users: 1,200 rows unlike what is expected of age (range: warn)
+clean_users: duplicates 1,234, share 0.25
 done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
 ";
         assert_eq!(summary().to_table(), expected);

@@ -328,6 +328,9 @@ impl Fault for SourceError {
             SourceError::Lost { .. } => {
                 "the broker keeps messages for a shorter time than this pipeline was away; set `on_lost = \"earliest\"` to go on without them"
             }
+            SourceError::Write { .. } => {
+                "check the address, and whether what is there takes messages of this kind and size"
+            }
             SourceError::Ahead { .. } => {
                 "was the topic made anew? Then give it another name, or let another hop land it in another table"
             }

@@ -3,7 +3,7 @@
 mod export;
 mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
 use arrow_array::cast::AsArray;
@@ -11,7 +11,7 @@ use arrow_array::{Array, RecordBatch};
 use futures::TryStreamExt;
 
 use super::Exit;
-use super::session::{fail, open_lake, runtime};
+use super::session::{fail, no_tables, open_lake, runtime};
 use crate::format;
 use crate::lake::{Lake, LakeError};
 use crate::report;
@@ -69,7 +69,7 @@ pub fn run(command: &Command) -> Exit {
     };
     let result = runtime.block_on(async {
         match command {
-            Command::Ls(_) => list(&lake).await,
+            Command::Ls(_) => list(&lake, location).await,
             Command::Show(args) => show(&lake, args).await,
             Command::Export(args) => export::run(&lake, args).await,
             // It was done above: it needs more than a lake.
@@ -79,9 +79,13 @@ pub fn run(command: &Command) -> Exit {
     result.unwrap_or_else(|error| fail(&error))
 }
 
-async fn list(lake: &Lake) -> Result<Exit, LakeError> {
+async fn list(lake: &Lake, location: &str) -> Result<Exit, LakeError> {
     let mut counts: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
-    for (layer, hop) in lake.tables().await? {
+    let tables = lake.tables().await?;
+    if tables.is_empty() {
+        return Ok(no_tables(location));
+    }
+    for (layer, hop) in tables {
         if layer != "quarantine" {
             continue;
         }
@@ -115,18 +119,29 @@ async fn show(lake: &Lake, args: &ShowArgs) -> Result<Exit, LakeError> {
         return Ok(nothing(&args.hop));
     }
     let mut left = args.rows;
+    let mut reasons = BTreeSet::new();
     let mut batches = pin!(table.scan(None).await?);
     while let Some(rows) = batches.try_next().await? {
         for row in 0..rows.num_rows() {
             if left == 0 {
                 return Ok(Exit::Done);
             }
-            if args.reason.as_ref().is_some_and(|reason| *reason != text(&rows, "reason", row)) {
+            let reason = text(&rows, "reason", row);
+            if args.reason.as_ref().is_some_and(|wanted| *wanted != reason) {
+                reasons.insert(reason);
                 continue;
             }
             left -= 1;
             if args.json { print_json(&rows, row) } else { print(&rows, row) }
         }
+    }
+    if let Some(wanted) = args.reason.as_ref().filter(|_| left == args.rows) {
+        let reasons: Vec<String> = reasons.iter().map(|reason| format!("`{}`", report::visible(reason))).collect();
+        report::message(
+            &format!("no row of hop `{}` is in quarantine for the reason `{}`", args.hop, report::visible(wanted)),
+            Some(&format!("its reasons: {}", reasons.join(", "))),
+        );
+        return Ok(Exit::Failed);
     }
     Ok(Exit::Done)
 }

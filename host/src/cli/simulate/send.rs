@@ -38,6 +38,7 @@ pub(super) fn send(
 /// Writes events to a topic; the broker's client spreads them over its partitions.
 pub(super) fn kafka(spec: &SimulateSpec, to: &KafkaConnection, topic: &str) -> Result<(), SourceError> {
     let producer = Producer::open("simulate", to)?;
+    producer.find(topic)?;
     send(spec, |events| {
         events.iter().try_for_each(|event| producer.send(Outgoing { topic, body: Some(event), ..Outgoing::default() }))
     })?;

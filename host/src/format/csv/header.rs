@@ -54,14 +54,14 @@ pub(super) fn columns(file: &[String], declared: Option<&Schema>, header: bool) 
     Ok(columns)
 }
 
-/// The header's names, trimmed; each must be there once.
+/// The header's names, trimmed; each must be there once, and Delta does not tell names apart by case.
 pub(super) fn clean(names: Vec<String>) -> Result<Vec<String>, FormatError> {
     let mut seen = HashSet::new();
     let mut clean = Vec::with_capacity(names.len());
     for (at, name) in names.into_iter().enumerate() {
         let name = name.trim_start_matches('\u{feff}').trim();
         let name = if name.is_empty() { counted(at) } else { name.to_owned() };
-        if !seen.insert(name.clone()) {
+        if !seen.insert(name.to_lowercase()) {
             return Err(FormatError::DuplicateColumn { name });
         }
         clean.push(name);

@@ -1,13 +1,13 @@
 //! Writes messages, for simulations and tests.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use super::settings;
 use crate::plan::KafkaConnection;
@@ -16,9 +16,13 @@ use crate::source::SourceError;
 /// How long a message may wait for a broker.
 const DELIVERY: Duration = Duration::from_secs(120);
 
+/// How long a broker may take to tell of a topic, which some make when they are asked for it.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// Writes messages to topics.
 pub struct Producer {
     name: String,
+    brokers: String,
     inner: BaseProducer<Deliveries>,
 }
 
@@ -37,13 +41,27 @@ pub struct Outgoing<'a> {
     pub timestamp: Option<i64>,
 }
 
-/// Remembers the first message that a broker did not take.
+/// Remembers the first message that a broker did not take, and what was wrong last.
 #[derive(Default)]
 struct Deliveries {
     failed: Mutex<Option<KafkaError>>,
+    trouble: Mutex<Option<(KafkaError, String)>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
+        tracing::debug!(target: "librdkafka", facility, "{line}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all are away says nothing of why.
+        let vague = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if trouble.is_none() || !vague {
+            *trouble = Some((error, reason.to_owned()));
+        }
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -75,8 +93,30 @@ impl Producer {
             config.set("message.max.bytes", "1000000").set("request.timeout.ms", "60000");
         }
         let inner = config.create_with_context(Deliveries::default());
-        let inner = inner.map_err(|error| failed(name, &error))?;
-        Ok(Self { name: name.to_owned(), inner })
+        let inner = inner.map_err(|error| unwritten(name, &error))?;
+        Ok(Self { name: name.to_owned(), brokers: to.brokers.clone(), inner })
+    }
+
+    /// Asks whether brokers are there and have a topic, so that what is wrong is known at once.
+    ///
+    /// # Errors
+    /// No broker answers, or it lets nobody in, or the topic is not there.
+    pub fn find(&self, topic: &str) -> Result<(), SourceError> {
+        let begun = Instant::now();
+        loop {
+            let left = ANSWER.saturating_sub(begun.elapsed()).max(Duration::from_millis(100));
+            let found = self.inner.client().fetch_metadata(Some(topic), left).map_err(|error| self.failed(&error))?;
+            if found.topics().iter().any(|found| found.name() == topic && found.error().is_none()) {
+                return Ok(());
+            }
+            if begun.elapsed() >= ANSWER / 2 {
+                let all = self.inner.client().fetch_metadata(None, ANSWER).map_err(|error| self.failed(&error))?;
+                let known = all.topics().iter().map(|topic| topic.name().to_owned());
+                let known = known.filter(|name| !name.starts_with("__")).collect();
+                return Err(SourceError::NoTopic { name: self.name.clone(), topic: topic.to_owned(), known });
+            }
+            self.inner.poll(Duration::from_millis(100));
+        }
     }
 
     /// Hands a message over. It is written when [`Producer::flush`] says so.
@@ -99,7 +139,7 @@ impl Producer {
                     self.inner.poll(Duration::from_millis(20));
                     record = back;
                 }
-                Err((error, _)) => return Err(failed(&self.name, &error)),
+                Err((error, _)) => return Err(self.failed(&error)),
             }
         }
     }
@@ -109,16 +149,41 @@ impl Producer {
     /// # Errors
     /// One was not taken, or there is no broker.
     pub fn flush(&self) -> Result<(), SourceError> {
-        self.inner.flush(DELIVERY).map_err(|error| failed(&self.name, &error))?;
+        self.inner.flush(DELIVERY).map_err(|error| self.failed(&error))?;
         self.check()
     }
 
     fn check(&self) -> Result<(), SourceError> {
         let mut error = self.inner.context().failed.lock().unwrap_or_else(PoisonError::into_inner);
-        error.take().map_or(Ok(()), |error| Err(failed(&self.name, &error)))
+        error.take().map_or(Ok(()), |error| Err(self.failed(&error)))
+    }
+
+    /// What an error of the library comes to, with what it said of the brokers meanwhile.
+    fn failed(&self, error: &KafkaError) -> SourceError {
+        // What is wrong with the way to them is told in callbacks.
+        self.inner.poll(Duration::ZERO);
+        let away = [
+            RDKafkaErrorCode::MessageTimedOut,
+            RDKafkaErrorCode::OperationTimedOut,
+            RDKafkaErrorCode::BrokerTransportFailure,
+            RDKafkaErrorCode::AllBrokersDown,
+            RDKafkaErrorCode::Resolve,
+        ];
+        let name = self.name.clone();
+        let trouble = self.inner.context().trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let code = trouble.as_ref().and_then(|(trouble, _)| trouble.rdkafka_error_code());
+        match (trouble, code) {
+            (Some((_, reason)), Some(RDKafkaErrorCode::Authentication)) => SourceError::Refused { name, reason },
+            (Some((_, reason)), Some(RDKafkaErrorCode::SSL)) => SourceError::Tls { name, reason },
+            (trouble, _) if error.rdkafka_error_code().is_some_and(|code| away.contains(&code)) => {
+                let reason = trouble.map_or_else(|| error.to_string(), |(_, reason)| reason);
+                SourceError::Unreachable { name, brokers: self.brokers.clone(), reason }
+            }
+            _ => unwritten(&name, error),
+        }
     }
 }
 
-fn failed(name: &str, error: &KafkaError) -> SourceError {
+fn unwritten(name: &str, error: &KafkaError) -> SourceError {
     SourceError::Write { name: name.to_owned(), reason: error.to_string() }
 }
