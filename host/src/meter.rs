@@ -9,7 +9,7 @@ use crate::plan::Otherwise;
 /// Different numbers that a module may report in a run.
 const METRICS: usize = 256;
 
-/// What one hop has done so far. Shared; every count only grows.
+/// What one hop has done so far. Shared; every count but `in_flight` only grows.
 #[derive(Debug, Default)]
 pub struct Meters {
     /// Rows read from the upstream.
@@ -28,6 +28,10 @@ pub struct Meters {
     pub source_done: AtomicU64,
     /// How much there is to read in all, in the same unit; 0 where that is not known.
     pub source_total: AtomicU64,
+    /// Bytes of rows that wait for the hop, or that it works on.
+    in_flight: AtomicU64,
+    /// The most that these ever were.
+    peak_in_flight: AtomicU64,
     /// Named numbers that the hop's module added to.
     metrics: Mutex<BTreeMap<String, f64>>,
     /// Committed work's rows that did not fulfil an expectation, where there were any.
@@ -62,6 +66,8 @@ pub struct Reading {
     pub commits: u64,
     /// How often another writer committed first, so that a commit was made again.
     pub conflicts: u64,
+    /// The most bytes of rows that waited for the hop, or that it worked on, at one time.
+    pub peak_in_flight: u64,
     /// How much of its source was read, and how much there is, where that is known.
     pub source: Option<(u64, u64)>,
 }
@@ -71,6 +77,22 @@ impl Meters {
     pub fn add(counter: &AtomicU64, count: u64) {
         // Counters are shown and never decide anything, so no order with other memory is needed.
         counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of rows that wait for the hop from now on.
+    pub fn add_in_flight(&self, bytes: u64) {
+        let now = self.in_flight.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        self.peak_in_flight.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of rows that the hop is done with.
+    pub fn remove_in_flight(&self, bytes: u64) {
+        self.in_flight.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of rows that wait for the hop now, or that it works on.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Says how far the source was read.
@@ -120,6 +142,7 @@ impl Meters {
             bytes_in: get(&self.bytes_in),
             commits: get(&self.commits),
             conflicts: get(&self.conflicts),
+            peak_in_flight: get(&self.peak_in_flight),
             source: Some((get(&self.source_done), get(&self.source_total))).filter(|(_, total)| *total > 0),
         }
     }

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_schema::{DataType, Field, Schema};
+use rand::{Rng, SeedableRng};
 use sluicebox::batch::Positions;
 use sluicebox::plan::{KafkaSpec, MessageFormat, OnLost, SourceKind, SourceSpec, StreamStart};
 use sluicebox::source::{self, Next, OpenSource};
 
-use super::support::DEADLINE;
+use super::support::{DEADLINE, landing, source};
 use crate::harness::kafka::broker;
 
 #[test]
@@ -76,4 +77,34 @@ fn a_reader_that_had_to_wait_goes_on_where_it_was() {
         }
     }
     assert!(waited && assigned == 2, "{assigned} partitions were assigned");
+}
+
+/// Bytes of rows that may wait for a hop, or be worked on by it.
+const IN_FLIGHT: u64 = 64 << 20;
+
+#[test]
+fn what_waits_for_a_slow_hop_is_counted_and_bounded() {
+    let Some(broker) = broker() else { return };
+    let topic = broker.topic("heavy", 1);
+    let (messages, bytes): (u64, u64) = (4_000, 64 << 10);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    broker.write(
+        &topic,
+        0,
+        (0..messages).map(|id| {
+            // Text that does not compress makes the writer slower than the reader.
+            let text: String = (0..bytes / 2).map(|_| format!("{:02x}", random.random::<u8>())).collect();
+            format!("{{\"id\":{id},\"text\":\"{text}\"}}")
+        }),
+    );
+    let columns = "format = \"json\"\ncolumns = { id = \"int64\", text = \"string\" }\nmax_in_flight = \"4 MiB\"";
+    let run = landing(&source(broker, &[&topic], columns), "flush = { rows = 500 }").run().ok();
+    let land = run.hop("land");
+    assert_eq!(land["rows_in"], messages);
+    let peak = land["peak_in_flight_bytes"].as_u64().expect("a number");
+    // All that passed was several times as much, and nothing else holds rows between the reader and the hop.
+    assert!(2 * messages * bytes > 4 * IN_FLIGHT);
+    assert!((IN_FLIGHT / 8..=IN_FLIGHT).contains(&peak), "{peak} bytes were in flight");
+    let all = run.summary()["peak_memory_bytes"].as_u64().expect("a number");
+    assert!(all < 3 * messages * bytes, "{all} bytes of memory for {} bytes of messages", messages * bytes);
 }

@@ -133,6 +133,7 @@ pub fn run(args: &Args) -> Exit {
             expectations: meters[index].unmet(),
             metrics: meters[index].metrics(),
             conflicts: counts.conflicts,
+            peak_in_flight_bytes: counts.peak_in_flight,
         }
     });
     let summary = Summary {

@@ -3,7 +3,6 @@
 
 use std::thread;
 
-use crossbeam_channel::Receiver;
 use futures::TryStreamExt;
 
 use super::bind::decoded_columns;
@@ -11,6 +10,7 @@ use super::fault::PipelineError;
 use super::flow::Flow;
 use super::group::Taking;
 use super::hop::Hop;
+use super::queue::Receiver;
 use super::run::{Run, panic_message};
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};

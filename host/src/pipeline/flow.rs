@@ -1,14 +1,11 @@
 //! What moves between the threads of one run.
 
 use arrow_array::RecordBatch;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Sender;
 
+use super::queue::Weighed;
 use crate::batch::{Positions, Reject};
 use crate::source::LaneChange;
-
-/// Batches that may wait between two threads. A batch is at most 8,192 rows, so a
-/// queue holds a few megabytes; the sender waits when it is full.
-const QUEUE: usize = 6;
 
 /// What a feeder has for its hop.
 #[derive(Debug)]
@@ -56,7 +53,23 @@ pub enum Flow {
     End,
 }
 
-/// A queue with room for a few batches.
-pub fn queue<T>() -> (Sender<T>, Receiver<T>) {
-    bounded(QUEUE)
+impl Weighed for Inflow {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Rows(intake) => {
+                let rejects: usize = intake.rejects.iter().map(|reject| reject.payload.len()).sum();
+                intake.rows.get_array_memory_size() + rejects
+            }
+            Self::Lanes(..) => 0,
+        }
+    }
+}
+
+impl Weighed for Flow {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.get_array_memory_size(),
+            Self::Barrier(_) | Self::End => 0,
+        }
+    }
 }

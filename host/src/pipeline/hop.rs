@@ -15,6 +15,7 @@ use super::lookup::Lookups;
 use super::module::HopModule;
 use super::passage::OpenJob;
 use super::quarantine::QuarantineSink;
+use super::queue;
 use super::rows::with_ingested_at;
 use super::sink::{Sink, lake_error};
 use super::state::Memory;
@@ -138,7 +139,7 @@ impl Hop {
 
     /// From now on hands on what one of its tables gets to a hop that has read that up to
     /// version `seen`.
-    pub fn follow(&mut self, table: &TableName, to: Sender<Flow>, seen: Option<u64>) {
+    pub fn follow(&mut self, table: &TableName, to: queue::Sender<Flow>, seen: Option<u64>) {
         if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == *table) {
             sink.follow(to, seen);
         }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, bounded};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::PipelineError;
 use super::flow::{Finished, Flow, Inflow, Intake};
+use super::queue::{Receiver, Sender};
 use super::sink::lake_error;
 use crate::batch::{Lane, Positions};
 use crate::lake::{Added, Groups, LakeError, Table};
@@ -44,7 +45,12 @@ pub struct Feeder<'a> {
 impl Feeder<'_> {
     /// Reads a source to its end, or until the run is stopped. `committed` says what the hop
     /// has committed.
-    pub fn read_source(&self, source: &mut dyn Source, meter: &Meters, committed: &Receiver<Positions>) -> Fed {
+    pub fn read_source(
+        &self,
+        source: &mut dyn Source,
+        meter: &Meters,
+        committed: &crossbeam_channel::Receiver<Positions>,
+    ) -> Fed {
         while !self.stop.is_cancelled() {
             for positions in committed.try_iter() {
                 source.committed(&positions);
@@ -167,7 +173,7 @@ impl Feeder<'_> {
 
     /// Whether the hop still takes rows in. One that does not has failed, and says so itself.
     fn send(&self, intake: Intake) -> bool {
-        self.to.send(Inflow::Rows(intake)).is_ok()
+        self.to.send(Inflow::Rows(intake))
     }
 
     fn failed(&self) -> impl FnOnce(LakeError) -> PipelineError {

@@ -24,6 +24,7 @@ pub mod module;
 mod origin;
 mod passage;
 mod quarantine;
+mod queue;
 pub mod replay;
 pub mod retry;
 mod rows;

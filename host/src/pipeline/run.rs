@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use crossbeam_channel::{RecvTimeoutError, unbounded};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,12 +14,13 @@ use super::bind::Bound;
 use super::context::HopContext;
 use super::fault::PipelineError;
 use super::feed::{Feed, Ready};
-use super::flow::{Flow, Inflow, queue};
+use super::flow::{Flow, Inflow};
 use super::group::{self, Group, Taking};
 use super::hop::Hop;
 use super::intake::Feeder;
 use super::lookup::Lookups;
 use super::quarantine::QuarantineSink;
+use super::queue::{Receiver, queue};
 use super::rows::with_marks;
 use super::sink::{Sink, lake_error};
 use crate::lake::{Lake, Table};
@@ -177,7 +178,7 @@ impl Run {
                     None => head.as_deref_mut(),
                 };
                 if let Some(above) = above {
-                    let (to, from) = queue();
+                    let (to, from) = queue(self.meters[index].clone());
                     above.follow(name, to, table.version());
                     live = Some(from);
                 }
@@ -249,7 +250,7 @@ fn work(
     runtime: &Handle,
     stop: &CancellationToken,
 ) -> Result<(), PipelineError> {
-    let (to, intake) = queue();
+    let (to, intake) = queue(hop.context().meter.clone());
     let name = hop.context().spec.name.clone();
     let upstream = hop.context().upstream();
     let meter = hop.context().meter.clone();

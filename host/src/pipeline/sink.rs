@@ -2,7 +2,6 @@
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use crossbeam_channel::Sender;
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
@@ -10,6 +9,7 @@ use super::fault::PipelineError;
 use super::flow::Flow;
 use super::group;
 use super::keeper::Keeper;
+use super::queue::Sender;
 use crate::batch::{Positions, Reject};
 use crate::lake::{self, Added, Changes, Commit, Groups, Lake, LakeError, Provenance, Table, Writer};
 use crate::meter::{Expected, Meters};
@@ -129,7 +129,7 @@ impl Sink {
         // What rows change in a table is known when they are committed.
         if written.rows.num_rows() > 0 && !self.changes {
             // A follower that is gone has failed and says so itself; this table goes on.
-            self.followers.retain(|follower| follower.to.send(Flow::Rows(written.rows.clone())).is_ok());
+            self.followers.retain(|follower| follower.to.send(Flow::Rows(written.rows.clone())));
         }
         Ok(written.refused)
     }
@@ -209,9 +209,9 @@ impl Sink {
             let last = if own.is_some() { version.checked_sub(1) } else { Some(version) };
             let mut there = runtime.block_on(self.read_on(&follower, last))?;
             for rows in own.unwrap_or_default() {
-                there = there && follower.to.send(Flow::Rows(rows.clone())).is_ok();
+                there = there && follower.to.send(Flow::Rows(rows.clone()));
             }
-            if there && follower.to.send(Flow::Barrier(version)).is_ok() {
+            if there && follower.to.send(Flow::Barrier(version)) {
                 follower.seen = Some(version);
                 self.followers.push(follower);
             }
@@ -237,7 +237,7 @@ impl Sink {
         for mut follower in std::mem::take(&mut self.followers) {
             let there = runtime.block_on(self.read_on(&follower, Some(version)))?;
             let news = follower.seen < Some(version);
-            if there && (!news || follower.to.send(Flow::Barrier(version)).is_ok()) {
+            if there && (!news || follower.to.send(Flow::Barrier(version))) {
                 follower.seen = Some(version);
                 self.followers.push(follower);
             }
@@ -257,7 +257,7 @@ impl Sink {
             match next {
                 Added::Rows { version, rows } if version <= last => {
                     // A full queue waits; this thread has nothing else to do.
-                    if follower.to.send(Flow::Rows(rows)).is_err() {
+                    if !follower.to.send(Flow::Rows(rows)) {
                         return Ok(false);
                     }
                 }
@@ -272,6 +272,7 @@ impl Sink {
     pub fn end(&mut self) {
         for follower in self.followers.drain(..) {
             // A follower that is gone needs no word.
+            // Whoever does not listen any more needs no end.
             let _ = follower.to.send(Flow::End);
         }
     }

@@ -70,6 +70,9 @@ impl Memory {
                 "run the module that saved it, or give the hop a new name and new tables, and it starts from the beginning",
             ));
         }
+        // A run that was ended between a commit and this has left more than are needed, and this one
+        // may have nothing to commit.
+        states.keep_newest(KEPT, positions).await;
         // A hop that had no `event_time` before begins with what comes now.
         if let Some(clock) = clock.as_mut().filter(|_| head["event_time"].is_object()) {
             clock.restore(&head["event_time"]);

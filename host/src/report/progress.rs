@@ -245,7 +245,8 @@ impl<'a> State<'a> {
     }
 
     fn to_json(&self) -> String {
-        let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, source, conflicts: _ } = self.reading;
+        let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, source, conflicts: _, peak_in_flight: _ } =
+            self.reading;
         let share = source.map(|(done, total)| (done as f64 / total as f64).min(1.0));
         format!(
             "{{\"hop\":{},\"rows_in\":{rows_in},\"rows_out\":{rows_out},\"rows_rejected\":{rows_rejected},\"bytes_in\":{bytes_in},\"commits\":{commits},\"source_read\":{},\"rows_per_second\":{}}}",

@@ -60,6 +60,8 @@ pub struct HopSummary {
     pub metrics: Vec<(String, f64)>,
     /// How often another writer committed first, so that a commit was made again.
     pub conflicts: u64,
+    /// The most bytes of rows that waited for the hop, or that it worked on, at one time.
+    pub peak_in_flight_bytes: u64,
 }
 
 impl Status {
@@ -135,7 +137,7 @@ impl HopSummary {
             some => format!(",\"conflicts\":{some}"),
         };
         format!(
-            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{}{conflicts}{}{}}}",
+            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{},\"peak_in_flight_bytes\":{}{conflicts}{}{}}}",
             Json::from(self.hop.as_str()),
             Json::from(self.module.as_deref()),
             Json::from(self.digest.as_deref()),
@@ -143,6 +145,7 @@ impl HopSummary {
             self.rows_out,
             self.rows_rejected,
             self.commits,
+            self.peak_in_flight_bytes,
             self.expectations_json(),
             self.metrics_json(),
         )
@@ -249,6 +252,7 @@ mod tests {
                     expectations: Vec::new(),
                     metrics: Vec::new(),
                     conflicts: 0,
+                    peak_in_flight_bytes: 1_000,
                 },
                 HopSummary {
                     hop: "clean_users".into(),
@@ -269,6 +273,7 @@ mod tests {
                     )],
                     metrics: vec![("duplicates".into(), 1_234.0), ("share".into(), 0.25)],
                     conflicts: 0,
+                    peak_in_flight_bytes: 1_000,
                 },
             ],
             errors: Vec::new(),
@@ -293,8 +298,8 @@ mod tests {
         let expected = format!(
             concat!(
                 r#"{{"status":"done","seconds":12.346,"cpu_seconds":20.0,"peak_memory_bytes":327155712,"hops":["#,
-                r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3}},"#,
-                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000,"#,
+                r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3,"peak_in_flight_bytes":1000}},"#,
+                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000,"peak_in_flight_bytes":1000,"#,
                 r#""expectations":[{{"table":"silver.users","column":"age","rule":"range","otherwise":"warn","rows":1200}}],"metrics":{{"duplicates":1234,"share":0.25}}}}]}}"#,
             ),
             digest

@@ -34,6 +34,9 @@ const WAIT: Duration = Duration::from_millis(100);
 /// Bytes of messages that are taken at once, roughly.
 const FETCH_BYTES: usize = 16 << 20;
 
+/// Messages of the first call, when nobody knows yet how large they are.
+const FIRST: usize = 64;
+
 /// After how long without a taker nothing is fetched any more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -97,7 +100,7 @@ impl KafkaSource {
             owned: Vec::new(),
             last: None,
             ready: VecDeque::new(),
-            most: BATCH_ROWS,
+            most: FIRST,
             changing: None,
             full_since: None,
             paused: false,
