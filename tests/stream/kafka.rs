@@ -124,10 +124,15 @@ fn a_source_begins_where_it_says_and_goes_on_where_its_table_is() {
     assert_eq!(time.run().ok().hop("land")["rows_in"], 60);
     let latest = landing(&source(broker, &[&topic], &format!("{COLUMNS}\nstart = \"latest\"")), "");
     assert_eq!(latest.run().ok().hop("land")["rows_in"], 0);
+    let start = format!("{COLUMNS}\nstart = {{ \"{topic}/1\" = 45 }}");
+    let positions = landing(&source(broker, &[&topic], &start), "");
+    assert_eq!(positions.run().ok().hop("land")["rows_in"], 55);
+    let beyond = landing(&source(broker, &[&topic], &start.replace("45", "51")), "").run().failed(1);
+    assert!(beyond.stderr.contains("51"), "{beyond}");
     let earliest = landing(&source(broker, &[&topic], COLUMNS), "");
     assert_eq!(earliest.run().ok().hop("land")["rows_in"], 100);
     broker.write(&topic, 0, ["{\"id\":100}"]);
-    for pipeline in [time, earliest] {
+    for pipeline in [time, positions, earliest] {
         assert_eq!(pipeline.run().ok().hop("land")["rows_in"], 1);
     }
 }

@@ -98,6 +98,8 @@ pub enum Kind {
     ColumnTypes,
     /// Column names with how they are made from other columns.
     Derivations,
+    /// A word or a time, or a table of lanes to positions.
+    Start,
     /// The name of a source, or `layer.table`.
     Upstream,
     /// `layer.table`, or a table of output port to `layer.table`.

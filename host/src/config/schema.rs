@@ -82,6 +82,10 @@ fn value(kind: Kind) -> Json {
             "type": "object", "additionalProperties": derivation(), "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
         }),
         Kind::Upstream => json!({ "type": "string", "minLength": 1 }),
+        Kind::Start => json!({ "anyOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "object", "additionalProperties": { "type": "integer", "minimum": 0 }, "minProperties": 1 },
+        ] }),
         Kind::Outputs => json!({ "anyOf": [
             table_name(),
             { "type": "object", "additionalProperties": table_name(), "minProperties": 1 },

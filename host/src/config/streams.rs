@@ -1,5 +1,7 @@
 //! `[sources.<name>]` of what others write to while it is read: Kafka and Event Hubs.
 
+use std::collections::BTreeMap;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use super::paths;
 use super::problem::Draft;
 use super::section::Section;
 use super::sources;
+use super::text::Span;
+use super::tree::{Node, Value};
 use super::words::{MessageName, Protocol};
 use crate::plan::{
     CaptureFiles, CsvFormat, KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security,
@@ -104,6 +108,9 @@ fn capture(section: &Section<'_>, folder: &Path) -> Option<Option<Box<CaptureFil
 }
 
 fn start(section: &Section<'_>, key: &str) -> Option<StreamStart> {
+    if section.peek(key).is_some_and(|entry| matches!(entry.node.value, Value::Table(_))) {
+        return positions(section, key).map(StreamStart::Positions);
+    }
     let text = section.text(key)?;
     match text.value.as_str() {
         "earliest" => return Some(StreamStart::Earliest),
@@ -116,11 +123,52 @@ fn start(section: &Section<'_>, key: &str) -> Option<StreamStart> {
             section.cx.report(
                 Draft::error(format!("unknown `{key}` `{}` in {}", text.value, section.what))
                     .at(&text.span)
-                    .hint("write `earliest`, `latest`, or a time with its zone: `\"2026-01-31T12:00:00Z\"`"),
+                    .hint("write `earliest`, `latest`, a time with its zone (`\"2026-01-31T12:00:00Z\"`), or positions: `{ \"orders/0\" = 1200 }`"),
             );
             None
         }
     }
+}
+
+/// Offsets of lanes, each of which is a partition of one of the topics.
+fn positions(section: &Section<'_>, key: &str) -> Option<BTreeMap<String, i64>> {
+    let entries = section.entries(key)?;
+    let topics = section.peek("topics").and_then(|entry| match &entry.node.value {
+        Value::List(topics) => Some(topics),
+        _ => None,
+    });
+    let mut found = BTreeMap::new();
+    for entry in entries {
+        let lane = entry.key.rsplit_once('/').filter(|(_, number)| number.parse::<u32>().is_ok());
+        let known = |topic: &str| {
+            let is = |node: &Node| matches!(&node.value, Value::Text(text) if text == topic);
+            topics.is_none_or(|topics| topics.iter().any(is))
+        };
+        let report = |message: String, span: &Span, hint: &str| {
+            section.cx.report(Draft::error(message).at(span).hint(hint));
+        };
+        match (lane, &entry.node.value) {
+            (Some((topic, _)), Value::Integer(position)) if known(topic) && *position >= 0 => {
+                found.insert(entry.key.clone(), *position);
+            }
+            (Some((topic, _)), Value::Integer(position)) if *position >= 0 => report(
+                format!("`{key}` of {} names the topic `{topic}`, which is not one of its `topics`", section.what),
+                &entry.key_span,
+                "a lane is one of the topics, a slash, and the number of a partition",
+            ),
+            (None, _) => report(
+                format!("`{}` in `{key}` of {} is not a lane", entry.key, section.what),
+                &entry.key_span,
+                "a lane is one of the topics, a slash, and the number of a partition: `\"orders/0\"`",
+            ),
+            _ => report(
+                format!("the position of `{}` in `{key}` of {} must be a whole number from 0", entry.key, section.what),
+                &entry.node.span,
+                "it is the offset of the first message that is taken",
+            ),
+        }
+    }
+    (found.len() == entries.len()).then_some(found)
 }
 
 /// How the bodies of messages are decoded, and their columns.

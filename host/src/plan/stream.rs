@@ -1,5 +1,6 @@
 //! What is read from a broker while others write to it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,7 +108,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Where a partition begins that no table knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamStart {
     /// With the oldest message that is kept.
     Earliest,
@@ -115,6 +116,8 @@ pub enum StreamStart {
     Latest,
     /// With the first message of this time or later.
     At(DateTime<Utc>),
+    /// At these offsets of lanes, such as `orders/0`; others with the oldest message that is kept.
+    Positions(BTreeMap<String, i64>),
 }
 
 /// What to do when the place to go on from is no longer kept.

@@ -21,9 +21,10 @@ const SESSION_TIMEOUT: Key = Key::new(
 .default("\"30s\"");
 const START: Key = Key::new(
     "start",
-    Kind::Text,
+    Kind::Start,
     "\"2026-01-31T12:00:00Z\"",
-    "Where a partition begins that no table knows: `earliest`, `latest`, or a time with its zone.",
+    "Where a partition begins that no table knows: `earliest`, `latest`, a time with its zone, or positions by lane, \
+     `{ \"orders/0\" = 1200 }`; other lanes then begin at the earliest.",
 )
 .default("\"earliest\"");
 const ON_LOST: Key = Key::new(

@@ -140,11 +140,12 @@ impl KafkaSource {
     pub(super) fn take_on(&mut self, partitions: Vec<Partition>, from: &Positions) -> Result<(), SourceError> {
         let mut taken = Vec::with_capacity(partitions.len());
         // A partition that comes while all are read here is read from its beginning, whatever was said of others.
-        let start = if self.member || self.owned.is_empty() { self.spec.start } else { StreamStart::Earliest };
+        let all = self.member || self.owned.is_empty();
+        let start = if all { self.spec.start.clone() } else { StreamStart::Earliest };
         for partition in partitions {
             let lane = lane_of(&partition);
             let recorded = from.get(&lane);
-            let (next, high) = self.place(&partition, recorded, start)?;
+            let (next, high) = self.place(&partition, recorded, &start)?;
             let end = (!self.follow).then_some(high);
             self.total += end.map_or(0, |end| (end - next).max(0).unsigned_abs());
             if recorded.is_none() && start != StreamStart::Earliest {
@@ -164,7 +165,7 @@ impl KafkaSource {
     /// Goes on in a partition whose next message is not there any more.
     pub(super) fn find_place(&mut self, partition: &Partition) -> Result<(), SourceError> {
         let Some(at) = self.owned.iter().position(|owned| owned.partition == *partition) else { return Ok(()) };
-        let (next, _) = self.place(partition, Some(self.owned[at].next), self.spec.start)?;
+        let (next, _) = self.place(partition, Some(self.owned[at].next), &StreamStart::Earliest)?;
         self.owned[at].next = next;
         let places = list([(partition, next)].into_iter());
         self.client.seek(&places, ANSWER).map_err(|trouble| self.broken(trouble))
@@ -176,11 +177,15 @@ impl KafkaSource {
         &mut self,
         partition: &Partition,
         recorded: Option<i64>,
-        start: StreamStart,
+        start: &StreamStart,
     ) -> Result<(i64, i64), SourceError> {
         let (low, high) = self.ask(|client| client.watermarks(partition, ANSWER))?;
         let (name, lane) = (self.name.clone(), lane_of(partition).to_string());
-        let next = match recorded {
+        let chosen = match start {
+            StreamStart::Positions(chosen) => chosen.get(&lane).copied(),
+            _ => None,
+        };
+        let next = match recorded.or(chosen) {
             Some(position) if position > high => {
                 return Err(SourceError::Ahead { name, lane, position, end: high });
             }
@@ -194,7 +199,7 @@ impl KafkaSource {
             }
             Some(position) => position,
             None => match start {
-                StreamStart::Earliest => low,
+                StreamStart::Earliest | StreamStart::Positions(_) => low,
                 StreamStart::Latest => high,
                 StreamStart::At(time) => {
                     let found = self.ask(|client| {
