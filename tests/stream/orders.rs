@@ -13,11 +13,13 @@ const ORDERS: u64 = 60_000;
 #[test]
 fn orders_of_a_broker_are_the_same_windows() {
     let Some(broker) = broker() else { return };
-    let topic = broker.topic("orders", 4);
+    let topic = format!("{}-made", broker.topic("orders", 1));
     let rows = ORDERS.to_string();
     let send = ["simulate", "order-events", "--rows", &rows, "--bad", "0.02", "--late", "0.05", "--duplicates", "0.02"];
     let to = ["--to", "kafka", "--brokers", &broker.plain, "--topic", &topic];
-    sluice::run(&[&send[..], &to[..]].concat()).ok();
+    let absent = sluice::run(&[&send[..], &to[..]].concat()).failed(1);
+    assert!(absent.stderr.contains(&format!("there is no topic `{topic}`")), "{absent}");
+    sluice::run(&[&send[..], &to[..], &["--partitions", "4"]].concat()).ok();
     let folder = Lake::new();
     let (pipeline, lake) = (root().join("pipelines/order-intelligence-kafka.toml"), folder.path().join("lake"));
     let (brokers, var) = (format!("brokers={}", broker.plain), format!("topic={topic}"));

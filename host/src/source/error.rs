@@ -321,7 +321,7 @@ impl Fault for SourceError {
                 let near = known.iter().find(|known| strsim::jaro_winkler(known, topic) > 0.85);
                 return Some(match (near, known.as_slice()) {
                     (Some(near), _) => format!("did you mean `{near}`?"),
-                    (None, []) => "the broker shows no topic to this reader".to_owned(),
+                    (None, []) => "the broker shows no topic to this client".to_owned(),
                     (None, known) => format!("topics are {}", known.join(", ")),
                 });
             }

@@ -22,7 +22,7 @@ use crate::source::post::Poster;
   sluice simulate orders --rows 5000000 --out drops
   sluice simulate order-events --out events --bad 0.02 --late 0.05 --duplicates 0.02
   sluice simulate app-events --out events --rate 1000 --per-file 10000
-  sluice simulate order-events --to kafka --brokers localhost:9092 --topic orders --rate 10000")]
+  sluice simulate order-events --to kafka --brokers localhost:9092 --topic orders --partitions 4 --rate 10000")]
 pub struct Args {
     /// What to generate.
     #[arg(value_enum)]
@@ -39,6 +39,9 @@ pub struct Args {
     /// The topic, with `--to kafka`.
     #[arg(long, required_if_eq("to", "kafka"))]
     topic: Option<String>,
+    /// Make the topic with so many partitions if it is not there.
+    #[arg(long, requires = "topic", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
     /// The environment variable that holds the connection string of an Event Hubs namespace.
     #[arg(long, value_name = "VARIABLE")]
     connection_string: Option<String>,
@@ -153,7 +156,13 @@ fn events(args: &Args, dataset: Dataset, name: &str) -> Exit {
         (To::Files, Some(out), ..) => return files(args, &spec, name, out),
         (To::Kafka, _, Some(brokers), Some(topic), _) => {
             let secret = args.connection_string.clone().map(Secret::Env);
-            send::kafka(&spec, &send::connection(brokers, secret), topic)
+            match runtime() {
+                Ok(runtime) => {
+                    let to = send::connection(brokers, secret);
+                    send::kafka(&spec, &to, topic, args.partitions, runtime.handle())
+                }
+                Err(exit) => return exit,
+            }
         }
         (To::Http, .., Some(url)) => match runtime() {
             Ok(runtime) => send::http(&spec, &Poster::new(url, runtime.handle())),

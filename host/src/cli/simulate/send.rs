@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use crate::plan::{KafkaConnection, Mechanism, Sasl, Secret, Security, SimulateSpec};
 use crate::simulate::{self, Events};
 use crate::source::SourceError;
@@ -35,9 +37,18 @@ pub(super) fn send(
     Ok(())
 }
 
-/// Writes events to a topic; the broker's client spreads them over its partitions.
-pub(super) fn kafka(spec: &SimulateSpec, to: &KafkaConnection, topic: &str) -> Result<(), SourceError> {
+/// Writes events to a topic, which may have to be made; the broker's client spreads them over its partitions.
+pub(super) fn kafka(
+    spec: &SimulateSpec,
+    to: &KafkaConnection,
+    topic: &str,
+    partitions: Option<i32>,
+    runtime: &Handle,
+) -> Result<(), SourceError> {
     let producer = Producer::open("simulate", to)?;
+    if let Some(partitions) = partitions {
+        producer.make_topic(topic, partitions, runtime)?;
+    }
     producer.find(topic)?;
     send(spec, |events| {
         events.iter().try_for_each(|event| producer.send(Outgoing { topic, body: Some(event), ..Outgoing::default() }))

@@ -3,11 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext};
+use tokio::runtime::Handle;
 
 use super::settings;
 use crate::plan::KafkaConnection;
@@ -23,6 +26,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub struct Producer {
     name: String,
     brokers: String,
+    config: ClientConfig,
     inner: BaseProducer<Deliveries>,
 }
 
@@ -94,7 +98,7 @@ impl Producer {
         }
         let inner = config.create_with_context(Deliveries::default());
         let inner = inner.map_err(|error| unwritten(name, &error))?;
-        Ok(Self { name: name.to_owned(), brokers: to.brokers.clone(), inner })
+        Ok(Self { name: name.to_owned(), brokers: to.brokers.clone(), config, inner })
     }
 
     /// Asks whether brokers are there and have a topic, so that what is wrong is known at once.
@@ -151,6 +155,29 @@ impl Producer {
     pub fn flush(&self) -> Result<(), SourceError> {
         self.inner.flush(DELIVERY).map_err(|error| self.failed(&error))?;
         self.check()
+    }
+
+    /// Makes a topic of so many partitions, if it is not there.
+    ///
+    /// # Errors
+    /// No broker answers, or it lets nobody in, or does not make it.
+    pub fn make_topic(&self, topic: &str, partitions: i32, runtime: &Handle) -> Result<(), SourceError> {
+        let all = self.inner.client().fetch_metadata(None, ANSWER).map_err(|error| self.failed(&error))?;
+        if all.topics().iter().any(|found| found.name() == topic) {
+            return Ok(());
+        }
+        let admin: AdminClient<DefaultClientContext> = self.config.create().map_err(|error| self.failed(&error))?;
+        // As many copies as the brokers make of anything that nobody says more of.
+        let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
+        let made = runtime.block_on(admin.create_topics([&wanted], &options)).map_err(|error| self.failed(&error))?;
+        match made.into_iter().next() {
+            Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+                let reason = format!("the topic `{topic}` could not be made: {code}");
+                Err(SourceError::Write { name: self.name.clone(), reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check(&self) -> Result<(), SourceError> {
