@@ -44,7 +44,7 @@ fn every_example_of_the_document_loads_without_a_warning() {
 #[test]
 fn the_document_names_every_key_and_its_default() {
     let document = text();
-    let sections: [(&str, &keys::Section); 19] = [
+    let sections: [(&str, &keys::Section); 22] = [
         ("[pipeline]", &keys::PIPELINE),
         ("[vars.", &keys::VAR),
         ("type = \"files\"", &keys::FILES),
@@ -54,6 +54,9 @@ fn the_document_names_every_key_and_its_default() {
         ("capture", &keys::CAPTURED),
         ("type = \"kafka\"", &keys::KAFKA),
         ("type = \"eventhubs\"", &keys::EVENT_HUBS),
+        ("avro", &keys::AVRO),
+        ("oauth", &keys::OAUTH),
+        ("entra", &keys::ENTRA),
         ("type = \"simulate\"", &keys::SIMULATE),
         ("[tables.", &keys::TABLE),
         ("contract", &keys::CONTRACT),

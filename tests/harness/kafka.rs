@@ -34,6 +34,8 @@ pub struct Secure {
     pub ca: String,
     /// What opens it.
     pub connection_string: String,
+    /// Where the listener is that takes tokens.
+    pub tokens: String,
 }
 
 /// The broker that all tests of this process share, or `None`, said aloud, where there can be none.
@@ -80,6 +82,7 @@ impl Broker {
                 address: setting("tls"),
                 ca: setting("ca"),
                 connection_string: setting("connection_string"),
+                tokens: setting("tokens"),
             }),
             folder: Some(folder),
         })

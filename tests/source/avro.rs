@@ -24,7 +24,8 @@ fn header() -> (Vec<u8>, [u8; 16]) {
     (bytes, marker)
 }
 
-fn long(bytes: &mut Vec<u8>, number: i64) {
+/// A number as Avro writes it.
+pub fn long(bytes: &mut Vec<u8>, number: i64) {
     let mut left = ((number << 1) ^ (number >> 63)) as u64;
     while left >= 0x80 {
         bytes.push(left as u8 | 0x80);

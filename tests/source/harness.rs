@@ -195,6 +195,11 @@ pub fn shown(array: &dyn Array, row: usize) -> String {
     if array.is_null(row) { "∅".to_owned() } else { array_value_to_string(array, row).unwrap() }
 }
 
+/// Every cell of a batch as text.
+pub fn cells(rows: &RecordBatch) -> Vec<Vec<String>> {
+    (0..rows.num_rows()).map(|row| rows.columns().iter().map(|column| shown(column, row)).collect()).collect()
+}
+
 pub fn schema(columns: &[(&str, &str)]) -> SchemaRef {
     let fields: Vec<Field> = columns
         .iter()

@@ -1,6 +1,7 @@
 //! Tests of sources and formats.
 
-mod avro;
+pub mod avro;
+mod avro_messages;
 mod capture;
 mod csv;
 mod files;

@@ -1,5 +1,6 @@
 //! Tests of streams, with a real broker.
 
+mod avro;
 mod errors;
 mod handover;
 mod kafka;
@@ -7,3 +8,4 @@ mod kill;
 mod orders;
 mod slow;
 mod support;
+mod tokens;

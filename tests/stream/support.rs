@@ -61,10 +61,16 @@ impl Pipeline {
 
     /// A run that goes on until it is killed.
     pub fn follow(&self) -> Following {
+        self.follow_with(&[])
+    }
+
+    /// As [`Pipeline::follow`], with these environment variables.
+    pub fn follow_with(&self, variables: &[(&str, &str)]) -> Following {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.lake.path().join("follow.log"));
         let child = sluice::command()
             .args(self.arguments())
             .arg("--follow")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(log.expect("a log can be written"))
             .spawn()
@@ -81,7 +87,7 @@ impl Pipeline {
         ["run", text(&self.file), "--lake", text(self.lake.path()), "--json"]
     }
 
-    /// The one row of a query, in which `bronze.events` and such stand for tables.
+    /// The one row of a query, in which `{lake}` stands for the folder of the tables.
     pub fn row(&self, statement: &str) -> Option<Value> {
         duckdb::row(self.lake.path(), statement)
     }

@@ -5,7 +5,7 @@ mod keeping;
 mod streams;
 
 pub use keeping::{EXPECT, LAYOUT, UPKEEP};
-pub use streams::{CAPTURE, CAPTURED, EVENT_HUBS, KAFKA};
+pub use streams::{AVRO, CAPTURE, CAPTURED, ENTRA, EVENT_HUBS, KAFKA, OAUTH};
 
 use super::words;
 use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding};

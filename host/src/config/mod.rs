@@ -9,12 +9,14 @@ mod problem;
 pub mod schema;
 mod text;
 
+mod bodies;
 mod capture;
 mod columns;
 mod context;
 mod derive;
 mod expect;
 mod hops;
+mod identity;
 mod json;
 mod layout;
 mod links;

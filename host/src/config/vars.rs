@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::context::{Context, meant, meant_or_known};
-use super::keys;
+use super::keys::{self, Kind};
 use super::names::check_name;
 use super::paths;
 use super::problem::Draft;
@@ -54,30 +54,32 @@ impl Vars {
 
     /// Fills in the variables of every string below `node`, which stands in the file's part `part`.
     pub(super) fn fill(&self, cx: &Context, part: &str, node: &mut Node) {
-        let Value::Table(entries) = &mut node.value else { return self.fill_in(cx, node, &[]) };
+        let Value::Table(entries) = &mut node.value else { return self.fill_in(cx, node, None) };
         for entry in entries {
-            // A key that takes a secret is one of a source's own.
-            let secrets = if part == "sources" { secret_keys(&entry.node) } else { Vec::new() };
-            self.fill_in(cx, &mut entry.node, &secrets);
+            // Keys that take a secret are keys of sources.
+            let rules = if part == "sources" { rules_of(&entry.node) } else { None };
+            self.fill_in(cx, &mut entry.node, rules);
         }
     }
 
-    /// As [`Vars::fill`]; of these keys the value may refer to a secret.
-    fn fill_in(&self, cx: &Context, node: &mut Node, secrets: &[&str]) {
+    /// As [`Vars::fill`]; the rules say of which keys the value may refer to a secret.
+    fn fill_in(&self, cx: &Context, node: &mut Node, rules: Option<&'static keys::Section>) {
         match &mut node.value {
             Value::Text(text) => {
                 let filled = self.filled(cx, text, &node.span, false);
                 node.value = filled.map_or(Value::Broken, Value::Text);
             }
-            Value::List(items) => items.iter_mut().for_each(|item| self.fill_in(cx, item, &[])),
+            Value::List(items) => items.iter_mut().for_each(|item| self.fill_in(cx, item, None)),
             Value::Table(entries) => {
                 for entry in entries {
-                    match &entry.node.value {
-                        Value::Text(text) if secrets.contains(&entry.key.as_str()) => {
+                    let kind = rules.and_then(|rules| rules.key(&entry.key)).map(|key| key.kind);
+                    match (&entry.node.value, kind) {
+                        (Value::Text(text), Some(Kind::Secret)) => {
                             let filled = self.filled(cx, text, &entry.node.span, true);
                             entry.node.value = filled.map_or(Value::Broken, Value::Text);
                         }
-                        _ => self.fill_in(cx, &mut entry.node, &[]),
+                        (_, Some(Kind::Section(inner))) => self.fill_in(cx, &mut entry.node, Some(inner)),
+                        _ => self.fill_in(cx, &mut entry.node, None),
                     }
                 }
             }
@@ -220,14 +222,11 @@ fn resolve(section: &Section<'_>, name: &str, kind: VarType, value: &str, base: 
     }
 }
 
-/// The keys of a source that take a reference to a secret.
-fn secret_keys(source: &Node) -> Vec<&'static str> {
-    let Value::Table(entries) = &source.value else { return Vec::new() };
-    let kind = entries.iter().find(|entry| entry.key == "type").map(|entry| &entry.node.value);
-    let Some(Value::Text(kind)) = kind else { return Vec::new() };
-    let section = keys::SOURCES.iter().find(|(name, _)| name == kind);
-    let keys = section.into_iter().flat_map(|(_, section)| section.keys);
-    keys.filter(|key| matches!(key.kind, keys::Kind::Secret)).map(|key| key.name).collect()
+/// The keys that a source has by its type.
+fn rules_of(source: &Node) -> Option<&'static keys::Section> {
+    let Value::Table(entries) = &source.value else { return None };
+    let Value::Text(kind) = &entries.iter().find(|entry| entry.key == "type")?.node.value else { return None };
+    keys::SOURCES.iter().find(|(name, _)| name == kind).map(|(_, section)| *section)
 }
 
 /// The scheme of a reference to a secret. Handing such text on as it is would put the reference

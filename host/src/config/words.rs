@@ -1,6 +1,6 @@
 //! The words that stand for a choice, as the file writes them.
 
-use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Gaps, Layer, Mechanism, OnLost, Otherwise};
+use crate::plan::{ChangedFiles, Compression, Dataset, Drift, Encoding, Gaps, Layer, OnLost, Otherwise};
 
 /// A choice that the file writes as a word.
 pub(super) trait Word: Copy + 'static {
@@ -37,6 +37,7 @@ pub(super) enum FormatName {
 pub(super) enum MessageName {
     Json,
     Csv,
+    Avro,
     Bytes,
 }
 
@@ -47,6 +48,15 @@ pub(super) enum Protocol {
     Ssl,
     SaslPlaintext,
     SaslSsl,
+}
+
+/// How a reader says who it is, before what that takes is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MechanismName {
+    Plain,
+    ScramSha256,
+    ScramSha512,
+    OauthBearer,
 }
 
 /// The mode of a table, before its columns are known.
@@ -65,7 +75,8 @@ impl Word for FormatName {
 }
 
 impl Word for MessageName {
-    const ALL: &'static [(&'static str, Self)] = &[("json", Self::Json), ("csv", Self::Csv), ("bytes", Self::Bytes)];
+    const ALL: &'static [(&'static str, Self)] =
+        &[("json", Self::Json), ("csv", Self::Csv), ("avro", Self::Avro), ("bytes", Self::Bytes)];
 }
 
 impl Word for Protocol {
@@ -77,9 +88,13 @@ impl Word for Protocol {
     ];
 }
 
-impl Word for Mechanism {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("plain", Self::Plain), ("scram-sha-256", Self::ScramSha256), ("scram-sha-512", Self::ScramSha512)];
+impl Word for MechanismName {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("plain", Self::Plain),
+        ("scram-sha-256", Self::ScramSha256),
+        ("scram-sha-512", Self::ScramSha512),
+        ("oauthbearer", Self::OauthBearer),
+    ];
 }
 
 impl Word for Gaps {

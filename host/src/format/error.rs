@@ -1,6 +1,7 @@
 //! What can be wrong with a file as a whole.
 
 use std::io;
+use std::path::PathBuf;
 
 use arrow_schema::ArrowError;
 use thiserror::Error;
@@ -95,6 +96,21 @@ pub enum FormatError {
         #[source]
         source: ArrowError,
     },
+    /// The file with the schema of Avro messages cannot be read.
+    #[error("cannot read the schema {}", path.display())]
+    SchemaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The schema that Avro messages are said to be written with is none, or of no use.
+    #[error("the schema of its messages cannot be used: {problem}")]
+    AvroSchema {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An Avro file held another number of records than its blocks announced.
     #[error("its blocks announce {announced} records, but {read} could be read")]
     AvroCount {
@@ -157,6 +173,12 @@ impl Fault for FormatError {
             }
             FormatError::Read { .. } => {
                 "if it is compressed, check that `compression` fits and that the archive is whole"
+            }
+            FormatError::SchemaFile { .. } => {
+                "correct `schema` of `avro`; a relative path starts at the pipeline file's folder"
+            }
+            FormatError::AvroSchema { .. } => {
+                "it must be the schema of a record that has the declared columns; `columns` says which fields become which types"
             }
             FormatError::NotText { kind } => kind.hint(),
             FormatError::DuplicateColumn { .. } => "rename one of them, or read the file without its header",

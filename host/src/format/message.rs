@@ -7,11 +7,12 @@ use arrow_array::builder::BinaryBuilder;
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{Schema, SchemaRef};
 
+use super::avro::{BadSchema, BodyDecoder};
 use super::csv::CsvRows;
 use super::guard::guarded;
 use super::json::ObjectDecoder;
 use super::{FormatError, Rows, text};
-use crate::plan::{CsvFormat, MessageFormat};
+use crate::plan::{AvroSchemas, CsvFormat, MessageFormat};
 
 /// Decodes bodies of messages.
 pub struct MessageDecoder(How);
@@ -19,6 +20,7 @@ pub struct MessageDecoder(How);
 enum How {
     Json(Box<ObjectDecoder>),
     Csv(CsvFormat, SchemaRef),
+    Avro(Box<BodyDecoder>),
     Bytes(SchemaRef),
 }
 
@@ -45,10 +47,11 @@ pub struct BadMessage {
 }
 
 impl MessageDecoder {
-    /// Decodes bodies of this format into these columns; of JSON also into `_rescued`.
+    /// Decodes bodies of this format into these columns; of JSON and Avro also into `_rescued`.
     ///
     /// # Errors
-    /// A column has a name or a type that the format cannot be read into.
+    /// A column has a name or a type that the format cannot be read into, or the one schema of
+    /// Avro bodies is not there or is none.
     pub fn new(format: &MessageFormat, columns: &SchemaRef) -> Result<Self, FormatError> {
         Ok(Self(match format {
             MessageFormat::Json => How::Json(Box::new(ObjectDecoder::new(columns.clone(), "message")?)),
@@ -57,8 +60,37 @@ impl MessageDecoder {
                 csv_rows(csv, columns, Vec::new())?;
                 How::Csv(csv.clone(), columns.clone())
             }
+            MessageFormat::Avro(AvroSchemas::File(path)) => {
+                let schema = std::fs::read_to_string(path);
+                let schema = schema.map_err(|source| FormatError::SchemaFile { path: path.clone(), source })?;
+                How::Avro(Box::new(BodyDecoder::bare(columns, &schema)?))
+            }
+            MessageFormat::Avro(AvroSchemas::Registry(_)) => How::Avro(Box::new(BodyDecoder::new(columns)?)),
             MessageFormat::Bytes => How::Bytes(columns.clone()),
         }))
+    }
+
+    /// The numbers of schemas that these bodies name and that are to be asked for before they are
+    /// decoded.
+    pub fn unknown_schemas(&self, bodies: &[&[u8]]) -> Vec<u32> {
+        match &self.0 {
+            How::Avro(decoder) => decoder.unknown(bodies),
+            How::Json(_) | How::Csv(..) | How::Bytes(_) => Vec::new(),
+        }
+    }
+
+    /// Hears what a registry has under a number, or why nothing can be decoded with it.
+    pub fn learn_schema(&mut self, number: u32, schema: Result<&str, BadSchema>) {
+        if let How::Avro(decoder) = &mut self.0 {
+            decoder.learn(number, schema);
+        }
+    }
+
+    /// Forgets the schemas of which it heard that they are of no use, so that they are asked for again.
+    pub fn forget_bad_schemas(&mut self) {
+        if let How::Avro(decoder) = &mut self.0 {
+            decoder.forget_bad();
+        }
     }
 
     /// The rows that messages are, at most [`super::BATCH_ROWS`] of them.
@@ -75,6 +107,7 @@ impl MessageDecoder {
                 Ok(Messages { rows: objects.rows, taken: objects.records, bad: bad.collect() })
             }
             How::Csv(csv, columns) => decode_csv(csv, columns, bodies),
+            How::Avro(decoder) => decoder.decode(bodies),
             How::Bytes(columns) => {
                 let mut values = BinaryBuilder::with_capacity(bodies.len(), bodies.iter().map(|body| body.len()).sum());
                 bodies.iter().for_each(|body| values.append_value(body));

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
+pub use self::avro::BadSchema;
 pub use self::parquet::ParquetWriter;
 pub use binary::Binary;
 pub use error::FormatError;

@@ -3,6 +3,7 @@
 //! `config` makes it out of text; nothing here knows how. What is said of a table is in `table`.
 
 mod capture;
+mod message;
 mod stream;
 mod table;
 
@@ -13,7 +14,8 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 
 pub use capture::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
-pub use stream::{KafkaConnection, KafkaSpec, Mechanism, MessageFormat, OnLost, Sasl, Secret, Security, StreamStart};
+pub use message::{AvroSchemas, MessageFormat, Registry};
+pub use stream::{KafkaConnection, KafkaSpec, Mechanism, OnLost, Sasl, Secret, Security, StreamStart, Token};
 pub use table::{
     Contract, DeleteWhen, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
     WriteMode,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 
-use super::{CaptureFiles, CsvFormat};
+use super::{CaptureFiles, MessageFormat};
 
 /// Topics of Kafka, or hubs of Event Hubs, whose partitions are lanes.
 #[derive(Clone, Debug)]
@@ -61,15 +61,38 @@ pub struct Security {
     pub sasl: Option<Sasl>,
 }
 
-/// Who a reader is, by name and password.
+/// Who a reader is.
 #[derive(Clone, Debug)]
-pub struct Sasl {
-    /// How that is said.
-    pub mechanism: Mechanism,
-    /// The name.
-    pub user: String,
-    /// The password.
-    pub password: Secret,
+pub enum Sasl {
+    /// By name and password.
+    Password {
+        /// How they are said.
+        mechanism: Mechanism,
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// By a token of an authority that the broker trusts (OAUTHBEARER).
+    Token(Token),
+}
+
+/// Where a token is to be had, and is had again before it runs out.
+#[derive(Clone, Debug)]
+pub enum Token {
+    /// There, where somebody else renews it.
+    Given(Secret),
+    /// From an authorization server, for an identity of the program's own (OAuth 2.0 client credentials).
+    Issued {
+        /// The server's token endpoint.
+        url: String,
+        /// The identity.
+        client_id: String,
+        /// What proves it.
+        client_secret: Secret,
+        /// What it is asked for.
+        scope: Option<String>,
+    },
 }
 
 /// How a name and a password are said.
@@ -127,15 +150,4 @@ pub enum OnLost {
     Stop,
     /// Go on with the oldest message that is kept, and say what is missing.
     Earliest,
-}
-
-/// How the body of a message is decoded.
-#[derive(Clone, Debug)]
-pub enum MessageFormat {
-    /// One JSON object.
-    Json,
-    /// One record of delimited text.
-    Csv(CsvFormat),
-    /// Not at all: one column, `value`.
-    Bytes,
 }

@@ -149,6 +149,36 @@ pub enum SourceError {
         /// Why it is not there.
         why: String,
     },
+    /// A schema registry does not answer.
+    #[error("source `{name}`: the schema registry at {url} does not answer: {reason}")]
+    Registry {
+        /// The source.
+        name: String,
+        /// Where it was looked for.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// What answers is no schema registry.
+    #[error("source `{name}`: what answers at {url} is no schema registry: {reason}")]
+    NoRegistry {
+        /// The source.
+        name: String,
+        /// Where it was looked for.
+        url: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A schema registry does not let this reader in.
+    #[error("source `{name}`: the schema registry at {url} refuses: {reason}")]
+    RegistryRefused {
+        /// The source.
+        name: String,
+        /// Where it is.
+        url: String,
+        /// What it said.
+        reason: String,
+    },
     /// A certificate is not where the pipeline file says.
     #[error("source `{name}`: there is no certificate at {path}")]
     NoCertificate {
@@ -280,6 +310,7 @@ impl Fault for SourceError {
         match self {
             SourceError::ListStore { .. }
             | SourceError::Unreachable { .. }
+            | SourceError::Registry { .. }
             | SourceError::Broker { .. }
             | SourceError::Write { .. } => Remedy::Retry,
             SourceError::File { source, .. } | SourceError::Message { source, .. } => source.remedy(),
@@ -312,8 +343,15 @@ impl Fault for SourceError {
                 "check the address and the way there; a broker with encryption needs `security`"
             }
             SourceError::Refused { .. } => {
-                "check the name and the password, or the connection string; one with an `EntityPath` is for that hub alone"
+                "check the name and the password, the connection string, or what issues the token; a connection string with an `EntityPath` is for that hub alone"
             }
+            SourceError::Registry { .. } => {
+                "check `registry` of `avro`, and the way there; no message is lost, since they stay with the broker until they are decoded"
+            }
+            SourceError::NoRegistry { .. } => {
+                "`registry` is the address to which `/schemas/ids/1` is added; some registries have a path there, such as `/apis/ccompat/v7`"
+            }
+            SourceError::RegistryRefused { .. } => "check `user` and `password` of `avro`",
             SourceError::Tls { .. } => {
                 "if the broker's certificate is of an authority of your own, name that in `ca`; a plain listener takes no encryption"
             }

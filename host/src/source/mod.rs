@@ -4,12 +4,16 @@
 //! then `_lane` and `_position`. It keeps no progress of its own: who opens it says
 //! what is done.
 
+mod bodies;
 mod capture;
 mod error;
 mod files;
 pub mod kafka;
 pub mod post;
+mod registry;
+mod secret;
 mod simulated;
+mod web;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -206,8 +210,8 @@ pub fn again(
 ) -> Result<Result<Vec<Again>, String>, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::again(&spec.name, files, lane, records, known, runtime),
-        SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records).map(Ok),
-        SourceKind::Kafka(kafka) => kafka::again(&spec.name, kafka, lane, records).map(Ok),
+        SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records, runtime).map(Ok),
+        SourceKind::Kafka(kafka) => kafka::again(&spec.name, kafka, lane, records, runtime).map(Ok),
         SourceKind::Simulate(_) => Ok(Err("what is generated bad stays bad".to_owned())),
     }
 }
@@ -216,12 +220,13 @@ pub fn again(
 /// as known from its table, or inferred from the first file that has rows.
 ///
 /// # Errors
-/// There is no file to infer from, or the first one cannot be read.
+/// There is no file to infer from, or the first one cannot be read; or messages cannot be decoded into
+/// the declared columns.
 pub fn schema(spec: &SourceSpec, known: Option<SchemaRef>, runtime: &Handle) -> Result<SchemaRef, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::schema(&spec.name, files, known, runtime),
-        SourceKind::Capture(capture) => Ok(capture::schema(capture)),
-        SourceKind::Kafka(kafka) => Ok(kafka::schema(kafka)),
+        SourceKind::Capture(capture) => capture::schema(&spec.name, capture),
+        SourceKind::Kafka(kafka) => kafka::schema(&spec.name, kafka),
         SourceKind::Simulate(spec) => {
             Ok(simulate::event_columns(spec.dataset).unwrap_or_else(|| simulate::schema(spec.dataset)))
         }

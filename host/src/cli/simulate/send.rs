@@ -73,7 +73,8 @@ pub(super) fn connection(brokers: &str, connection_string: Option<Secret>) -> Ka
     let user = "$ConnectionString".to_owned();
     let security = match connection_string {
         Some(password) => {
-            Security { tls: true, ca: None, sasl: Some(Sasl { mechanism: Mechanism::Plain, user, password }) }
+            let sasl = Sasl::Password { mechanism: Mechanism::Plain, user, password };
+            Security { tls: true, ca: None, sasl: Some(sasl) }
         }
         None => Security { tls: false, ca: None, sasl: None },
     };

@@ -1,8 +1,8 @@
 //! The keys of sources that others write to while they are read.
 
 use super::{CSV, DAY, GIB, KIB, Key, Kind, Section};
-use crate::config::words::{self, MessageName, Protocol};
-use crate::plan::{Gaps, Mechanism, OnLost};
+use crate::config::words::{self, MechanismName, MessageName, Protocol};
+use crate::plan::{Gaps, OnLost};
 
 const TYPE: Key = Key::new("type", Kind::Text, "\"kafka\"", "The kind of source.").required();
 const TOPICS: Key = Key::new("topics", Kind::Texts, "[\"orders\"]", "The topics; each partition is a lane.").required();
@@ -41,13 +41,19 @@ const COLUMNS: Key = Key::new(
     "columns",
     Kind::ColumnTypes,
     "{ id = \"int64 not null\", name = \"string\" }",
-    "The columns of the body in table order; with `format = \"json\"` or `\"csv\"`.",
+    "The columns of the body in table order; with any `format` but `\"bytes\"`.",
 );
 const CSV_KEY: Key = Key::new(
     "csv",
     Kind::Section(&CSV),
     "{ delimiter = \";\", header = false }",
     "How CSV is read; only with `format = \"csv\"`, whose messages have no header.",
+);
+const AVRO_KEY: Key = Key::new(
+    "avro",
+    Kind::Section(&AVRO),
+    "{ registry = \"http://localhost:8081\" }",
+    "Where the schemas of the messages are; only with `format = \"avro\"`.",
 );
 const RAW: Key =
     Key::new("raw", Kind::Flag, "false", "Whether each row keeps the body as it came, in `_raw`.").default("true");
@@ -109,8 +115,80 @@ const CAPTURE_KEY: Key = Key::new(
 /// `[sources.<name>]` with `type = "capture"`.
 pub static CAPTURE: Section = Section {
     about: "Files that Event Hubs Capture wrote.",
-    keys: &[TYPE, PATH, LAYOUT, HUB, GAPS, OVERLAP, FORMAT, COLUMNS, CSV_KEY, RAW],
+    keys: &[TYPE, PATH, LAYOUT, HUB, GAPS, OVERLAP, FORMAT, COLUMNS, CSV_KEY, AVRO_KEY, RAW],
 };
+
+/// `avro` of a source whose messages are Avro records.
+pub static AVRO: Section = Section {
+    about: "Where the schemas are that messages were written with.",
+    keys: &[
+        Key::new(
+            "registry",
+            Kind::Text,
+            "\"http://localhost:8081\"",
+            "The address of a schema registry as Confluent's; each message begins with a zero byte and the number of its schema.",
+        ),
+        Key::new("user", Kind::Text, "\"sluice\"", "The name of the reader, where the registry asks for one."),
+        Key::new(
+            "password",
+            Kind::Secret,
+            "\"env:REGISTRY_PASSWORD\"",
+            "Where its password is to be had: `env:NAME` or `file:PATH`.",
+        ),
+        Key::new(
+            "ca",
+            Kind::Text,
+            "\"ca.pem\"",
+            "The authority that vouches for the registry, as a PEM file, besides those that the system trusts.",
+        ),
+        Key::new(
+            "schema",
+            Kind::Text,
+            "\"order.avsc\"",
+            "Instead of a registry, the file with the one schema of all messages, which are bare records.",
+        ),
+    ],
+};
+
+/// `oauth` of a source whose broker takes tokens.
+pub static OAUTH: Section = Section {
+    about: "The authorization server that issues tokens (OAuth 2.0 client credentials).",
+    keys: &[
+        Key::new("token_url", Kind::Text, "\"https://login.example.com/oauth2/token\"", "Its token endpoint.")
+            .required(),
+        CLIENT_ID,
+        CLIENT_SECRET,
+        Key::new("scope", Kind::Text, "\"kafka\"", "What the token is asked for."),
+    ],
+};
+
+/// `entra` of a source of type `eventhubs`.
+pub static ENTRA: Section = Section {
+    about: "The service principal that reads, in Entra ID.",
+    keys: &[
+        Key::new("tenant", Kind::Text, "\"contoso.onmicrosoft.com\"", "The tenant, by its name or its id.").required(),
+        CLIENT_ID,
+        CLIENT_SECRET,
+        Key::new(
+            "authority",
+            Kind::Text,
+            "\"https://login.microsoftonline.us\"",
+            "Who issues tokens, in another cloud.",
+        )
+        .default("\"https://login.microsoftonline.com\""),
+    ],
+};
+
+const CLIENT_ID: Key =
+    Key::new("client_id", Kind::Text, "\"4c1f7e0a-8d3b-4a52-9e55-0c7d2d1c9b11\"", "The identity of the reader.")
+        .required();
+const CLIENT_SECRET: Key = Key::new(
+    "client_secret",
+    Kind::Secret,
+    "\"env:CLIENT_SECRET\"",
+    "Where that which proves it is to be had: `env:NAME` or `file:PATH`.",
+)
+.required();
 
 /// `capture` of a source that goes on with the live hub.
 pub static CAPTURED: Section =
@@ -136,6 +214,7 @@ pub static KAFKA: Section = Section {
         FORMAT,
         COLUMNS,
         CSV_KEY,
+        AVRO_KEY,
         RAW,
         MAX_IN_FLIGHT,
         CAPTURE_KEY,
@@ -149,9 +228,9 @@ pub static KAFKA: Section = Section {
         CA,
         Key::new(
             "mechanism",
-            Kind::Word(words::names::<Mechanism>),
+            Kind::Word(words::names::<MechanismName>),
             "\"scram-sha-512\"",
-            "How the name and the password are said; with `security = \"sasl_…\"`.",
+            "How the reader says who it is; with `security = \"sasl_…\"`.",
         )
         .default("\"plain\""),
         Key::new("user", Kind::Text, "\"sluice\"", "The name of the reader; with `security = \"sasl_…\"`."),
@@ -160,6 +239,18 @@ pub static KAFKA: Section = Section {
             Kind::Secret,
             "\"env:KAFKA_PASSWORD\"",
             "Where the password is to be had: `env:NAME` or `file:PATH`.",
+        ),
+        Key::new(
+            "oauth",
+            Kind::Section(&OAUTH),
+            "{ token_url = \"https://login.example.com/oauth2/token\", client_id = \"sluice\", client_secret = \"env:CLIENT_SECRET\" }",
+            "Where tokens are issued; with `mechanism = \"oauthbearer\"`.",
+        ),
+        Key::new(
+            "token",
+            Kind::Secret,
+            "\"file:/run/secrets/token\"",
+            "Instead of `oauth`, where a token is that somebody else renews: `env:NAME` or `file:PATH`.",
         ),
     ],
 };
@@ -184,6 +275,7 @@ pub static EVENT_HUBS: Section = Section {
         FORMAT,
         COLUMNS,
         CSV_KEY,
+        AVRO_KEY,
         RAW,
         MAX_IN_FLIGHT,
         CAPTURE_KEY,
@@ -193,7 +285,12 @@ pub static EVENT_HUBS: Section = Section {
             Kind::Secret,
             "\"env:EVENTHUBS_CONNECTION\"",
             "Where the connection string is to be had: `env:NAME` or `file:PATH`.",
-        )
-        .required(),
+        ),
+        Key::new(
+            "entra",
+            Kind::Section(&ENTRA),
+            "{ tenant = \"contoso.onmicrosoft.com\", client_id = \"4c1f7e0a-8d3b-4a52-9e55-0c7d2d1c9b11\", client_secret = \"env:CLIENT_SECRET\" }",
+            "Instead of a connection string, the service principal that reads.",
+        ),
     ],
 };

@@ -8,7 +8,8 @@ mod union;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_empty_array};
 use arrow_cast::display::array_value_to_string;
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_ord::cmp::not_distinct;
@@ -67,6 +68,9 @@ pub(super) fn plain_type(kind: &DataType) -> DataType {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
+    if is_uuid(field) {
+        return Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable()));
+    }
     // A union may hold a null without saying so itself.
     let nullable = field.is_nullable() || matches!(field.data_type(), DataType::Union(..));
     Arc::new(Field::new(field.name(), plain_type(field.data_type()), nullable))
@@ -125,6 +129,15 @@ impl Plan {
             }
         }
         Ok(Self { codes, sources, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// The first column of the file of which no value can become the declared type, with both.
+    pub(super) fn uncastable<'a>(&'a self, file: &'a Schema) -> Option<(&'a Field, &'a Field)> {
+        let columns = self.schema.fields().iter().zip(&self.sources);
+        let mut columns = columns.map(|(target, source)| (file.field(*source), target.as_ref()));
+        columns.find(|(source, target)| {
+            source.data_type() != target.data_type() && !castable(&new_empty_array(source.data_type()), target)
+        })
     }
 
     /// Which of the file's columns are used.
@@ -193,11 +206,7 @@ impl Plan {
 /// for a single row.
 fn bad_records(rows: &RecordBatch, first: u64, misfits: BTreeMap<usize, (&'static str, String)>) -> Vec<BadRecord> {
     let indexes: Vec<usize> = misfits.keys().copied().collect();
-    // JSON has no unions; what cannot be flattened shows up as unprintable below.
-    let columns = rows.schema_ref().fields().iter().zip(rows.columns());
-    let flat = columns.map(|(field, column)| (field.name(), flatten(column).unwrap_or_else(|_| column.clone()), true));
-    let flat = RecordBatch::try_from_iter_with_nullable(flat).unwrap_or_else(|_| rows.clone());
-    let payloads = rows_as_json(&flat, &indexes);
+    let payloads = flat_json(rows, &indexes);
     let record = |((row, (reason, message)), mut payload): ((usize, (&'static str, String)), Vec<u8>)| {
         payload.truncate(PAYLOAD_BYTES);
         BadRecord { record: first + row as u64, line: None, reason, message, payload }
@@ -205,14 +214,45 @@ fn bad_records(rows: &RecordBatch, first: u64, misfits: BTreeMap<usize, (&'stati
     misfits.into_iter().zip(payloads).map(record).collect()
 }
 
+/// Some rows as JSON objects, in which unions are text, as they are in tables.
+pub(super) fn flat_json(rows: &RecordBatch, indexes: &[usize]) -> Vec<Vec<u8>> {
+    // JSON has no unions; what cannot be flattened shows up as unprintable.
+    let columns = rows.schema_ref().fields().iter().zip(rows.columns());
+    let flat = columns.map(|(field, column)| (field.name(), flatten(column).unwrap_or_else(|_| column.clone()), true));
+    let flat = RecordBatch::try_from_iter_with_nullable(flat).unwrap_or_else(|_| rows.clone());
+    rows_as_json(&flat, indexes)
+}
+
+/// Whether Avro's schema says that it is a UUID, which people write as text.
+fn is_uuid(field: &Field) -> bool {
+    field.data_type() == &DataType::FixedSizeBinary(16)
+        && field.metadata().get("logicalType").is_some_and(|kind| kind == "uuid")
+}
+
+/// Sixteen bytes for a column of text can only be meant as a UUID.
+fn from_uuids(array: &ArrayRef, target: &Field) -> Option<ArrayRef> {
+    let bytes = array.as_fixed_size_binary_opt().filter(|bytes| bytes.value_length() == 16)?;
+    if target.data_type() != &DataType::Utf8 {
+        return None;
+    }
+    let text = |value: &[u8]| uuid::Uuid::from_slice(value).ok().map(|uuid| uuid.hyphenated().to_string());
+    Some(Arc::new(bytes.iter().map(|value| value.and_then(text)).collect::<StringArray>()))
+}
+
 /// Whether some value of the array's type can become one of the target's.
 fn castable(array: &ArrayRef, target: &Field) -> bool {
+    if from_uuids(array, target).is_some() {
+        return true;
+    }
     flatten(array).is_ok_and(|array| can_cast_types(array.data_type(), target.data_type()))
 }
 
 fn to_type(array: &ArrayRef, target: &Field) -> Result<ArrayRef, FormatError> {
     if array.data_type() == target.data_type() {
         return Ok(array.clone());
+    }
+    if let Some(texts) = from_uuids(array, target) {
+        return Ok(texts);
     }
     let failed = |source: ArrowError| FormatError::Cast {
         column: target.name().clone(),

@@ -22,11 +22,12 @@ use self::event::EventColumns;
 pub(super) use self::handover::HandOver;
 use self::layout::Layout;
 use self::partition::{Partition, Segment};
+use super::bodies::{self, Bodies};
 use super::files::{list, with_columns};
 use super::kafka::decode_again;
 use super::{Again, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
 use crate::batch::{Batch, Lane, Positions, Reject, Stage, column};
-use crate::format::{self, Decoded, FileSpec, FormatError, Input, MessageDecoder, Meter, Rows};
+use crate::format::{self, Decoded, FileSpec, FormatError, Input, Meter, Rows};
 use crate::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, FilesSpec, Format, Gaps};
 
 /// Reads captured files, the oldest first, from all partitions in turn.
@@ -35,7 +36,7 @@ use crate::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, FilesSpe
 pub(super) struct CaptureSource {
     name: String,
     spec: CaptureSpec,
-    decoder: MessageDecoder,
+    bodies: Bodies,
     partitions: Vec<Partition>,
     open: Option<OpenFile>,
     done_bytes: u64,
@@ -54,14 +55,14 @@ impl CaptureSource {
     /// Lists the folder and leaves out what is done.
     pub(super) fn open(request: &OpenSource<'_>, spec: &CaptureSpec) -> Result<Self, SourceError> {
         let name = &request.spec.name;
-        let decoder = decoder(name, spec)?;
+        let bodies = bodies(name, spec, request.runtime)?;
         let mut partitions = Vec::new();
         for (lane, files) in segments(name, &spec.files, request.runtime)? {
             let next = request.done.get(&lane);
             partitions.push(Partition::new(name, lane, next, files, spec.files.overlap)?);
         }
         let total_bytes = partitions.iter().map(Partition::bytes).sum();
-        Ok(Self { name: name.clone(), spec: spec.clone(), decoder, partitions, open: None, done_bytes: 0, total_bytes })
+        Ok(Self { name: name.clone(), spec: spec.clone(), bodies, partitions, open: None, done_bytes: 0, total_bytes })
     }
 
     /// Begins with the oldest file that is left, of whatever partition: if one partition were read
@@ -122,7 +123,7 @@ impl CaptureSource {
         }
         let Some(position) = partition.next.filter(|_| !chosen.is_empty()) else { return Ok(None) };
         let lane = partition.lane.clone();
-        self.batch(&lane, &events, &chosen, position).map(Some).map_err(|error| self.failed(&open.segment, error))
+        self.batch(&lane, &events, &chosen, position).map(Some)
     }
 
     /// Rows of some events of one lane, which they leave at `position`.
@@ -132,7 +133,7 @@ impl CaptureSource {
         events: &EventColumns<'_>,
         chosen: &[usize],
         position: i64,
-    ) -> Result<SourceBatch, FormatError> {
+    ) -> Result<SourceBatch, SourceError> {
         let (mut bodies, mut full, mut rejects) = (Vec::with_capacity(chosen.len()), Vec::new(), Vec::new());
         let reject = |row: usize, reason: &str, message: String, payload: &[u8]| Reject {
             lane: lane.clone(),
@@ -152,7 +153,7 @@ impl CaptureSource {
                 None => rejects.push(reject(*row, "capture.no-body", "the event has no body".to_owned(), &[])),
             }
         }
-        let decoded = self.decoder.decode(&bodies)?;
+        let decoded = self.bodies.decode(lane, &bodies)?;
         for bad in decoded.bad {
             rejects.push(reject(full[bad.at], bad.reason, bad.message, bodies[bad.at]));
         }
@@ -161,9 +162,10 @@ impl CaptureSource {
             None => full,
             Some(taken) => taken.into_iter().map(|at| full[at]).collect(),
         };
-        let rows = with_envelope(&decoded.rows, events, &taken, self.spec.raw)?;
         let positions: Int64Array = taken.iter().map(|row| events.sequence(*row)).collect::<Vec<_>>().into();
-        let rows = with_columns(&rows, lane, positions)?;
+        let rows = with_envelope(&decoded.rows, events, &taken, self.spec.raw);
+        let rows = rows.and_then(|rows| with_columns(&rows, lane, positions));
+        let rows = rows.map_err(|error| self.bodies.failed(lane, error))?;
         Ok(SourceBatch {
             batch: Batch { rows, positions: Positions::of(lane.clone(), position) },
             rejects,
@@ -210,21 +212,24 @@ pub(super) fn again(
     spec: &CaptureSpec,
     lane: &Lane,
     records: &[Record<'_>],
+    runtime: &Handle,
 ) -> Result<Vec<Again>, SourceError> {
-    decode_again(name, decoder(name, spec)?, lane, records)
+    decode_again(bodies(name, spec, runtime)?, lane, records)
 }
 
-fn decoder(name: &str, spec: &CaptureSpec) -> Result<MessageDecoder, SourceError> {
-    let failed =
-        |source| SourceError::File { name: name.to_owned(), file: spec.files.path.clone(), source: Box::new(source) };
-    MessageDecoder::new(&spec.format, &spec.columns).map_err(failed)
+fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<Bodies, SourceError> {
+    Bodies::open(name, &spec.files.path, &spec.format, &spec.columns, runtime)
 }
 
 /// The columns of the rows, without `_lane` and `_position`: those of a message of the live hub.
-pub(super) fn schema(spec: &CaptureSpec) -> arrow_schema::SchemaRef {
+///
+/// # Errors
+/// Bodies cannot be decoded into the declared ones.
+pub(super) fn schema(name: &str, spec: &CaptureSpec) -> Result<arrow_schema::SchemaRef, SourceError> {
+    bodies::check(name, &spec.files.path, &spec.format, &spec.columns)?;
     let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
     fields.extend(envelope(spec.raw));
-    Arc::new(Schema::new(fields))
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// The columns that an event has beside its body.

@@ -16,6 +16,8 @@ use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::token::Tokens;
+
 /// A partition of a topic.
 pub(super) type Partition = (String, i32);
 
@@ -50,6 +52,8 @@ struct Heard {
     owed: Mutex<Option<News>>,
     /// Nobody answers any more, so partitions are let go of at once.
     closing: AtomicBool,
+    /// By which it says who it is, where brokers take tokens.
+    tokens: Option<Tokens>,
 }
 
 impl Heard {
@@ -78,9 +82,9 @@ unsafe impl Send for Client {}
 
 impl Client {
     /// Opens a consumer. It connects when it is first asked for something.
-    pub(super) fn open(config: &ClientConfig) -> Result<Self, String> {
+    pub(super) fn open(config: &ClientConfig, tokens: Option<Tokens>) -> Result<Self, String> {
         let config = config.create_native_config().map_err(|error| error.to_string())?;
-        let heard = Box::<Heard>::default();
+        let heard = Box::new(Heard { tokens, ..Heard::default() });
         let mut said = [0 as c_char; 512];
         // SAFETY: `config` is a live configuration, which is copied because the library takes the one that
         // it makes a client of. The callbacks have the types that the library calls them by, and `heard`
@@ -91,6 +95,12 @@ impl Client {
             rd::rd_kafka_conf_set_rebalance_cb(config, Some(on_rebalance));
             rd::rd_kafka_conf_set_error_cb(config, Some(on_error));
             rd::rd_kafka_conf_set_log_cb(config, Some(on_log));
+            if heard.tokens.is_some() {
+                rd::rd_kafka_conf_set_oauthbearer_token_refresh_cb(config, Some(on_token));
+                // A thread of the library's own asks for tokens, since whoever reads may be waiting for
+                // an answer that needs one.
+                rd::rd_kafka_conf_enable_sasl_queue(config, 1);
+            }
             let raw = rd::rd_kafka_new(rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, config, said.as_mut_ptr(), said.len());
             if raw.is_null() {
                 rd::rd_kafka_conf_destroy(config);
@@ -107,7 +117,15 @@ impl Client {
             NonNull::new(rd::rd_kafka_queue_get_consumer(raw.as_ptr()))
         };
         match queue {
-            Some(queue) => Ok(Self { raw, queue, heard, room: Vec::new() }),
+            Some(queue) => {
+                let client = Self { raw, queue, heard, room: Vec::new() };
+                if client.heard.tokens.is_some() {
+                    // SAFETY: the client is live, and its callback for tokens may be called from any thread.
+                    let enabled = unsafe { rd::rd_kafka_sasl_background_callbacks_enable(raw.as_ptr()) };
+                    client.error(enabled).map_err(|trouble| trouble.reason)?;
+                }
+                Ok(client)
+            }
             None => {
                 // SAFETY: nobody else has this client.
                 unsafe { rd::rd_kafka_destroy(raw.as_ptr()) };
@@ -538,4 +556,43 @@ unsafe extern "C" fn on_log(_raw: *const rd::rd_kafka_t, _level: c_int, facility
     // SAFETY: both texts end with a zero and stay as they are during the callback.
     let (facility, line) = unsafe { (text(facility), text(line)) };
     tracing::debug!(target: "librdkafka", facility, "{line}");
+}
+
+/// A token is needed, for the first time or because the one before runs out.
+unsafe extern "C" fn on_token(raw: *mut rd::rd_kafka_t, _config: *const c_char, heard: *mut c_void) {
+    // SAFETY: it is the address that the client was opened with, of something that outlives it.
+    let heard = unsafe { &*heard.cast::<Heard>() };
+    let fresh = match &heard.tokens {
+        Some(tokens) => tokens.fresh(),
+        None => return,
+    };
+    let token = fresh.and_then(|fresh| {
+        let text = CString::new(fresh.text).map_err(|_| "the token has a zero byte".to_owned())?;
+        let subject = CString::new(fresh.subject).map_err(|_| "the token's subject has a zero byte".to_owned())?;
+        Ok((text, fresh.until, subject))
+    });
+    let mut said = [0 as c_char; 512];
+    let failed = match token {
+        // SAFETY: the client is live during the callback, the texts end with a zero and are copied, and there
+        // is room for as many bytes as are told.
+        Ok((text, until, subject)) => unsafe {
+            let set = rd::rd_kafka_oauthbearer_set_token(
+                raw,
+                text.as_ptr(),
+                until,
+                subject.as_ptr(),
+                ptr::null_mut(),
+                0,
+                said.as_mut_ptr(),
+                said.len(),
+            );
+            (set != Code::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self::text(said.as_ptr()))
+        },
+        Err(why) => Some(why),
+    };
+    if let Some(why) = failed {
+        let why = CString::new(why.replace('\0', "")).unwrap_or_default();
+        // SAFETY: the client is live during the callback, and the text ends with a zero and is copied.
+        unsafe { rd::rd_kafka_oauthbearer_set_token_failure(raw, why.as_ptr()) };
+    }
 }

@@ -8,6 +8,7 @@ mod partitions;
 mod producer;
 mod rows;
 mod settings;
+mod token;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,16 +17,19 @@ use std::time::{Duration, Instant};
 use arrow_array::Int64Array;
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+use tokio::runtime::Handle;
 
 use self::client::{Client, News, TopicId, Trouble};
 use self::partitions::{Owned, lane_of, list};
 use self::rows::RowMaker;
+use self::token::Tokens;
 pub use producer::{Outgoing, Producer};
 
+use super::bodies::{self, Bodies};
 use super::files::with_columns;
 use super::{Again, LaneChange, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
 use crate::batch::{Lane, Positions};
-use crate::format::{BATCH_ROWS, FormatError, MessageDecoder};
+use crate::format::BATCH_ROWS;
 use crate::plan::KafkaSpec;
 
 /// How long to wait for messages before looking at other things.
@@ -86,15 +90,15 @@ impl KafkaSource {
     /// partitions.
     pub(super) fn open(request: &OpenSource<'_>, spec: &KafkaSpec) -> Result<Self, SourceError> {
         let name = request.spec.name.clone();
-        let decoder = decoder(&name, spec)?;
+        let bodies = bodies(&name, spec, request.runtime)?;
         let config = settings::consumer(&name, spec, request.follow)?;
-        let client = Client::open(&config);
+        let client = Client::open(&config, Tokens::of(&name, &spec.connection, request.runtime)?);
         let client = client.map_err(|reason| SourceError::Settings { name: name.clone(), reason })?;
         let mut source = Self {
             name,
             spec: spec.clone(),
             client,
-            maker: RowMaker::new(decoder, spec.raw),
+            maker: RowMaker::new(bodies, spec.raw),
             follow: request.follow,
             member: request.follow && spec.group.is_some(),
             owned: Vec::new(),
@@ -157,11 +161,6 @@ impl KafkaSource {
             }
             self.done += owned.picked.len() as u64;
             let batch = self.maker.batch(&owned.lane, &fetched, &owned.picked, owned.next);
-            let batch = batch.map_err(|source| SourceError::Message {
-                name: self.name.clone(),
-                lane: owned.lane.to_string(),
-                source: Box::new(source),
-            });
             owned.picked.clear();
             self.ready.push_back(batch?);
         }
@@ -339,19 +338,19 @@ fn refused(name: String, trouble: Trouble) -> SourceError {
     }
 }
 
-fn decoder(name: &str, spec: &KafkaSpec) -> Result<MessageDecoder, SourceError> {
-    MessageDecoder::new(&spec.format, &spec.columns).map_err(|source| SourceError::Message {
-        name: name.to_owned(),
-        lane: spec.topics.join(", "),
-        source: Box::new(source),
-    })
+fn bodies(name: &str, spec: &KafkaSpec, runtime: &Handle) -> Result<Bodies, SourceError> {
+    Bodies::open(name, &spec.topics.join(", "), &spec.format, &spec.columns, runtime)
 }
 
 /// The columns of its rows, without `_lane` and `_position`.
-pub(super) fn schema(spec: &KafkaSpec) -> SchemaRef {
+///
+/// # Errors
+/// Bodies cannot be decoded into the declared ones.
+pub(super) fn schema(name: &str, spec: &KafkaSpec) -> Result<SchemaRef, SourceError> {
+    bodies::check(name, &spec.topics.join(", "), &spec.format, &spec.columns)?;
     let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
     fields.extend(rows::envelope(spec.raw));
-    Arc::new(Schema::new(fields))
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// Decodes bodies that could not be decoded before. What their messages had beside them is not
@@ -361,30 +360,21 @@ pub(super) fn again(
     spec: &KafkaSpec,
     lane: &Lane,
     records: &[Record<'_>],
+    runtime: &Handle,
 ) -> Result<Vec<Again>, SourceError> {
-    decode_again(name, decoder(name, spec)?, lane, records)
+    decode_again(bodies(name, spec, runtime)?, lane, records)
 }
 
-/// The same with a decoder of bodies, wherever they came from.
-pub(super) fn decode_again(
-    name: &str,
-    mut decoder: MessageDecoder,
-    lane: &Lane,
-    records: &[Record<'_>],
-) -> Result<Vec<Again>, SourceError> {
-    let failed = |source: FormatError| SourceError::Message {
-        name: name.to_owned(),
-        lane: lane.to_string(),
-        source: Box::new(source),
-    };
+/// The same with bodies from wherever they came.
+pub(super) fn decode_again(mut bodies: Bodies, lane: &Lane, records: &[Record<'_>]) -> Result<Vec<Again>, SourceError> {
     let mut found = Vec::new();
     for (group, records) in records.chunks(BATCH_ROWS).enumerate() {
         let first = group * BATCH_ROWS;
-        let bodies: Vec<&[u8]> = records.iter().map(|record| record.bytes).collect();
-        let decoded = decoder.decode(&bodies).map_err(failed)?;
+        let kept: Vec<&[u8]> = records.iter().map(|record| record.bytes).collect();
+        let decoded = bodies.decode(lane, &kept)?;
         let taken = decoded.taken.unwrap_or_else(|| (0..records.len()).collect());
         let positions: Int64Array = taken.iter().map(|at| records[*at].position).collect::<Vec<_>>().into();
-        let rows = with_columns(&decoded.rows, lane, positions).map_err(failed)?;
+        let rows = with_columns(&decoded.rows, lane, positions).map_err(|error| bodies.failed(lane, error))?;
         let bad = decoded.bad.into_iter().map(|bad| (first + bad.at, bad.reason.to_owned(), bad.message));
         found.push(Again { rows, bad: bad.collect() });
     }

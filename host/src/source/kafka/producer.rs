@@ -13,7 +13,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::runtime::Handle;
 
 use super::settings;
-use crate::plan::KafkaConnection;
+use crate::plan::{KafkaConnection, Sasl};
 use crate::source::SourceError;
 
 /// How long a message may wait for a broker.
@@ -84,6 +84,10 @@ impl Producer {
     /// # Errors
     /// A secret or a certificate is not there, or the settings do not go together.
     pub fn open(name: &str, to: &KafkaConnection) -> Result<Self, SourceError> {
+        if matches!(to.security.sasl, Some(Sasl::Token(_))) {
+            let reason = "what is written is written by name and password, and not with a token".to_owned();
+            return Err(SourceError::Settings { name: name.to_owned(), reason });
+        }
         let mut config = settings::connection(name, to)?;
         config
             .set("enable.idempotence", "true")

@@ -10,9 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::client::{Fetched, Message};
 use crate::batch::{Batch, Lane, Positions, Reject, Stage, column};
-use crate::format::{FormatError, MessageDecoder};
-use crate::source::SourceBatch;
+use crate::format::FormatError;
+use crate::source::bodies::Bodies;
 use crate::source::files::with_columns;
+use crate::source::{SourceBatch, SourceError};
 
 /// The columns that a message has beside its body.
 pub(super) fn envelope(raw: bool) -> Vec<FieldRef> {
@@ -30,14 +31,14 @@ pub(super) fn envelope(raw: bool) -> Vec<FieldRef> {
 
 /// Makes rows of messages.
 pub(super) struct RowMaker {
-    decoder: MessageDecoder,
+    bodies: Bodies,
     raw: bool,
 }
 
 impl RowMaker {
     /// Keeps the bodies as they came, if `raw` says so.
-    pub(super) fn new(decoder: MessageDecoder, raw: bool) -> Self {
-        Self { decoder, raw }
+    pub(super) fn new(bodies: Bodies, raw: bool) -> Self {
+        Self { bodies, raw }
     }
 
     /// The rows of some messages of one lane, which they leave at `position`.
@@ -47,7 +48,7 @@ impl RowMaker {
         fetched: &Fetched<'_>,
         chosen: &[usize],
         position: i64,
-    ) -> Result<SourceBatch, FormatError> {
+    ) -> Result<SourceBatch, SourceError> {
         let mut bodies = Vec::with_capacity(chosen.len());
         let mut full = Vec::with_capacity(chosen.len());
         let mut rejects = Vec::new();
@@ -61,7 +62,7 @@ impl RowMaker {
                 None => rejects.push(no_body(lane, message)),
             }
         }
-        let decoded = self.decoder.decode(&bodies)?;
+        let decoded = self.bodies.decode(lane, &bodies)?;
         for bad in decoded.bad {
             rejects.push(Reject {
                 lane: lane.clone(),
@@ -78,9 +79,10 @@ impl RowMaker {
             None => full,
             Some(taken) => taken.into_iter().map(|at| full[at]).collect(),
         };
-        let rows = with_envelope(&decoded.rows, &taken, self.raw)?;
         let positions: Int64Array = taken.iter().map(|message| message.offset()).collect::<Vec<_>>().into();
-        let rows = with_columns(&rows, lane, positions)?;
+        let rows = with_envelope(&decoded.rows, &taken, self.raw);
+        let rows = rows.and_then(|rows| with_columns(&rows, lane, positions));
+        let rows = rows.map_err(|error| self.bodies.failed(lane, error))?;
         let batch = Batch { rows, positions: Positions::of(lane.clone(), position) };
         Ok(SourceBatch { batch, rejects, finished: None })
     }

@@ -1,9 +1,9 @@
-//! What librdkafka is told, and secrets, which nobody else ever sees.
+//! What librdkafka is told.
 
 use rdkafka::ClientConfig;
 
-use crate::plan::{KafkaConnection, KafkaSpec, Mechanism, Secret};
-use crate::source::SourceError;
+use crate::plan::{KafkaConnection, KafkaSpec, Mechanism, Sasl};
+use crate::source::{SourceError, secret};
 
 /// Idle connections that Azure's load balancer would drop in silence are closed before it does.
 const AZURE_IDLE_MS: &str = "180000";
@@ -42,16 +42,22 @@ pub(super) fn connection(name: &str, to: &KafkaConnection) -> Result<ClientConfi
         }
         config.set("ssl.ca.location", ca.display().to_string());
     }
-    if let Some(sasl) = &security.sasl {
-        let mechanism = match sasl.mechanism {
-            Mechanism::Plain => "PLAIN",
-            Mechanism::ScramSha256 => "SCRAM-SHA-256",
-            Mechanism::ScramSha512 => "SCRAM-SHA-512",
-        };
-        config
-            .set("sasl.mechanism", mechanism)
-            .set("sasl.username", &sasl.user)
-            .set("sasl.password", reveal(name, &sasl.password)?);
+    match &security.sasl {
+        None => {}
+        Some(Sasl::Password { mechanism, user, password }) => {
+            let mechanism = match mechanism {
+                Mechanism::Plain => "PLAIN",
+                Mechanism::ScramSha256 => "SCRAM-SHA-256",
+                Mechanism::ScramSha512 => "SCRAM-SHA-512",
+            };
+            config
+                .set("sasl.mechanism", mechanism)
+                .set("sasl.username", user)
+                .set("sasl.password", secret::reveal(name, password)?);
+        }
+        Some(Sasl::Token(_)) => {
+            config.set("sasl.mechanism", "OAUTHBEARER");
+        }
     }
     Ok(config)
 }
@@ -81,25 +87,4 @@ pub(super) fn consumer(name: &str, spec: &KafkaSpec, follow: bool) -> Result<Cli
         .set("fetch.queue.backoff.ms", "20")
         .set("fetch.wait.max.ms", "100");
     Ok(config)
-}
-
-/// The secret that is referred to.
-fn reveal(name: &str, secret: &Secret) -> Result<String, SourceError> {
-    let absent = |why: String| SourceError::NoSecret { name: name.to_owned(), secret: secret.to_string(), why };
-    match secret {
-        Secret::Env(variable) => match std::env::var(variable) {
-            Ok(value) if !value.is_empty() => Ok(value),
-            Ok(_) => Err(absent("the variable is empty".to_owned())),
-            Err(std::env::VarError::NotPresent) => Err(absent("the variable is not set".to_owned())),
-            Err(std::env::VarError::NotUnicode(_)) => Err(absent("the variable is not UTF-8".to_owned())),
-        },
-        Secret::File(path) => {
-            let value = std::fs::read_to_string(path).map_err(|error| absent(error.to_string()))?;
-            let value = value.strip_suffix('\n').unwrap_or(&value);
-            match value.strip_suffix('\r').unwrap_or(value) {
-                "" => Err(absent("the file is empty".to_owned())),
-                value => Ok(value.to_owned()),
-            }
-        }
-    }
 }

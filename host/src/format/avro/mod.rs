@@ -1,9 +1,13 @@
-//! Avro object containers, read with their writer's schema.
+//! Avro: object containers here, and bodies of messages in `body`; both are read with their
+//! writer's schema.
 //!
-//! What people may rely on: every block's length and marker are checked before its
+//! What people may rely on of containers: every block's length and marker are checked before its
 //! records are decoded, blocks without records do not end the file, and a file that is
 //! cut off or damaged is an error. A union of several types becomes a string, as no
 //! table holds one; bytes in it that are not text become hexadecimal.
+
+mod body;
+mod writer;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::sync::Arc;
@@ -12,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use arrow_avro::reader::{Reader, ReaderBuilder};
 use arrow_schema::{ArrowError, SchemaRef};
+
+pub use self::body::BadSchema;
+pub(super) use self::body::BodyDecoder;
 
 use super::plain::{Codes, Plan};
 use super::{BATCH_ROWS, Decoded, FormatError, Rows};
