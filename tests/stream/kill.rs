@@ -12,7 +12,7 @@ use super::support::{Following, Pipeline};
 use crate::harness::kafka::{Broker, own};
 
 /// How many of something a test does, as a variable says or as is enough for every day.
-fn count(variable: &str, usual: usize) -> usize {
+pub fn count(variable: &str, usual: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
@@ -133,7 +133,7 @@ fn pipeline(broker: &Broker, topic: &str, group: &str) -> Pipeline {
 }
 
 /// Lets a random moment pass. Not a wait for anything: the moment is what is random.
-fn moment(random: &mut ChaCha8Rng, most: u64) {
+pub fn moment(random: &mut ChaCha8Rng, most: u64) {
     let (_never, moment) = mpsc::channel::<()>();
     let _ = moment.recv_timeout(Duration::from_millis(random.random_range(50..most)));
 }

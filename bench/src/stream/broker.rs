@@ -28,7 +28,8 @@ impl Broker {
         if let Ok(address) = std::env::var("SLUICE_KAFKA") {
             return Ok(Self { address, folder: None });
         }
-        let folder = sluicebox_bench::output().join("kafka");
+        // One of its own: what a bench before this leaves may still be being cleared away.
+        let folder = sluicebox_bench::output().join(format!("kafka-{}", std::process::id()));
         let output = Command::new(root().join("scripts/kafka"))
             .arg("start")
             .arg(&folder)

@@ -1,8 +1,9 @@
 //! The local disk as an object store that lists the end of a long log as fast as that of a short one.
 //!
-//! Each commit asks what has come since the last one. The store underneath makes a path of every name
-//! in the folder to find out, which takes longer than the commit itself once there are some thousand;
-//! here names are compared as they are, and only those that are asked for are looked at.
+//! Each commit asks what has come since the last one. To find out, the store underneath makes a path of
+//! every name in the folder, which takes longer than the commit itself once there are some thousand. But
+//! entries of a log have their numbers for names, so here they are asked for one after another, for as long
+//! as there are any; the folder is only read through where that does not tell everything.
 
 use std::fs;
 use std::io;
@@ -108,22 +109,10 @@ impl ObjectStore for Disk {
 /// The files of a log whose names come after `after`, in their order. A folder in the log, which other
 /// writers may have, holds nothing that is asked for by an offset.
 fn list_log(log: &Path, folder: &FsPath, after: &str) -> Result<Vec<ObjectMeta>> {
-    let failed = |source: io::Error| Error::Generic { store: "disk", source: Box::new(source) };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
+    let names = match asked_for(folder, after) {
+        Some(names) => names,
+        None => read_through(folder, after)?,
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        // Names that are not text, and drafts of files, are no part of a log.
-        if let Some(name) = name.to_str().filter(|name| *name > after && !name.starts_with('.') && !name.contains('#'))
-        {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort_unstable();
     let mut found = Vec::with_capacity(names.len());
     for name in names {
         match fs::metadata(folder.join(&name)) {
@@ -143,36 +132,129 @@ fn list_log(log: &Path, folder: &FsPath, after: &str) -> Result<Vec<ObjectMeta>>
     Ok(found)
 }
 
+/// The names of the entries and checkpoints after `after`, asked for by their numbers; `None` where the log
+/// does not begin there, has a hole, or has a checkpoint of another kind than the one that we make.
+fn asked_for(folder: &FsPath, after: &str) -> Option<Vec<String>> {
+    let first: u64 = after.get(..20)?.parse().ok()?;
+    let entry = |version: u64| format!("{version:020}.json");
+    let checkpoint = |version: u64| format!("{version:020}.checkpoint.parquet");
+    let is_there = |name: &String| folder.join(name).is_file();
+    if !is_there(&entry(first)) && !is_there(&checkpoint(first)) {
+        return None;
+    }
+    // Whoever reads the log looks for the checkpoint that it names, which may be one of many parts.
+    let hint = match fs::read(folder.join("_last_checkpoint")) {
+        Ok(hint) => serde_json::from_slice::<serde_json::Value>(&hint).ok()?["version"].as_u64(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => return None,
+    };
+    if hint.is_some_and(|hint| hint >= first && !is_there(&checkpoint(hint))) {
+        return None;
+    }
+    let mut names = Vec::new();
+    let mut version = first;
+    loop {
+        let has_entry = is_there(&entry(version));
+        if !has_entry && version > first {
+            // A hole must not look like the end, or somebody would commit into it.
+            return (!is_there(&entry(version + 1))).then_some(names);
+        }
+        let both = [checkpoint(version), entry(version)];
+        names.extend(both.into_iter().filter(|name| name.as_str() > after && is_there(name)));
+        version += 1;
+    }
+}
+
+/// The names after `after` of all that are in the folder, in their order.
+fn read_through(folder: &FsPath, after: &str) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        // Names that are not text, and drafts of files, are no part of a log.
+        if let Some(name) = name.to_str().filter(|name| *name > after && !name.starts_with('.') && !name.contains('#'))
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Generic { store: "disk", source: Box::new(source) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn lists_what_the_store_underneath_lists() {
+    /// A table whose log has these files, and what is listed after an offset, by us and by the store underneath.
+    async fn listed(files: &[&str], hint: &str, offset: &str) -> (Vec<String>, Vec<String>) {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("t/_delta_log");
         fs::create_dir_all(log.join("_sidecars")).expect("a folder");
-        for name in
-            ["00000000000000000001.json", "00000000000000000002.checkpoint.parquet", "00000000000000000002.json"]
-        {
+        for name in files {
             fs::write(log.join(name), "x").expect("a file");
         }
-        fs::write(log.join("_last_checkpoint"), "x").expect("a file");
+        fs::write(log.join("_last_checkpoint"), hint).expect("a file");
         fs::write(log.join(".1.tmp"), "x").expect("a file");
         let disk = Disk::new();
         let prefix = Path::from_absolute_path(&log).expect("a path");
-        for offset in ["00000000000000000000", "00000000000000000001.json", "00000000000000000002", "z"] {
-            let offset = prefix.clone().join(offset);
-            let names = |listed: Vec<ObjectMeta>| {
-                let mut names: Vec<(Path, u64)> = listed.into_iter().map(|file| (file.location, file.size)).collect();
-                names.sort();
-                names.retain(|(path, _)| !path.as_ref().contains("/."));
-                names
-            };
-            let ours: Vec<ObjectMeta> =
-                disk.list_with_offset(Some(&prefix), &offset).try_collect().await.expect("a list");
-            let theirs = disk.0.list_with_offset(Some(&prefix), &offset).try_collect().await.expect("a list");
-            assert_eq!(names(ours), names(theirs), "after {offset}");
+        let offset = prefix.clone().join(offset);
+        let names = |listed: Vec<ObjectMeta>| {
+            let mut names: Vec<String> =
+                listed.iter().filter_map(|file| file.location.filename().map(str::to_owned)).collect();
+            names.sort();
+            names.retain(|name| !name.starts_with(['.', '_']));
+            names
+        };
+        let ours = disk.list_with_offset(Some(&prefix), &offset).try_collect().await.expect("a list");
+        let theirs = disk.0.list_with_offset(Some(&prefix), &offset).try_collect().await.expect("a list");
+        (names(ours), names(theirs))
+    }
+
+    const LOG: [&str; 5] = [
+        "00000000000000000001.json",
+        "00000000000000000002.checkpoint.parquet",
+        "00000000000000000002.json",
+        "00000000000000000003.json",
+        "00000000000000000004.json",
+    ];
+
+    #[tokio::test]
+    async fn lists_what_the_store_underneath_lists() {
+        let offsets = [
+            "00000000000000000000",
+            "00000000000000000001.json",
+            "00000000000000000002",
+            "00000000000000000004.json",
+            "00000000000000000009.json",
+            "z",
+        ];
+        for hint in ["x", r#"{"version":2}"#, r#"{"version":2,"parts":2}"#, r#"{"version":3,"parts":2}"#] {
+            for offset in offsets {
+                let (ours, theirs) = listed(&LOG, hint, offset).await;
+                assert_eq!(ours, theirs, "after {offset}, hint {hint}");
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn a_hole_in_a_log_is_not_its_end() {
+        let files = [LOG[0], LOG[2], LOG[4]];
+        let (ours, theirs) = listed(&files, r#"{"version":0}"#, "00000000000000000001").await;
+        assert_eq!(ours, theirs);
+    }
+
+    #[tokio::test]
+    async fn checkpoints_of_many_parts_are_found_where_the_log_names_them() {
+        let parts = ["00000000000000000002.checkpoint.0000000001.0000000002.parquet", LOG[2], LOG[3]];
+        let (ours, theirs) = listed(&parts, r#"{"version":2,"parts":2}"#, "00000000000000000002").await;
+        assert_eq!(ours, theirs);
     }
 }
