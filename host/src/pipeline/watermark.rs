@@ -5,6 +5,7 @@
 //! records, and not on how rows happened to be cut into batches.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampMicrosecondType};
@@ -14,6 +15,13 @@ use serde_json::{Value, json};
 use crate::batch::column;
 use crate::plan::EventTime;
 
+/// For how long others must have given rows before a lane without any is thought to have none. Longer
+/// than one lane's backlog can keep the others waiting while it is being caught up with.
+const SILENCE: i64 = 10_000_000;
+
+/// A longer break between two arrivals says nothing of a lane: nobody was reading, or nobody wrote.
+const BREAK: i64 = 1_000_000;
+
 /// How far event time has come, in microseconds since 1970-01-01 UTC.
 #[derive(Debug)]
 pub(super) struct EventClock {
@@ -21,6 +29,10 @@ pub(super) struct EventClock {
     lateness: i64,
     /// The latest moment of all rows so far.
     latest: Option<i64>,
+    /// When the last row came.
+    arrived: Option<i64>,
+    /// For how long rows have been coming, without the breaks.
+    flowed: i64,
     lanes: BTreeMap<String, LaneClock>,
     /// As of the last commit.
     watermark: Option<i64>,
@@ -32,6 +44,8 @@ struct LaneClock {
     latest: i64,
     /// Where all rows were when its last one came.
     alive: i64,
+    /// For how long rows had been coming then; `None` where rows do not say when they came.
+    flowed: Option<i64>,
 }
 
 impl EventClock {
@@ -39,7 +53,7 @@ impl EventClock {
     pub(super) fn new(spec: &EventTime) -> Self {
         let lateness = i64::try_from(spec.lateness.as_micros()).unwrap_or(i64::MAX);
         let column = spec.column.clone();
-        Self { column, lateness, latest: None, lanes: BTreeMap::new(), watermark: None }
+        Self { column, lateness, latest: None, arrived: None, flowed: 0, lanes: BTreeMap::new(), watermark: None }
     }
 
     /// The moment before which no row is expected, as it was at the last commit.
@@ -65,10 +79,11 @@ impl EventClock {
             if let Some(latest) = (start..end).filter(sound).map(|row| times.value(row)).max() {
                 let alive = self.latest.map_or(latest, |all| all.max(latest));
                 self.latest = Some(alive);
+                let flowed = arrived.and_then(|arrived| self.flow(arrived, start..end));
                 match self.lanes.get_mut(lanes.name(start)) {
-                    Some(lane) => *lane = LaneClock { latest: lane.latest.max(latest), alive },
+                    Some(lane) => *lane = LaneClock { latest: lane.latest.max(latest), alive, flowed },
                     None => {
-                        self.lanes.insert(lanes.name(start).to_owned(), LaneClock { latest, alive });
+                        self.lanes.insert(lanes.name(start).to_owned(), LaneClock { latest, alive, flowed });
                     }
                 }
             }
@@ -76,14 +91,26 @@ impl EventClock {
         }
     }
 
+    /// Takes note of when rows came, and says for how long rows have been coming now.
+    fn flow(&mut self, arrived: &PrimitiveArray<TimestampMicrosecondType>, rows: Range<usize>) -> Option<i64> {
+        let last = rows.filter(|row| arrived.is_valid(*row)).map(|row| arrived.value(row)).max()?;
+        let since = self.arrived.map_or(0, |before| last.saturating_sub(before));
+        self.arrived = self.arrived.max(Some(last));
+        self.flowed = self.flowed.saturating_add(since.clamp(0, BREAK));
+        Some(self.flowed)
+    }
+
     /// Moves the watermark to where the lanes have come: a commit ends here.
     ///
     /// A lane that gave nothing while the others went on by more than rows may be late holds
-    /// nobody up: a file that was read to its end, or a partition without senders.
+    /// nobody up: a file that was read to its end, or a partition without senders. But where much is
+    /// caught up with at once, the others go on by hours in a moment, and that says nothing yet.
     pub(super) fn advance(&mut self) -> Option<i64> {
         let latest = self.latest?;
         let lateness = self.lateness;
-        self.lanes.retain(|_, lane| latest.saturating_sub(lane.alive) <= lateness);
+        let flowed = self.flowed;
+        let is_silent = |lane: &LaneClock| lane.flowed.is_none_or(|then| flowed.saturating_sub(then) > SILENCE);
+        self.lanes.retain(|_, lane| latest.saturating_sub(lane.alive) <= lateness || !is_silent(lane));
         let reached = self.lanes.values().map(|lane| lane.latest).min().unwrap_or(latest);
         self.watermark = self.watermark.max(Some(reached.saturating_sub(lateness)));
         self.watermark
@@ -91,19 +118,28 @@ impl EventClock {
 
     /// What the next run needs to know.
     pub(super) fn save(&self) -> Value {
-        let lanes: serde_json::Map<String, Value> =
-            self.lanes.iter().map(|(name, lane)| (name.clone(), json!([lane.latest, lane.alive]))).collect();
-        json!({"latest": self.latest, "watermark": self.watermark, "lanes": lanes})
+        let lanes: serde_json::Map<String, Value> = self
+            .lanes
+            .iter()
+            .map(|(name, lane)| (name.clone(), json!([lane.latest, lane.alive, lane.flowed])))
+            .collect();
+        json!({
+            "latest": self.latest, "watermark": self.watermark, "arrived": self.arrived, "flowed": self.flowed,
+            "lanes": lanes,
+        })
     }
 
     /// Takes back what [`save`](Self::save) gave; what was not saved stays as it is.
     pub(super) fn restore(&mut self, saved: &Value) {
         self.latest = saved["latest"].as_i64();
         self.watermark = saved["watermark"].as_i64();
+        self.arrived = saved["arrived"].as_i64();
+        self.flowed = saved["flowed"].as_i64().unwrap_or_default();
         let lanes = saved["lanes"].as_object().into_iter().flatten();
         self.lanes = lanes
             .filter_map(|(name, lane)| {
-                Some((name.clone(), LaneClock { latest: lane[0].as_i64()?, alive: lane[1].as_i64()? }))
+                let (latest, alive) = (lane[0].as_i64()?, lane[1].as_i64()?);
+                Some((name.clone(), LaneClock { latest, alive, flowed: lane[2].as_i64() }))
             })
             .collect();
     }
@@ -203,6 +239,35 @@ mod tests {
         clock.see(&rows(&["b", "a"], &[103, 130]));
         clock.see(&rows(&["b"], &[104]));
         assert_eq!(clock.advance(), Some(101));
+    }
+
+    /// Rows of one lane that came at a time.
+    fn came(lane: &str, at: i64, arrived: i64) -> RecordBatch {
+        let time =
+            |value: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![value]).with_timezone("UTC")) };
+        let lanes: ArrayRef = Arc::new(StringArray::from(vec![lane]));
+        RecordBatch::try_from_iter([("at", time(at)), ("_lane", lanes), ("_ingested_at", time(arrived))]).unwrap()
+    }
+
+    #[test]
+    fn a_lane_whose_backlog_comes_after_that_of_another_is_waited_for() {
+        const SECOND: i64 = 1_000_000;
+        let mut clock = clock();
+        clock.see(&came("a", 100, SECOND));
+        clock.see(&came("b", 100, SECOND));
+        // Nobody read for a minute; then one lane's backlog comes in a moment, and the other's after it.
+        clock.see(&came("a", 5_000, 61 * SECOND));
+        assert_eq!(clock.advance(), Some(90));
+        clock.see(&came("b", 4_000, 62 * SECOND));
+        assert_eq!(clock.advance(), Some(3_990));
+        // But while others flow for long, a lane without any holds nobody up, also after a restart.
+        for second in 63..=73 {
+            let mut next = EventClock::new(&EventTime { column: "at".into(), lateness: Duration::from_micros(10) });
+            next.restore(&clock.save());
+            clock = next;
+            clock.see(&came("a", 5_000 + second, second * SECOND));
+        }
+        assert_eq!(clock.advance(), Some(5_063));
     }
 
     #[test]
