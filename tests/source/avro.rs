@@ -46,6 +46,53 @@ fn block(bytes: &mut Vec<u8>, numbers: &[i64], marker: &[u8; 16]) {
 }
 
 #[test]
+fn values_of_a_union_are_right_in_every_batch() {
+    let marker = *b"0123456789abcdef";
+    let schema = br#"{"type":"record","name":"r","fields":[{"name":"n","type":["null","long","string"]}]}"#;
+    let mut bytes = b"Obj\x01".to_vec();
+    bytes.extend_from_slice(&[2, 22]);
+    bytes.extend_from_slice(b"avro.schema");
+    long(&mut bytes, schema.len() as i64);
+    bytes.extend_from_slice(schema);
+    bytes.push(0);
+    bytes.extend_from_slice(&marker);
+    let mut number = 0_i64;
+    // Blocks of less, of about as many, and of more records than a batch has.
+    for records in [10, 5_000, 8_000, 30_000, 1, 9_000] {
+        let mut body = Vec::new();
+        for _ in 0..records {
+            long(&mut body, number % 3);
+            match number % 3 {
+                1 => long(&mut body, number),
+                2 => {
+                    let text = format!("s{number}");
+                    long(&mut body, text.len() as i64);
+                    body.extend_from_slice(text.as_bytes());
+                }
+                _ => {}
+            }
+            number += 1;
+        }
+        long(&mut bytes, records);
+        long(&mut bytes, body.len() as i64);
+        bytes.extend_from_slice(&body);
+        bytes.extend_from_slice(&marker);
+    }
+    let read = Folder::new(Format::Avro).with("a.avro", &bytes).read();
+    assert!(read.batches.iter().all(|batch| batch.num_rows() <= 8_192));
+    let table = read.table();
+    assert_eq!(table.len() as i64, number);
+    for (row, number) in table.iter().zip(0_i64..) {
+        let expected = match number % 3 {
+            1 => number.to_string(),
+            2 => format!("s{number}"),
+            _ => "∅".to_owned(),
+        };
+        assert_eq!(row, &[expected]);
+    }
+}
+
+#[test]
 fn a_block_without_records_does_not_end_the_file() {
     let (mut bytes, marker) = header();
     for numbers in [&[][..], &[1, 2], &[], &[], &[-3], &[]] {

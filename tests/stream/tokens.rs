@@ -90,7 +90,8 @@ fn a_token_is_asked_for_and_shown() {
     let (url, issued) = authority(3_600);
     let pipeline = reading(&secure.tokens, &topic, &oauth(&url));
     let wrong = pipeline.run_with(&[("SECRET", "wrong-horse")]).failed(1);
-    assert!(wrong.stderr.contains("the broker refuses") && wrong.stderr.contains("the client is not known"), "{wrong}");
+    assert!(wrong.stderr.contains("no token to show to the broker"), "{wrong}");
+    assert!(wrong.stderr.contains("the client is not known") && wrong.stderr.contains("check `token_url`"), "{wrong}");
     assert!(!wrong.stderr.contains("wrong-horse"), "{wrong}");
     let absent = pipeline.run();
     assert!(absent.stderr.contains("there is no secret at `env:SECRET`"), "{absent}");
@@ -110,7 +111,7 @@ fn a_token_that_somebody_else_renews_is_read_where_it_lies() {
     let file = pipeline.lake.path().join("token");
     std::fs::write(&file, token(-60)).unwrap();
     let stale = pipeline.run().failed(1);
-    assert!(stale.stderr.contains("the broker refuses"), "{stale}");
+    assert!(stale.stderr.contains("no token to show to the broker"), "{stale}");
     std::fs::write(&file, token(600)).unwrap();
     assert_eq!(pipeline.run().ok().hop("land")["rows_in"], 1);
 }

@@ -106,8 +106,10 @@ pub enum FormatError {
         source: io::Error,
     },
     /// The schema that Avro messages are said to be written with is none, or of no use.
-    #[error("the schema of its messages cannot be used: {problem}")]
+    #[error("the schema {} cannot be used: {problem}", path.display())]
     AvroSchema {
+        /// The file.
+        path: PathBuf,
         /// What is wrong with it.
         problem: String,
     },

@@ -60,11 +60,7 @@ impl MessageDecoder {
                 csv_rows(csv, columns, Vec::new())?;
                 How::Csv(csv.clone(), columns.clone())
             }
-            MessageFormat::Avro(AvroSchemas::File(path)) => {
-                let schema = std::fs::read_to_string(path);
-                let schema = schema.map_err(|source| FormatError::SchemaFile { path: path.clone(), source })?;
-                How::Avro(Box::new(BodyDecoder::bare(columns, &schema)?))
-            }
+            MessageFormat::Avro(AvroSchemas::File(path)) => How::Avro(Box::new(BodyDecoder::bare(columns, path)?)),
             MessageFormat::Avro(AvroSchemas::Registry(_)) => How::Avro(Box::new(BodyDecoder::new(columns)?)),
             MessageFormat::Bytes => How::Bytes(columns.clone()),
         }))

@@ -213,6 +213,14 @@ pub enum SourceError {
         /// The client's words.
         reason: String,
     },
+    /// There is no token to show to a broker.
+    #[error("source `{name}`: there is no token to show to the broker: {reason}")]
+    NoToken {
+        /// The source.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A broker and this reader cannot agree on an encrypted connection.
     #[error("source `{name}`: no encrypted connection to the broker: {reason}")]
     Tls {
@@ -352,6 +360,9 @@ impl Fault for SourceError {
                 "`registry` is the address to which `/schemas/ids/1` is added; some registries have a path there, such as `/apis/ccompat/v7`"
             }
             SourceError::RegistryRefused { .. } => "check `user` and `password` of `avro`",
+            SourceError::NoToken { .. } => {
+                "check `token_url`, `client_id` and `client_secret`, or what renews the file that `token` names"
+            }
             SourceError::Tls { .. } => {
                 "if the broker's certificate is of an authority of your own, name that in `ca`; a plain listener takes no encryption"
             }

@@ -1,6 +1,7 @@
 //! Bodies of messages that are one Avro record each.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt64Array};
@@ -54,10 +55,13 @@ impl BodyDecoder {
     }
 
     /// The same for bodies that are all written with one schema, and do not say so.
-    pub(in crate::format) fn bare(columns: &SchemaRef, schema: &str) -> Result<Self, FormatError> {
+    pub(in crate::format) fn bare(columns: &SchemaRef, path: &Path) -> Result<Self, FormatError> {
+        let schema = std::fs::read_to_string(path);
+        let schema = schema.map_err(|source| FormatError::SchemaFile { path: path.to_owned(), source })?;
         let mut bodies = Self { framed: false, ..Self::new(columns)? };
-        let writer = Writer::new(schema, &bodies.schema);
-        bodies.writers.insert(0, Ok(writer.map_err(|bad| FormatError::AvroSchema { problem: bad.message })?));
+        let writer = Writer::new(&schema, &bodies.schema);
+        let unusable = |bad: BadSchema| FormatError::AvroSchema { path: path.to_owned(), problem: bad.message };
+        bodies.writers.insert(0, Ok(writer.map_err(unusable)?));
         Ok(bodies)
     }
 

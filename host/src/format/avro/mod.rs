@@ -9,6 +9,7 @@
 mod body;
 mod writer;
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,18 +21,72 @@ use arrow_schema::{ArrowError, SchemaRef};
 pub use self::body::BadSchema;
 pub(super) use self::body::BodyDecoder;
 
-use super::plain::{Codes, Plan};
+use super::plain::{Codes, Plan, has_union};
 use super::{BATCH_ROWS, Decoded, FormatError, Rows};
 
 const CODES: Codes = Codes { kind: "avro.type", null: "avro.null" };
 
 /// The rows of one Avro file.
 pub(super) struct AvroRows {
-    reader: Reader<BufReader<Blocks>>,
+    records: Records,
     plan: Plan,
     announced: Arc<AtomicU64>,
     done: u64,
     skip: u64,
+}
+
+/// Where decoded records come from.
+enum Records {
+    /// From one decoder, batch after batch.
+    Flowing(Box<Reader<BufReader<Blocks>>>),
+    /// From a decoder of their own for each few blocks, whose rows wait here. Once it has given a batch, the
+    /// library's decoder takes values of a union of several types from wrong places.
+    Parted { header: Vec<u8>, blocks: Blocks, ready: VecDeque<RecordBatch> },
+}
+
+impl Records {
+    fn new(blocks: Blocks) -> Result<(Self, SchemaRef), ArrowError> {
+        let header = blocks.present.clone();
+        let schema = ReaderBuilder::new().build(header.as_slice())?.schema();
+        if schema.fields().iter().any(|field| has_union(field.data_type())) {
+            return Ok((Self::Parted { header, blocks, ready: VecDeque::new() }, schema));
+        }
+        let reader = ReaderBuilder::new().with_batch_size(BATCH_ROWS).build(BufReader::new(blocks))?;
+        Ok((Self::Flowing(Box::new(reader)), schema))
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        match self {
+            Self::Flowing(reader) => reader.next().transpose(),
+            Self::Parted { header, blocks, ready } => {
+                if ready.is_empty() {
+                    part(header, blocks, ready)?;
+                }
+                Ok(ready.pop_front())
+            }
+        }
+    }
+}
+
+/// Decodes the next blocks that have a batch of records together, and cuts them into batches.
+fn part(header: &[u8], blocks: &mut Blocks, ready: &mut VecDeque<RecordBatch>) -> Result<(), ArrowError> {
+    let mut part = header.to_vec();
+    let before = blocks.announced.load(Ordering::Relaxed);
+    let mut records = 0;
+    while records < BATCH_ROWS && blocks.block()? {
+        part.extend_from_slice(&blocks.present);
+        records = usize::try_from(blocks.announced.load(Ordering::Relaxed) - before).unwrap_or(usize::MAX);
+    }
+    // A block that promises more than it has room for is damaged; records take a byte each at least, but for
+    // those of no fields.
+    let reader = ReaderBuilder::new().with_batch_size(records.min(part.len())).build(part.as_slice())?;
+    for rows in reader {
+        let rows = rows?;
+        for start in (0..rows.num_rows()).step_by(BATCH_ROWS) {
+            ready.push_back(rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
+        }
+    }
+    Ok(())
 }
 
 impl AvroRows {
@@ -43,12 +98,9 @@ impl AvroRows {
     ) -> Result<Self, FormatError> {
         let announced = Arc::new(AtomicU64::new(0));
         let blocks = Blocks::new(reader, announced.clone()).map_err(|source| FormatError::Read { done: 0, source })?;
-        let reader = ReaderBuilder::new()
-            .with_batch_size(BATCH_ROWS)
-            .build(BufReader::new(blocks))
-            .map_err(|error| broken(0, error))?;
-        let plan = Plan::new(&reader.schema(), declared.as_deref(), CODES)?;
-        Ok(Self { reader, plan, announced, done: 0, skip })
+        let (records, schema) = Records::new(blocks).map_err(|error| broken(0, error))?;
+        let plan = Plan::new(&schema, declared.as_deref(), CODES)?;
+        Ok(Self { records, plan, announced, done: 0, skip })
     }
 
     fn decoded(&mut self, rows: &RecordBatch) -> Result<Option<Decoded>, FormatError> {
@@ -81,8 +133,7 @@ pub(super) fn schema(reader: Box<dyn Read + Send>) -> Result<SchemaRef, FormatEr
 
 impl Rows for AvroRows {
     fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
-        while let Some(rows) = self.reader.next() {
-            let rows = rows.map_err(|source| FormatError::Avro { done: self.done, source })?;
+        while let Some(rows) = self.records.next().map_err(|error| broken(self.done, error))? {
             if let Some(decoded) = self.decoded(&rows)? {
                 return Ok(Some(decoded));
             }

@@ -12,7 +12,7 @@ use super::CODES;
 use super::body::BadSchema;
 use crate::format::guard::guarded;
 use crate::format::message::BadMessage;
-use crate::format::plain::{Plan, flat_json, type_name};
+use crate::format::plain::{Plan, flat_json, has_union, type_name};
 use crate::format::{BATCH_ROWS, Decoded, FormatError, Numbers, names};
 
 /// The mark that the decoder wants before each record (Avro's single-object encoding) and the
@@ -34,6 +34,9 @@ pub(super) struct Writer {
     places: Vec<Option<usize>>,
     /// Fields that are not declared, by their place in a record.
     others: Vec<usize>,
+    /// Whether the decoder is good for one batch only: once it has given one, it takes values of a union of
+    /// several types from wrong places.
+    once: bool,
 }
 
 /// Records, decoded.
@@ -57,7 +60,7 @@ impl Writer {
         prefix[..2].copy_from_slice(&MARK);
         prefix[2..].copy_from_slice(&number.to_le_bytes());
         let opened = guarded(0, || open(&schema, fingerprint).map_err(|source| FormatError::Avro { done: 0, source }));
-        let decoder = opened.map_err(|error| unusable(format!("its schema cannot be read with: {}", told(&error))))?;
+        let decoder = opened.map_err(|error| unusable(format!("it is no schema of records: {}", told(&error))))?;
         let fields = decoder.schema();
         for field in fields.fields() {
             if let Some(kind) = endless(field.data_type()) {
@@ -83,7 +86,8 @@ impl Writer {
             .map(|field| names::find(present.iter().map(|field| field.name().as_str()), field.name()))
             .collect();
         let others = (0..fields.fields().len()).filter(|at| !plan.sources().contains(at)).collect();
-        Ok(Self { schema, prefix, fingerprint, decoder, plan, target: target.clone(), places, others })
+        let once = fields.fields().iter().any(|field| has_union(field.data_type()));
+        Ok(Self { schema, prefix, fingerprint, decoder, plan, target: target.clone(), places, others, once })
     }
 
     /// The rows that records are, each with its message's place.
@@ -127,6 +131,9 @@ impl Writer {
             }
             self.decoder.flush().map_err(|error| FormatError::Avro { done: 0, source: error.into() })
         });
+        if self.once {
+            self.renew();
+        }
         match rows {
             Ok(Some(rows)) => Some(rows),
             // What it has begun it would go on with.
@@ -147,10 +154,12 @@ impl Writer {
                 take(&mut self.decoder, &prefix, record).map_err(|source| FormatError::Avro { done: 0, source })?;
                 self.decoder.flush().map_err(|error| FormatError::Avro { done: 0, source: error.into() })
             });
+            if self.once || tried.is_err() {
+                self.renew();
+            }
             match tried {
                 Ok(_) => good.push((*at, *record)),
                 Err(error) => {
-                    self.renew();
                     let message = format!("the message is no record of its schema: {}", told(&error));
                     bad.push(BadMessage { at: *at, reason: "avro.record", message });
                 }
@@ -216,7 +225,12 @@ fn take(decoder: &mut Decoder, prefix: &[u8], record: &[u8]) -> Result<(), Arrow
     let failed = |message: String| Err(ArrowError::ParseError(message));
     let room = decoder.capacity();
     decoder.decode(prefix)?;
-    let used = decoder.decode(record)?;
+    let used = match decoder.decode(record) {
+        Ok(used) => used,
+        // What follows a whole record has no mark of ours.
+        Err(_) if decoder.capacity() < room => return failed("something follows it".to_owned()),
+        Err(error) => return Err(error.into()),
+    };
     match room - decoder.capacity() {
         0 => failed("it ends too early".to_owned()),
         _ if used < record.len() => {

@@ -17,6 +17,7 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, Tim
 use arrow_select::filter::filter_record_batch;
 
 use self::union::flatten;
+pub(super) use self::union::has_union;
 use super::csv::excerpt;
 use super::{BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, names, rows_as_json};
 

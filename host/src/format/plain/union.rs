@@ -9,7 +9,7 @@ use arrow_cast::display::array_value_to_string;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef};
 
 /// Whether there is a union in `kind`.
-pub(super) fn has_union(kind: &DataType) -> bool {
+pub(in crate::format) fn has_union(kind: &DataType) -> bool {
     match kind {
         DataType::Union(..) => true,
         DataType::Struct(fields) => fields.iter().any(|field| has_union(field.data_type())),

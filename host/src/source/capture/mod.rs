@@ -214,7 +214,7 @@ pub(super) fn again(
     records: &[Record<'_>],
     runtime: &Handle,
 ) -> Result<Vec<Again>, SourceError> {
-    decode_again(bodies(name, spec, runtime)?, lane, records)
+    decode_again(bodies(name, spec, runtime)?, spec.raw, lane, records)
 }
 
 fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<Bodies, SourceError> {

@@ -228,7 +228,7 @@ impl KafkaSource {
                 change.revoked = partitions.iter().map(lane_of).collect();
                 owned.retain(|lane| !change.revoked.contains(lane));
             }
-            News::Trouble(_) => {}
+            News::Trouble(_) | News::NoToken(_) => {}
         }
         let first = self.spec.topics.first().map(|topic| lane_of(&(topic.clone(), 0)));
         change.first = owned.iter().any(|lane| first.as_ref() == Some(lane));
@@ -266,6 +266,10 @@ impl Source for KafkaSource {
         while let Some(news) = self.client.news() {
             match news {
                 News::Trouble(trouble) => self.trouble(trouble)?,
+                // Connections last without one, and it is asked for again.
+                News::NoToken(reason) => {
+                    tracing::warn!(source = self.name, reason, "there is no new token to show to the brokers");
+                }
                 change => {
                     let lanes = self.change(&change);
                     self.changing = Some(change);
@@ -353,8 +357,8 @@ pub(super) fn schema(name: &str, spec: &KafkaSpec) -> Result<SchemaRef, SourceEr
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Decodes bodies that could not be decoded before. What their messages had beside them is not
-/// kept with them.
+/// Decodes bodies that could not be decoded before. What their messages had beside them, a key, headers and
+/// a time, is not kept with them.
 pub(super) fn again(
     name: &str,
     spec: &KafkaSpec,
@@ -362,11 +366,16 @@ pub(super) fn again(
     records: &[Record<'_>],
     runtime: &Handle,
 ) -> Result<Vec<Again>, SourceError> {
-    decode_again(bodies(name, spec, runtime)?, lane, records)
+    decode_again(bodies(name, spec, runtime)?, spec.raw, lane, records)
 }
 
 /// The same with bodies from wherever they came.
-pub(super) fn decode_again(mut bodies: Bodies, lane: &Lane, records: &[Record<'_>]) -> Result<Vec<Again>, SourceError> {
+pub(super) fn decode_again(
+    mut bodies: Bodies,
+    raw: bool,
+    lane: &Lane,
+    records: &[Record<'_>],
+) -> Result<Vec<Again>, SourceError> {
     let mut found = Vec::new();
     for (group, records) in records.chunks(BATCH_ROWS).enumerate() {
         let first = group * BATCH_ROWS;
@@ -374,7 +383,12 @@ pub(super) fn decode_again(mut bodies: Bodies, lane: &Lane, records: &[Record<'_
         let decoded = bodies.decode(lane, &kept)?;
         let taken = decoded.taken.unwrap_or_else(|| (0..records.len()).collect());
         let positions: Int64Array = taken.iter().map(|at| records[*at].position).collect::<Vec<_>>().into();
-        let rows = with_columns(&decoded.rows, lane, positions).map_err(|error| bodies.failed(lane, error))?;
+        let rows = match raw {
+            true => rows::with_raw(&decoded.rows, taken.iter().map(|at| kept[*at])),
+            false => Ok(decoded.rows),
+        };
+        let rows = rows.and_then(|rows| with_columns(&rows, lane, positions));
+        let rows = rows.map_err(|error| bodies.failed(lane, error))?;
         let bad = decoded.bad.into_iter().map(|bad| (first + bad.at, bad.reason.to_owned(), bad.message));
         found.push(Again { rows, bad: bad.collect() });
     }

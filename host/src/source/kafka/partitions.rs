@@ -120,6 +120,9 @@ impl KafkaSource {
                             reason = Some(trouble.reason);
                         }
                         News::Trouble(_) => {}
+                        News::NoToken(reason) => {
+                            return Err(SourceError::NoToken { name: self.name.clone(), reason });
+                        }
                         other => others.push(other),
                     }
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -127,6 +127,18 @@ fn with_envelope(rows: &RecordBatch, messages: &[Message<'_>], raw: bool) -> Res
     fields.extend(envelope(raw));
     let options = RecordBatchOptions::new().with_row_count(Some(messages.len()));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(FormatError::Rows)
+}
+
+/// Decoded rows with the bodies that they were decoded from.
+pub(super) fn with_raw<'a>(
+    rows: &RecordBatch,
+    bodies: impl Iterator<Item = &'a [u8]>,
+) -> Result<RecordBatch, FormatError> {
+    let mut arrays = rows.columns().to_vec();
+    arrays.push(Arc::new(BinaryArray::from_iter_values(bodies)));
+    let mut fields: Vec<FieldRef> = rows.schema().fields().to_vec();
+    fields.push(Arc::new(Field::new(column::RAW, DataType::Binary, true)));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(FormatError::Rows)
 }
 
 /// The headers as a JSON list, in their order; `None` if there are none.

@@ -3,19 +3,21 @@
 //! The crate's own consumer gives one message at a time, which costs more than decoding it.
 //! Here thousands are taken in one call and looked at where they lie.
 
-use std::collections::VecDeque;
+mod heard;
+
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use self::heard::Heard;
+pub(super) use self::heard::{News, Trouble};
 use super::token::Tokens;
 
 /// A partition of a topic.
@@ -23,49 +25,6 @@ pub(super) type Partition = (String, i32);
 
 /// How long leaving a group may take.
 const CLOSING: Duration = Duration::from_secs(5);
-
-/// What the library said besides messages.
-#[derive(Clone, Debug)]
-pub(super) enum News {
-    /// The group wants these to be read here.
-    Assigned(Vec<Partition>),
-    /// The group wants these to be read elsewhere.
-    Revoked(Vec<Partition>),
-    /// Something is wrong with the brokers or the way to them.
-    Trouble(Trouble),
-}
-
-/// Something wrong with the brokers or the way to them.
-#[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    /// The library's code for it.
-    pub(super) code: Code,
-    /// Its words.
-    pub(super) reason: String,
-}
-
-/// What callbacks leave behind. Its address is known to the library.
-#[derive(Default)]
-struct Heard {
-    news: Mutex<VecDeque<News>>,
-    /// What the group asked for last, until it is answered.
-    owed: Mutex<Option<News>>,
-    /// Nobody answers any more, so partitions are let go of at once.
-    closing: AtomicBool,
-    /// By which it says who it is, where brokers take tokens.
-    tokens: Option<Tokens>,
-}
-
-impl Heard {
-    fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
-        // A list is whole between any two calls on it.
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn owed(&self) -> MutexGuard<'_, Option<News>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A consumer.
 pub(super) struct Client {
@@ -92,11 +51,11 @@ impl Client {
         let raw = unsafe {
             let config = rd::rd_kafka_conf_dup(config.ptr());
             rd::rd_kafka_conf_set_opaque(config, ptr::from_ref(heard.as_ref()).cast_mut().cast());
-            rd::rd_kafka_conf_set_rebalance_cb(config, Some(on_rebalance));
-            rd::rd_kafka_conf_set_error_cb(config, Some(on_error));
-            rd::rd_kafka_conf_set_log_cb(config, Some(on_log));
+            rd::rd_kafka_conf_set_rebalance_cb(config, Some(heard::on_rebalance));
+            rd::rd_kafka_conf_set_error_cb(config, Some(heard::on_error));
+            rd::rd_kafka_conf_set_log_cb(config, Some(heard::on_log));
             if heard.tokens.is_some() {
-                rd::rd_kafka_conf_set_oauthbearer_token_refresh_cb(config, Some(on_token));
+                rd::rd_kafka_conf_set_oauthbearer_token_refresh_cb(config, Some(heard::on_token));
                 // A thread of the library's own asks for tokens, since whoever reads may be waiting for
                 // an answer that needs one.
                 rd::rd_kafka_conf_enable_sasl_queue(config, 1);
@@ -268,7 +227,7 @@ impl Client {
         let answered = match owed {
             Some(News::Assigned(partitions)) => list(&partitions).and_then(|list| self.assign(&list)),
             Some(News::Revoked(partitions)) => list(&partitions).and_then(|list| self.unassign(&list)),
-            Some(News::Trouble(_)) | None => Ok(()),
+            Some(News::Trouble(_) | News::NoToken(_)) | None => Ok(()),
         };
         if let Err(trouble) = answered {
             tracing::debug!(reason = trouble.reason, "the group did not take an answer");
@@ -494,105 +453,5 @@ unsafe fn list<'a, T>(start: *const T, length: c_int) -> &'a [T] {
         // SAFETY: as the caller promises.
         Ok(length) if !start.is_null() => unsafe { slice::from_raw_parts(start, length) },
         _ => &[],
-    }
-}
-
-/// The group gives or takes partitions. They are only noted: whoever reads has to commit and look
-/// at its tables before it answers.
-unsafe extern "C" fn on_rebalance(
-    raw: *mut rd::rd_kafka_t,
-    code: Code,
-    partitions: *mut rd::rd_kafka_topic_partition_list_t,
-    heard: *mut c_void,
-) {
-    // SAFETY: it is the address that the client was opened with, of something that outlives it.
-    let heard = unsafe { &*heard.cast::<Heard>() };
-    if heard.closing.load(Ordering::SeqCst) {
-        // SAFETY: the client and the list are live during the callback.
-        unsafe {
-            let error = match code {
-                Code::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => rd::rd_kafka_incremental_unassign(raw, partitions),
-                _ => ptr::null_mut(),
-            };
-            if !error.is_null() {
-                rd::rd_kafka_error_destroy(error);
-            }
-        }
-        return;
-    }
-    // SAFETY: the list is live during the callback, has as many entries as it says, and names that end
-    // with a zero.
-    let partitions = unsafe { list((*partitions).elems, (*partitions).cnt) };
-    // SAFETY: see above.
-    let partitions = partitions.iter().map(|each| (unsafe { text(each.topic) }, each.partition)).collect();
-    let news = match code {
-        Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => News::Assigned(partitions),
-        _ => News::Revoked(partitions),
-    };
-    *heard.owed() = Some(news.clone());
-    heard.news().push_back(news);
-}
-
-/// Something is wrong with the brokers or the way to them.
-unsafe extern "C" fn on_error(_raw: *mut rd::rd_kafka_t, code: c_int, reason: *const c_char, heard: *mut c_void) {
-    // SAFETY: the text ends with a zero and stays as it is during the callback.
-    let reason = unsafe { text(reason) };
-    // Those that decide something; all others are only told.
-    let known = [
-        Code::RD_KAFKA_RESP_ERR__AUTHENTICATION,
-        Code::RD_KAFKA_RESP_ERR__SSL,
-        Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
-        Code::RD_KAFKA_RESP_ERR__RESOLVE,
-        Code::RD_KAFKA_RESP_ERR__FATAL,
-    ];
-    let code = known.into_iter().find(|known| *known as c_int == code).unwrap_or(Code::RD_KAFKA_RESP_ERR__TRANSPORT);
-    // SAFETY: it is the address that the client was opened with, of something that outlives it.
-    let heard = unsafe { &*heard.cast::<Heard>() };
-    heard.news().push_back(News::Trouble(Trouble { code, reason }));
-}
-
-/// The library has something to tell those who look for faults.
-unsafe extern "C" fn on_log(_raw: *const rd::rd_kafka_t, _level: c_int, facility: *const c_char, line: *const c_char) {
-    // SAFETY: both texts end with a zero and stay as they are during the callback.
-    let (facility, line) = unsafe { (text(facility), text(line)) };
-    tracing::debug!(target: "librdkafka", facility, "{line}");
-}
-
-/// A token is needed, for the first time or because the one before runs out.
-unsafe extern "C" fn on_token(raw: *mut rd::rd_kafka_t, _config: *const c_char, heard: *mut c_void) {
-    // SAFETY: it is the address that the client was opened with, of something that outlives it.
-    let heard = unsafe { &*heard.cast::<Heard>() };
-    let fresh = match &heard.tokens {
-        Some(tokens) => tokens.fresh(),
-        None => return,
-    };
-    let token = fresh.and_then(|fresh| {
-        let text = CString::new(fresh.text).map_err(|_| "the token has a zero byte".to_owned())?;
-        let subject = CString::new(fresh.subject).map_err(|_| "the token's subject has a zero byte".to_owned())?;
-        Ok((text, fresh.until, subject))
-    });
-    let mut said = [0 as c_char; 512];
-    let failed = match token {
-        // SAFETY: the client is live during the callback, the texts end with a zero and are copied, and there
-        // is room for as many bytes as are told.
-        Ok((text, until, subject)) => unsafe {
-            let set = rd::rd_kafka_oauthbearer_set_token(
-                raw,
-                text.as_ptr(),
-                until,
-                subject.as_ptr(),
-                ptr::null_mut(),
-                0,
-                said.as_mut_ptr(),
-                said.len(),
-            );
-            (set != Code::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self::text(said.as_ptr()))
-        },
-        Err(why) => Some(why),
-    };
-    if let Some(why) = failed {
-        let why = CString::new(why.replace('\0', "")).unwrap_or_default();
-        // SAFETY: the client is live during the callback, and the text ends with a zero and is copied.
-        unsafe { rd::rd_kafka_oauthbearer_set_token_failure(raw, why.as_ptr()) };
     }
 }
