@@ -56,6 +56,7 @@ enum Imports {
 
 /// Foreign crates that only some modules may name, with what that buys.
 const CRATES: &[(&str, &[&str], &str)] = &[
+    ("delta_kernel", &["lake"], "the Delta library can be exchanged behind `lake` alone"),
     ("deltalake", &["lake"], "the Delta library can be exchanged behind `lake` alone"),
     ("object_store", &["lake", "source", "format"], "only what reads or writes bytes knows where they lie"),
     ("reqwest", &["source"], "clients of the web are kept in one place"),

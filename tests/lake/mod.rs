@@ -3,6 +3,7 @@
 mod acceptance;
 mod accumulate;
 mod changes;
+mod checkpoints;
 mod commits;
 mod contention;
 mod contract;

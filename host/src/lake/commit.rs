@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use chrono::Utc;
-use deltalake::checkpoints;
 use deltalake::kernel::{Action, AddCDCFile, MetadataExt, Remove, StructType, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::json;
@@ -446,7 +445,7 @@ impl Table {
             return;
         }
         crash::pass(Point::Checkpoint);
-        if let Err(error) = checkpoints::create_checkpoint(&self.delta, None).await {
+        if let Err(error) = self.make_checkpoint().await {
             tracing::warn!(table = %self.manner.name, version, %error, "committed, but the log has no new checkpoint");
         }
         crash::pass(Point::Checkpointed);

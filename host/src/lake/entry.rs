@@ -5,11 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path as FsPath;
 
+use bytes::Bytes;
 use deltalake::kernel::transaction::CommitData;
 use deltalake::kernel::{Action, Transaction};
 use deltalake::protocol::DeltaOperation;
+use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 use serde_json::Value;
+use tokio::task::JoinError;
 
 use super::data::{create_folder, sync_folder};
 use super::error::LakeError;
@@ -56,23 +59,34 @@ pub(super) async fn write_entry(
     let data = CommitData::new(actions, operation, info, transactions);
     let bytes = data.get_bytes().map_err(|error| LakeError::delta("write the log of", &location.name)(error.into()))?;
     let path = log::entry_path(version);
-    let name = format!("{}/{path}", location.name.trim_end_matches('/'));
     if let Some(root) = location.folder.clone() {
-        let log_entry = root.join(path.as_ref());
-        let written = tokio::task::spawn_blocking(move || {
-            for folder in folders {
-                sync_folder(&root.join(folder))?;
-            }
-            put_local(&log_entry, &bytes)
+        let flushed = tokio::task::spawn_blocking(move || {
+            folders.into_iter().try_for_each(|folder| sync_folder(&root.join(folder)))
         });
-        let task = |source| LakeError::Task { action: "write the log", table: location.name.clone(), source };
-        return written.await.map_err(task)?;
+        flushed.await.map_err(|source| task(location, source))??;
+    }
+    put_new(location, &path, bytes).await
+}
+
+fn task(location: &Location, source: JoinError) -> LakeError {
+    LakeError::Task { action: "write the log", table: location.name.clone(), source }
+}
+
+/// Puts a file of the log whole, unless there is one of that name.
+pub(super) async fn put_new(location: &Location, path: &Path, bytes: Bytes) -> Result<(), EntryError> {
+    if let Some(root) = &location.folder {
+        let file = root.join(path.as_ref());
+        let written = tokio::task::spawn_blocking(move || put_local(&file, &bytes));
+        return written.await.map_err(|source| task(location, source))?;
     }
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-    match location.store().put_opts(&path, bytes.into(), options).await {
+    match location.store().put_opts(path, bytes.into(), options).await {
         Ok(_) => Ok(()),
         Err(object_store::Error::AlreadyExists { .. }) => Err(EntryError::Exists),
-        Err(error) => Err(EntryError::Failed(LakeError::store("write log entry", name)(error))),
+        Err(error) => {
+            let name = format!("{}/{path}", location.name.trim_end_matches('/'));
+            Err(EntryError::Failed(LakeError::store("write log entry", name)(error)))
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use parquet::file::metadata::RowGroupMetaData;
 use serde_json::Value;
 
 use super::error::LakeError;
@@ -39,6 +40,11 @@ pub(super) struct Entry {
 /// The path of a version's log entry, from the table's root.
 pub(super) fn entry_path(version: u64) -> Path {
     Path::from_iter(["_delta_log".to_owned(), format!("{version:020}.json")])
+}
+
+/// The path of a version's checkpoint, from the table's root, as this program makes them.
+pub(super) fn checkpoint_path(version: u64) -> Path {
+    Path::from_iter(["_delta_log".to_owned(), format!("{version:020}.checkpoint.parquet")])
 }
 
 /// Whether there is a log, as far as two names tell that nearly every log has. Listing a long one to
@@ -215,10 +221,19 @@ async fn checkpoint_transactions(
     let reader = Object { store: Arc::clone(store), path: file.location, size: file.size };
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed())?;
     let columns = builder.parquet_schema();
-    let wanted = (0..columns.num_columns())
-        .filter(|leaf| matches!(columns.column(*leaf).path().parts(), [root, ..] if root == "txn"));
+    let wanted: Vec<usize> = (0..columns.num_columns())
+        .filter(|leaf| matches!(columns.column(*leaf).path().parts(), [root, ..] if root == "txn"))
+        .collect();
+    // Most of a checkpoint is about files.
+    let nothing = |group: &RowGroupMetaData, leaf: usize| {
+        let nulls = group.column(leaf).statistics().and_then(|statistics| statistics.null_count_opt());
+        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
+    };
+    let groups = builder.metadata().row_groups().iter().enumerate();
+    let groups = groups.filter(|(_, group)| !wanted.iter().all(|leaf| nothing(group, *leaf)));
+    let groups = groups.map(|(index, _)| index).collect();
     let mask = ProjectionMask::leaves(columns, wanted);
-    let mut batches = builder.with_projection(mask).build().map_err(failed())?;
+    let mut batches = builder.with_row_groups(groups).with_projection(mask).build().map_err(failed())?;
     while let Some(batch) = batches.try_next().await.map_err(failed())? {
         if let Some(transactions) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) {
             collect_transactions(transactions, found);

@@ -10,7 +10,6 @@ mod log;
 mod vacuum;
 
 use chrono::{DateTime, Utc};
-use deltalake::checkpoints;
 
 use super::error::LakeError;
 use super::table::Table;
@@ -122,8 +121,7 @@ impl Table {
             return Ok(());
         }
         if !task.dry_run {
-            let failed = LakeError::delta("make a checkpoint of", self.name());
-            checkpoints::create_checkpoint(&self.delta, None).await.map_err(failed)?;
+            self.make_checkpoint().await?;
         }
         done.checkpoint = Some(version);
         Ok(())

@@ -8,6 +8,7 @@
 //! time goes, and so are commits, because that is where rows are counted once.
 
 mod changes;
+mod checkpoint;
 mod commit;
 mod contract;
 mod convert;
