@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use sluicebox::plan::{TableSpec, WriteMode};
@@ -94,6 +94,61 @@ async fn untouched_row_groups_are_copied_as_they_are() {
     let sum: i128 =
         (65_536..131_072).map(|id| i128::from(noise(id, if (70_000..=70_001).contains(&id) { 7 } else { 0 }))).sum();
     assert_eq!(found, serde_json::json!({ "n": 65_536, "low": 65_536, "high": 131_071, "a": sum.to_string() }));
+}
+
+/// Rows with text that repeats, with nulls among it, and with text of which each occurs once.
+fn texts(ids: &[i64], salt: i64) -> RecordBatch {
+    let word = |id: i64| match noise(id, salt).rem_euclid(50) {
+        0 => None,
+        1 => Some(String::new()),
+        n if salt > 0 => Some(format!("new word {salt}-{n}")),
+        n => Some(format!("word {n}")),
+    };
+    let words: ArrayRef = Arc::new(ids.iter().map(|id| word(*id)).collect::<StringArray>());
+    let names = ids.iter().map(|id| Some(format!("{id} of {salt}")));
+    let names: ArrayRef = Arc::new(names.collect::<StringArray>());
+    let (ids, noise) = (batch(ids, salt).column(0).clone(), batch(ids, salt).column(1).clone());
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", ids, true),
+        ("word", words, true),
+        ("name", names, true),
+        ("a", noise, true),
+    ])
+    .expect("columns of one length")
+}
+
+#[tokio::test]
+async fn text_of_some_rows_is_replaced_where_it_stands() {
+    let sandbox = Sandbox::new();
+    let spec: TableSpec = spec("noise", upsert("id", None));
+    let mut table = sandbox.lake.table(&spec).await.expect("table");
+    let ids: Vec<i64> = (0..ROWS).collect();
+    put(&mut table, &[texts(&ids, 0)], at("f", 1)).await.expect("commit");
+    let mut expected: Vec<String> = super::support::lines(&texts(&ids, 0));
+    // Ends of batches and of row groups, neighbours, one alone, and many at once.
+    let rounds: [Vec<i64>; 4] = [
+        vec![0, 1, 8_191, 8_192, 65_535, 65_536, 131_071, ROWS - 1],
+        vec![100_000],
+        (0..ROWS).step_by(9).collect(),
+        (1_000..1_100).collect(),
+    ];
+    for (round, ids) in (1_i64..).zip(&rounds) {
+        let rows = texts(ids, round);
+        let done = put(&mut table, std::slice::from_ref(&rows), at("f", round + 1)).await.expect("commit");
+        assert_eq!((done.files_removed, done.updated), (1, ids.len() as u64));
+        for (id, line) in ids.iter().zip(super::support::lines(&rows)) {
+            expected[*id as usize] = line;
+        }
+        assert_eq!(scanned(&table).await, expected, "round {round}");
+    }
+    let lake = sandbox.folder.path().join("lake");
+    let statement = "select count(distinct word) as words, count(*) - count(word) as nulls, \
+                     count(distinct name) as names from delta_scan('{lake}/silver/noise')";
+    let Some(found) = duckdb::row(&lake, statement) else { return };
+    let fields = |at: usize| expected.iter().map(move |line| line.split('|').nth(at).expect("a field"));
+    let words: std::collections::BTreeSet<&str> = fields(1).filter(|word| *word != "null").collect();
+    let nulls = fields(1).filter(|word| *word == "null").count();
+    assert_eq!(found, serde_json::json!({ "words": words.len(), "nulls": nulls, "names": ROWS }));
 }
 
 #[tokio::test]

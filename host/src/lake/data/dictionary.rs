@@ -29,6 +29,8 @@ pub(super) struct Dictionary {
     short: HashTable<(u128, u32)>,
     long: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// The dictionary that came last, and the numbers of its values here as far as a row had them.
+    last: Option<(StringArray, Vec<Option<u32>>)>,
     /// By row that is not null: the number of its value.
     ids: Vec<u32>,
     validity: Validity,
@@ -42,6 +44,7 @@ impl Dictionary {
             short: HashTable::new(),
             long: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
+            last: None,
             ids: Vec::new(),
             validity: Validity::default(),
         }
@@ -85,8 +88,11 @@ impl Dictionary {
         self.validity.push(keyed.len(), nulls.as_ref());
         self.ids.reserve(keyed.len());
         let (bytes, offsets) = (values.value_data(), values.value_offsets());
-        // Only values that a row has are stored.
-        let mut known: Vec<Option<u32>> = vec![None; values.len()];
+        // Only values that a row has are stored. Readers give one dictionary with many batches.
+        let mut known = match self.last.take() {
+            Some((last, known)) if is_one(&last, values) => known,
+            _ => vec![None; values.len()],
+        };
         let keys = keyed.keys().values();
         for row in 0..keyed.len() {
             if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
@@ -103,6 +109,7 @@ impl Dictionary {
             };
             self.ids.push(id);
         }
+        self.last = Some((values.clone(), known));
         Ok(())
     }
 
@@ -142,7 +149,8 @@ impl Dictionary {
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.page.len() + self.ids.len() * size_of::<u32>() + self.starts.len() * (size_of::<u32>() + 33)
+        let last = self.last.as_ref().map_or(0, |(_, known)| known.len() * size_of::<Option<u32>>());
+        self.page.len() + self.ids.len() * size_of::<u32>() + self.starts.len() * (size_of::<u32>() + 33) + last
     }
 
     /// Whether values occur more than once, on the whole.
@@ -182,6 +190,11 @@ impl Dictionary {
         let first = values.next()?;
         Some(values.fold((first, first), |(low, high), value| (low.min(value), high.max(value))))
     }
+}
+
+/// Whether two arrays are the same part of the same memory.
+fn is_one(a: &StringArray, b: &StringArray) -> bool {
+    a.offsets().ptr_eq(b.offsets()) && a.values().ptr_eq(b.values())
 }
 
 fn value_at(page: &[u8], start: u32) -> &[u8] {

@@ -2,10 +2,10 @@
 
 use std::io::Read;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bytes::{Buf, Bytes};
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
@@ -22,6 +23,7 @@ use tokio::runtime::Handle;
 use crate::lake::error::LakeError;
 use crate::lake::object::Object;
 use crate::lake::read::{Arrangement, BATCH_ROWS, DataRef, Shelf, of_rows, path_of};
+use crate::lake::schema::find;
 use crate::lake::vectors;
 
 /// An open data file. Reading blocks.
@@ -32,6 +34,8 @@ pub(super) struct OpenFile<'a> {
     path: Path,
     name: String,
     metadata: ArrowReaderMetadata,
+    /// The same, with all text as Arrow dictionaries.
+    keyed: OnceLock<ArrowReaderMetadata>,
     deleted: Option<Arc<RoaringTreemap>>,
 }
 
@@ -56,7 +60,7 @@ impl<'a> OpenFile<'a> {
             (None, Some(vector)) => Some(Arc::new(runtime.block_on(vectors::load(shelf, &file.path, vector))?)),
             (None, None) => None,
         };
-        Ok(Self { shelf, file, runtime, path, name, metadata, deleted })
+        Ok(Self { shelf, file, runtime, path, name, metadata, keyed: OnceLock::new(), deleted })
     }
 
     pub(super) fn file(&self) -> &DataRef {
@@ -111,17 +115,60 @@ impl<'a> OpenFile<'a> {
         schema: &SchemaRef,
         selection: Option<RowSelection>,
     ) -> Result<Rows, LakeError> {
-        let failed = || LakeError::parquet("read", &self.name);
+        self.read_as(&self.metadata, group, schema, selection)
+    }
+
+    /// The values of one column of a row group, in batches. Text comes as Arrow dictionaries where the file
+    /// has each text once, so that whoever writes it again need not look it up row by row.
+    pub(super) fn read_column(&self, group: usize, field: &Field) -> Result<Rows, LakeError> {
         let stored = self.metadata.schema();
+        let is_keyed = |leaf: usize| {
+            let column = self.footer().row_group(group).column(leaf);
+            column.page_encoding_stats_mask().is_some_and(|mask| mask.is_only(Encoding::RLE_DICTIONARY))
+        };
+        let root = find(stored, field.name()).filter(|root| {
+            let columns = self.metadata.parquet_schema();
+            let leaf = (0..columns.num_columns()).find(|leaf| columns.get_column_root_idx(*leaf) == *root);
+            [stored.field(*root).data_type(), field.data_type()] == [&DataType::Utf8; 2] && leaf.is_some_and(is_keyed)
+        });
+        if root.is_none() {
+            return self.read(group, &Arc::new(Schema::new(vec![field.clone()])));
+        }
+        let metadata = match self.keyed.get() {
+            Some(metadata) => metadata,
+            None => {
+                let fields = stored.fields().iter().map(|field| match field.data_type() {
+                    DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(keyed_text())),
+                    _ => Arc::clone(field),
+                });
+                let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Fields>())));
+                let metadata = ArrowReaderMetadata::try_new(Arc::clone(self.metadata.metadata()), options);
+                let metadata = metadata.map_err(LakeError::parquet("read", &self.name))?;
+                self.keyed.get_or_init(|| metadata)
+            }
+        };
+        let schema = Arc::new(Schema::new(vec![field.clone().with_data_type(keyed_text())]));
+        self.read_as(metadata, group, &schema, None)
+    }
+
+    fn read_as(
+        &self,
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        schema: &SchemaRef,
+        selection: Option<RowSelection>,
+    ) -> Result<Rows, LakeError> {
+        let failed = || LakeError::parquet("read", &self.name);
+        let stored = metadata.schema();
         let arrangement = Arrangement::new(&self.shelf.partition_by, &self.file.partition, stored, schema, &self.name)?;
-        let columns = self.metadata.parquet_schema();
+        let columns = metadata.parquet_schema();
         let mask = ProjectionMask::roots(columns, arrangement.wanted(stored));
         let ranges: Vec<Range<u64>> = (0..columns.num_columns())
             .filter(|leaf| mask.leaf_included(*leaf))
             .map(|leaf| self.range(group, leaf))
             .collect();
         let fetched = self.fetch(&ranges)?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, self.metadata.clone())
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS);
@@ -148,6 +195,10 @@ impl<'a> OpenFile<'a> {
         let parts = ranges.iter().map(|range| range.start).zip(bytes).collect();
         Ok(Fetched { parts, size: self.file.size })
     }
+}
+
+fn keyed_text() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// Rows of one row group, in the table's shape.

@@ -24,6 +24,7 @@ impl Rewriter<'_> {
     ) -> Result<(), Halt> {
         let failed = || LakeError::arrow("replace rows", &self.shelf.table);
         let open = OpenFile::open(self.shelf, file, self.runtime, marked)?;
+        self.target.encodings.learn(&self.data_schema, open.footer());
         let mut deleted: Option<RoaringTreemap> = None;
         for group in 0..open.footer().num_row_groups() {
             if !self.pruner.may_hold_group(open.footer(), group) {

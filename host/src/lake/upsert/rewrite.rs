@@ -220,25 +220,33 @@ impl<'a> Rewriter<'a> {
         fresh: &ArrayRef,
     ) -> Result<Vec<ArrayRef>, LakeError> {
         let failed = || LakeError::arrow("replace values", &self.shelf.table);
-        let schema: SchemaRef = Arc::new(self.schema.project(&[column]).map_err(failed())?);
         let (mut first, mut rest, mut values) = (0, changed, Vec::new());
-        for rows in open.read(group, &schema)? {
+        for rows in open.read_column(group, self.schema.field(column))? {
             let rows = rows?;
             let own = rows.column(0);
             let here = rest.partition_point(|at| matches[*at].row < first + own.len());
             let (now, later) = rest.split_at(here);
-            let mut chosen: Vec<(usize, usize)> = (0..own.len()).map(|row| (0, row)).collect();
-            for at in now {
-                chosen[matches[*at].row - first] = (1, *at);
-            }
-            values.push(match now.is_empty() {
-                true => Arc::clone(own),
-                false => {
-                    arrow_select::interleave::interleave(&[own.as_ref(), fresh.as_ref()], &chosen).map_err(failed())?
+            let places = now.iter().map(|at| (matches[*at].row - first, *at));
+            if now.is_empty() {
+                values.push(Arc::clone(own));
+            } else if own.data_type() == fresh.data_type() {
+                let mut chosen: Vec<(usize, usize)> = (0..own.len()).map(|row| (0, row)).collect();
+                places.for_each(|(row, at)| chosen[row] = (1, at));
+                let mixed = arrow_select::interleave::interleave(&[own.as_ref(), fresh.as_ref()], &chosen);
+                values.push(mixed.map_err(failed())?);
+            } else {
+                // A dictionary and plain text: what lies between the changes stays the dictionary that it is.
+                let mut row = 0;
+                for (place, at) in places {
+                    values.push(own.slice(row, place - row));
+                    values.push(fresh.slice(at, 1));
+                    row = place + 1;
                 }
-            });
+                values.push(own.slice(row, own.len() - row));
+            }
             (first, rest) = (first + own.len(), later);
         }
+        values.retain(|values| !values.is_empty());
         Ok(values)
     }
 
