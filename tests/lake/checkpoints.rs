@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use serde_json::json;
+use serde_json::{Value, json};
 use sluicebox::plan::WriteMode;
 
 use super::support::{Sandbox, at, put, rows, sorted, spec, upsert};
@@ -50,6 +50,10 @@ async fn each_kind_of_action_has_row_groups_of_its_own() {
     let found = layers(&checkpoint(&log(&sandbox)));
     // Protocol, metadata and one lane; the file that is; the files that were.
     assert_eq!(found, [(vec!["metaData", "txn"], 3), (vec!["add"], 1), (vec!["remove"], 19)]);
+    let hint = fs::read_to_string(log(&sandbox).join("_last_checkpoint")).expect("a hint");
+    let hint: Value = serde_json::from_str(&hint).expect("JSON");
+    let size = fs::metadata(checkpoint(&log(&sandbox))).expect("a file").len();
+    assert_eq!(hint, json!({ "version": 20, "size": 23, "sizeInBytes": size, "numOfAddFiles": 1 }));
     for version in 0..20 {
         fs::remove_file(log(&sandbox).join(format!("{version:020}.json"))).expect("remove");
     }
@@ -72,4 +76,23 @@ async fn a_table_of_only_transactions_has_one() {
     assert_eq!(layers(&checkpoint(&log(&sandbox))), [(vec!["metaData", "txn"], 3)]);
     let again = sandbox.lake.table(&spec("words", WriteMode::Append)).await.expect("table");
     assert_eq!(again.positions("shop/hop/").await.expect("positions").get("f"), Some(22));
+}
+
+#[tokio::test]
+async fn two_writers_make_one_and_leave_no_draft() {
+    let sandbox = Sandbox::new();
+    let spec = spec("words", upsert("id", None));
+    let mut one = sandbox.lake.table(&spec).await.expect("table");
+    let mut two = sandbox.lake.table(&spec).await.expect("table");
+    for round in 1..=22 {
+        let words = [rows(&[1], &["a"]), rows(&[2], &["b"])];
+        put(&mut one, &words[..1], at("f", round)).await.expect("commit");
+        put(&mut two, &words[1..], at("g", round)).await.expect("commit");
+    }
+    let names = fs::read_dir(log(&sandbox)).expect("log").map(|entry| entry.expect("entry").file_name());
+    let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    let checkpoints = names.iter().filter(|name| name.ends_with(".checkpoint.parquet")).count();
+    assert_eq!((checkpoints, names.iter().any(|name| name.ends_with(".tmp"))), (2, false), "{names:?}");
+    let again = sandbox.lake.table(&spec).await.expect("table");
+    assert_eq!(sorted(&again).await, ["1|a", "2|b"]);
 }

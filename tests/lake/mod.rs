@@ -12,6 +12,7 @@ mod drift;
 mod expect;
 mod follow;
 mod kept;
+mod large;
 mod maintain;
 mod oracle;
 mod partitions;

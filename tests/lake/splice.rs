@@ -72,6 +72,12 @@ async fn untouched_row_groups_are_copied_as_they_are() {
         for column in 0..3 {
             let same = chunk(&before, &old, group, column) == chunk(&after, &new, group, column);
             assert_eq!(same, group != 1 || column == 0, "row group {group}, column {column}");
+            let pages =
+                |footer: &ParquetMetaData| footer.row_group(group).column(column).page_encoding_stats_mask().cloned();
+            assert!(
+                pages(&old).is_some() && (!same || pages(&old) == pages(&new)),
+                "what is said of pages is copied, too"
+            );
             let bounds = |footer: &ParquetMetaData| footer.row_group(group).column(column).statistics().cloned();
             assert_eq!(bounds(&old).is_some(), bounds(&new).is_some());
         }

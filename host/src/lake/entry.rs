@@ -69,7 +69,7 @@ pub(super) async fn write_entry(
 }
 
 fn task(location: &Location, source: JoinError) -> LakeError {
-    LakeError::Task { action: "write the log", table: location.name.clone(), source }
+    LakeError::Task { action: "write the log of", table: location.name.clone(), source }
 }
 
 /// Puts a file of the log whole, unless there is one of that name.
@@ -85,7 +85,7 @@ pub(super) async fn put_new(location: &Location, path: &Path, bytes: Bytes) -> R
         Err(object_store::Error::AlreadyExists { .. }) => Err(EntryError::Exists),
         Err(error) => {
             let name = format!("{}/{path}", location.name.trim_end_matches('/'));
-            Err(EntryError::Failed(LakeError::store("write log entry", name)(error)))
+            Err(EntryError::Failed(LakeError::store("write to the log", name)(error)))
         }
     }
 }

@@ -17,7 +17,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use serde_json::Value;
 
@@ -219,43 +221,44 @@ async fn checkpoint_transactions(
     }
     let failed = || LakeError::parquet("read checkpoint in", &name);
     let reader = Object { store: Arc::clone(store), path: file.location, size: file.size };
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed())?;
+    // What another writer says of its Arrow types does not matter here.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(failed())?;
     let columns = builder.parquet_schema();
     let wanted: Vec<usize> = (0..columns.num_columns())
         .filter(|leaf| matches!(columns.column(*leaf).path().parts(), [root, ..] if root == "txn"))
         .collect();
     // Most of a checkpoint is about files.
-    let nothing = |group: &RowGroupMetaData, leaf: usize| {
-        let nulls = group.column(leaf).statistics().and_then(|statistics| statistics.null_count_opt());
-        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
+    let app = wanted.iter().copied().find(|leaf| columns.column(*leaf).name() == "appId");
+    let holds = |group: &RowGroupMetaData| {
+        let nulls = app.and_then(|app| group.column(app).statistics()?.null_count_opt());
+        nulls.is_none_or(|nulls| i64::try_from(nulls) != Ok(group.num_rows()))
     };
     let groups = builder.metadata().row_groups().iter().enumerate();
-    let groups = groups.filter(|(_, group)| !wanted.iter().all(|leaf| nothing(group, *leaf)));
-    let groups = groups.map(|(index, _)| index).collect();
+    let groups = groups.filter(|(_, group)| holds(group)).map(|(index, _)| index).collect();
     let mask = ProjectionMask::leaves(columns, wanted);
     let mut batches = builder.with_row_groups(groups).with_projection(mask).build().map_err(failed())?;
     while let Some(batch) = batches.try_next().await.map_err(failed())? {
         if let Some(transactions) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) {
-            collect_transactions(transactions, found);
+            collect_transactions(transactions, found).map_err(failed())?;
         }
     }
     Ok(())
 }
 
-fn collect_transactions(transactions: &StructArray, found: &mut HashMap<String, i64>) {
-    let Some(apps) = transactions.column_by_name("appId").and_then(|column| column.as_string_opt::<i32>()) else {
-        return;
-    };
-    let Some(versions) =
-        transactions.column_by_name("version").and_then(|column| column.as_primitive_opt::<Int64Type>())
-    else {
-        return;
-    };
+/// Without them rows would be taken again, so that a column that is not as it must be is an error.
+fn collect_transactions(transactions: &StructArray, found: &mut HashMap<String, i64>) -> Result<(), ParquetError> {
+    let strange = |column: &str| ParquetError::General(format!("txn.{column} is missing or of another type"));
+    let apps = transactions.column_by_name("appId").and_then(|column| column.as_string_opt::<i32>());
+    let apps = apps.ok_or_else(|| strange("appId"))?;
+    let versions = transactions.column_by_name("version").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let versions = versions.ok_or_else(|| strange("version"))?;
     for row in 0..transactions.len() {
         if transactions.is_valid(row) && apps.is_valid(row) && versions.is_valid(row) {
             found.insert(apps.value(row).to_owned(), versions.value(row));
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use super::validity::Validity;
 
 /// So few values are worth a dictionary in any case.
 const FEW: usize = 1_000;
+/// Of dictionaries with more values nothing is remembered.
+const MANY: usize = 64 << 10;
 /// Texts up to this length are compared as one integer.
 const SHORT: usize = 15;
 
@@ -109,7 +111,8 @@ impl Dictionary {
             };
             self.ids.push(id);
         }
-        self.last = Some((values.clone(), known));
+        // A large one would be in memory for longer than the rows that it came with.
+        self.last = (values.len() <= MANY).then(|| (values.clone(), known));
         Ok(())
     }
 
@@ -149,8 +152,7 @@ impl Dictionary {
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        let last = self.last.as_ref().map_or(0, |(_, known)| known.len() * size_of::<Option<u32>>());
-        self.page.len() + self.ids.len() * size_of::<u32>() + self.starts.len() * (size_of::<u32>() + 33) + last
+        self.page.len() + self.ids.len() * size_of::<u32>() + self.starts.len() * (size_of::<u32>() + 33)
     }
 
     /// Whether values occur more than once, on the whole.
@@ -270,7 +272,26 @@ mod tests {
                 assert_eq!(&dictionary.plain(*id)[4..], text.as_bytes());
             }
         }
-        let distinct: std::collections::BTreeSet<&str> = texts.iter().flatten().map(String::as_str).collect();
+        // One dictionary in pieces, another one as long, and the first again; both hold a null.
+        for values in [["a", "b"], ["c", "a"], ["a", "b"]] {
+            let (keys, values) = (vec![0, 1, 2, 1, 0], StringArray::from(vec![Some(values[0]), Some(values[1]), None]));
+            let keyed: ArrayRef = Arc::new(Int32DictionaryArray::new(keys.into(), Arc::new(values)));
+            let before = dictionary.ids().len();
+            (0..5).for_each(|row| dictionary.push(&keyed.slice(row, 1)).expect("keyed text"));
+            let ids = &dictionary.ids()[before..];
+            let text = |id: &u32| String::from_utf8_lossy(&dictionary.plain(*id)[4..]).into_owned();
+            let expected: Vec<String> = keyed
+                .as_dictionary::<Int32Type>()
+                .downcast_dict::<StringArray>()
+                .expect("text")
+                .into_iter()
+                .flatten()
+                .map(str::to_owned)
+                .collect();
+            assert_eq!(ids.iter().map(text).collect::<Vec<_>>(), expected);
+        }
+        let distinct: std::collections::BTreeSet<&str> =
+            texts.iter().flatten().map(String::as_str).chain(["a", "b", "c"]).collect();
         assert_eq!(dictionary.values(), distinct.len());
         let (low, high) = dictionary.bounds().expect("values");
         assert_eq!(Some(low), distinct.first().map(|text| text.as_bytes()));

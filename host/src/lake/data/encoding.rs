@@ -68,6 +68,12 @@ impl Encodings {
         }
     }
 
+    /// Whether a column that another file has in a dictionary is written so, as far as is known.
+    pub(in crate::lake) fn keeps_dictionary(&self, column: &str) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(column).is_none_or(|choice| *choice == Choice::Dictionary)
+    }
+
     /// Properties for a file of `schema`, and what was chosen for each column. `indexed` says of
     /// which columns bounds are kept. Unknown columns are judged by `sample`.
     pub(super) fn properties(

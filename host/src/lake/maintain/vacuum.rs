@@ -30,7 +30,7 @@ impl Table {
         let mut old: Vec<ObjectMeta> = Vec::new();
         let mut listing = self.store.list(None);
         while let Some(object) = listing.try_next().await.map_err(LakeError::store("list", &self.location.name))? {
-            if object.last_modified < cutoff && is_ours_to_remove(&object.location) {
+            if object.last_modified < cutoff && (is_ours_to_remove(&object.location) || is_draft(&object.location)) {
                 old.push(object);
             }
         }
@@ -124,6 +124,17 @@ fn is_ours_to_remove(path: &Path) -> bool {
     !elsewhere && (name.ends_with(".parquet") || (name.starts_with("deletion_vector_") && name.ends_with(".bin")))
 }
 
+/// Whether a path is what a process left behind that ended while it put a file of the log.
+fn is_draft(path: &Path) -> bool {
+    let parts: Vec<_> = path.parts().collect();
+    let [folder, name] = parts.as_slice() else {
+        return false;
+    };
+    let id = name.as_ref().strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    folder.as_ref() == "_delta_log"
+        && id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// The file of a deletion vector: `u<prefix><uuid in base 85>` stands for one below the table.
 fn vector_path(text: &str, storage: &str) -> Option<String> {
     match storage {
@@ -171,6 +182,15 @@ mod tests {
             ["_delta_log/1.checkpoint.parquet", "_files/a.parquet", ".x/a.parquet", "notes.txt", "a/_x/b.parquet"]
         {
             assert!(!ours(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn drafts_of_the_log_are_ours_to_remove() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert!(is_draft(&Path::from(format!("_delta_log/.{id}.tmp"))));
+        for path in [format!("_delta_log/{id}.tmp"), format!(".{id}.tmp"), "_delta_log/.x.tmp".to_owned()] {
+            assert!(!is_draft(&Path::from(path.as_str())), "{path}");
         }
     }
 

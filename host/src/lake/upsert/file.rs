@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::basic::Encoding;
+use parquet::basic::{Encoding, PageType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
@@ -50,8 +50,9 @@ impl<'a> OpenFile<'a> {
         let name = format!("{}/{}", shelf.table, file.path);
         let path = path_of(shelf, file)?;
         let failed = || LakeError::parquet("read", &name);
-        // The table's schema decides; a schema that another writer left in the file must not.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        // The table's schema decides; a schema that another writer left in the file must not. What a column
+        // chunk says of its pages goes with it when it is copied, which a mask of it could not.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_encoding_stats_as_mask(false);
         let mut object = Object { store: Arc::clone(&shelf.store), path: path.clone(), size: file.size };
         let footer = runtime.block_on(object.get_metadata(Some(&options))).map_err(failed())?;
         let metadata = ArrowReaderMetadata::try_new(footer, options).map_err(failed())?;
@@ -118,21 +119,21 @@ impl<'a> OpenFile<'a> {
         self.read_as(&self.metadata, group, schema, selection)
     }
 
-    /// The values of one column of a row group, in batches. Text comes as Arrow dictionaries where the file
-    /// has each text once, so that whoever writes it again need not look it up row by row.
-    pub(super) fn read_column(&self, group: usize, field: &Field) -> Result<Rows, LakeError> {
+    /// The values of a text column of a row group as Arrow dictionaries, so that whoever writes it again need not
+    /// look it up row by row; `None` where the file does not have each text once.
+    pub(super) fn read_keyed(&self, group: usize, field: &Field) -> Result<Option<Rows>, LakeError> {
         let stored = self.metadata.schema();
-        let is_keyed = |leaf: usize| {
-            let column = self.footer().row_group(group).column(leaf);
-            column.page_encoding_stats_mask().is_some_and(|mask| mask.is_only(Encoding::RLE_DICTIONARY))
+        let text = find(stored, field.name())
+            .filter(|root| [stored.field(*root).data_type(), field.data_type()] == [&DataType::Utf8; 2]);
+        let columns = self.metadata.parquet_schema();
+        let leaf = (0..columns.num_columns()).find(|leaf| Some(columns.get_column_root_idx(*leaf)) == text);
+        let Some(pages) = leaf.and_then(|leaf| self.footer().row_group(group).column(leaf).page_encoding_stats())
+        else {
+            return Ok(None);
         };
-        let root = find(stored, field.name()).filter(|root| {
-            let columns = self.metadata.parquet_schema();
-            let leaf = (0..columns.num_columns()).find(|leaf| columns.get_column_root_idx(*leaf) == *root);
-            [stored.field(*root).data_type(), field.data_type()] == [&DataType::Utf8; 2] && leaf.is_some_and(is_keyed)
-        });
-        if root.is_none() {
-            return self.read(group, &Arc::new(Schema::new(vec![field.clone()])));
+        let mut pages = pages.iter().filter(|pages| pages.page_type != PageType::DICTIONARY_PAGE);
+        if !pages.all(|pages| matches!(pages.encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)) {
+            return Ok(None);
         }
         let metadata = match self.keyed.get() {
             Some(metadata) => metadata,
@@ -148,7 +149,7 @@ impl<'a> OpenFile<'a> {
             }
         };
         let schema = Arc::new(Schema::new(vec![field.clone().with_data_type(keyed_text())]));
-        self.read_as(metadata, group, &schema, None)
+        self.read_as(metadata, group, &schema, None).map(Some)
     }
 
     fn read_as(

@@ -42,7 +42,6 @@ impl<'a> Heir<'a> {
             let partition = self.of.shelf.partition_by.iter();
             let partition = partition.map(|column| self.file.partition.get(column).cloned().flatten()).collect();
             let schema = self.of.data_schema.clone();
-            self.of.target.encodings.learn(&schema, self.open.footer());
             self.own = Some(DataFile::create(&self.of.target, schema, partition, &sample)?);
         }
         for group in std::mem::take(&mut self.before) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use tokio::runtime::Handle;
 
@@ -98,6 +98,7 @@ impl<'a> Rewriter<'a> {
     /// Writes what `file` becomes, if one of its rows changes.
     pub(super) fn rewrite(&self, file: &DataRef, mut lane: Lane<'_, '_, '_>) -> Result<(), Halt> {
         let open = OpenFile::open(self.shelf, file, self.runtime, None)?;
+        self.target.encodings.learn(&self.data_schema, open.footer());
         let mut heir = Heir::new(self, file, &open);
         for group in 0..open.footer().num_row_groups() {
             let matches = match self.pruner.may_hold_group(open.footer(), group) {
@@ -220,8 +221,17 @@ impl<'a> Rewriter<'a> {
         fresh: &ArrayRef,
     ) -> Result<Vec<ArrayRef>, LakeError> {
         let failed = || LakeError::arrow("replace values", &self.shelf.table);
+        let field = self.schema.field(column);
+        let keyed = match self.target.encodings.keeps_dictionary(field.name()) {
+            true => open.read_keyed(group, field)?,
+            false => None,
+        };
+        let batches = match keyed {
+            Some(batches) => batches,
+            None => open.read(group, &Arc::new(Schema::new(vec![field.clone()])))?,
+        };
         let (mut first, mut rest, mut values) = (0, changed, Vec::new());
-        for rows in open.read_column(group, self.schema.field(column))? {
+        for rows in batches {
             let rows = rows?;
             let own = rows.column(0);
             let here = rest.partition_point(|at| matches[*at].row < first + own.len());
@@ -229,13 +239,8 @@ impl<'a> Rewriter<'a> {
             let places = now.iter().map(|at| (matches[*at].row - first, *at));
             if now.is_empty() {
                 values.push(Arc::clone(own));
-            } else if own.data_type() == fresh.data_type() {
-                let mut chosen: Vec<(usize, usize)> = (0..own.len()).map(|row| (0, row)).collect();
-                places.for_each(|(row, at)| chosen[row] = (1, at));
-                let mixed = arrow_select::interleave::interleave(&[own.as_ref(), fresh.as_ref()], &chosen);
-                values.push(mixed.map_err(failed())?);
-            } else {
-                // A dictionary and plain text: what lies between the changes stays the dictionary that it is.
+            } else if matches!(own.data_type(), DataType::Dictionary(_, _)) {
+                // What lies between the changes stays the dictionary that it is.
                 let mut row = 0;
                 for (place, at) in places {
                     values.push(own.slice(row, place - row));
@@ -243,10 +248,14 @@ impl<'a> Rewriter<'a> {
                     row = place + 1;
                 }
                 values.push(own.slice(row, own.len() - row));
+            } else {
+                let mut chosen: Vec<(usize, usize)> = (0..own.len()).map(|row| (0, row)).collect();
+                places.for_each(|(row, at)| chosen[row] = (1, at));
+                let mixed = arrow_select::interleave::interleave(&[own.as_ref(), fresh.as_ref()], &chosen);
+                values.push(mixed.map_err(failed())?);
             }
             (first, rest) = (first + own.len(), later);
         }
-        values.retain(|values| !values.is_empty());
         Ok(values)
     }
 
