@@ -46,7 +46,7 @@ fn kind(cx: &Context, entry: &Entry, folder: &Path) -> Option<SourceKind> {
         cx.report(
             Draft::error(format!("{what} has no `type`"))
                 .at(&entry.key_span)
-                .hint("add `type = \"files\"` or `type = \"simulate\"`"),
+                .hint(format!("add `type`, which is one of {}", words(&types))),
         );
         return None;
     };
@@ -72,11 +72,15 @@ fn kind(cx: &Context, entry: &Entry, folder: &Path) -> Option<SourceKind> {
             cx.report(
                 Draft::error(format!("`type` of {what} must be a string, not {}", other.kind()))
                     .at(&kind.node.span)
-                    .hint("write `type = \"files\"` or `type = \"simulate\"`"),
+                    .hint(format!("write one of {}", words(&types))),
             );
             None
         }
     }
+}
+
+fn words(names: &[&str]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn files(section: Section<'_>, folder: &Path) -> Option<FilesSpec> {
