@@ -136,3 +136,17 @@ fn a_frozen_type_stops_at_the_line_that_breaks_it() {
     let taken = sluice::run(&["run", text(&pipeline("reject_row")), "--lake", text(lake.path()), "--json"]).ok();
     assert_eq!((&taken.hop("land")["rows_out"], &taken.hop("land")["rows_rejected"]), (&1.into(), &1.into()));
 }
+
+#[test]
+fn a_table_that_cannot_be_read_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::new();
+    let file = pipeline(folder.path(), "");
+    sluice::run(&["run", text(&file), "--lake", text(lake.path())]).ok();
+    std::fs::write(lake.table("silver.orders").join("_delta_log/00000000000000000001.json"), "").expect("a file");
+    let status = sluice::run(&["status", "--lake", text(lake.path()), "--json"]).failed(1);
+    assert_eq!(status.events().iter().filter(|event| event["table"] == "bronze.orders").count(), 1, "{status}");
+    assert!(status.stderr.contains("silver.orders"), "{status}");
+    let done = sluice::run(&["maintain", "--lake", text(lake.path())]).failed(1);
+    assert!(done.stdout.contains("bronze.orders") && done.stderr.contains("silver.orders"), "{done}");
+}

@@ -239,3 +239,16 @@ async fn a_full_disk_commits_nothing() {
         std::fs::remove_dir_all(sandbox.path("words")).expect("clean");
     }
 }
+
+#[tokio::test]
+async fn an_empty_entry_of_the_log_is_no_empty_commit() {
+    let sandbox = Sandbox::new();
+    let spec = spec("words", WriteMode::Append);
+    let mut table = sandbox.lake.table(&spec).await.expect("table");
+    for round in 1..=3 {
+        put(&mut table, &[rows(&[round], &["a"])], at("f", round)).await.expect("commit");
+    }
+    std::fs::write(sandbox.path("words").join("_delta_log/00000000000000000003.json"), "").expect("write");
+    let Err(error) = sandbox.lake.table(&spec).await else { panic!("the table was opened") };
+    assert!(matches!(error, LakeError::Log { version: 3, .. }), "{error}");
+}

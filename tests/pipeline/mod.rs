@@ -7,6 +7,7 @@ mod groups;
 mod hostile;
 pub mod orders;
 mod readers;
+mod refused_changes;
 mod resume;
 mod retail;
 mod reviews;

@@ -65,25 +65,32 @@ pub fn run(args: &Args) -> Exit {
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
     runtime.block_on(async {
-        let tables = match tables(&lake, plan.as_ref()).await {
+        let (tables, unreadable) = match tables(&lake, plan.as_ref()).await {
             Ok(tables) => tables,
             Err(error) => return fail(&error),
         };
-        if tables.is_empty() {
+        if tables.is_empty() && unreadable.is_empty() {
             return no_tables(&location);
         }
-        if let Some(unknown) = args.tables.iter().find(|name| !tables.iter().any(|kept| kept.name == **name)) {
-            let known: Vec<&str> = tables.iter().map(|kept| kept.name.as_str()).collect();
+        let known: Vec<&str> = tables
+            .iter()
+            .map(|kept| kept.name.as_str())
+            .chain(unreadable.iter().map(|(name, _)| name.as_str()))
+            .collect();
+        if let Some(unknown) = args.tables.iter().find(|name| !known.contains(&name.as_str())) {
             report::message(
                 &format!("there is no table `{unknown}` in {location}"),
                 Some(&format!("its tables: {}", known.join(", "))),
             );
             return Exit::Usage;
         }
-        let wanted = |kept: &Kept| args.tables.is_empty() || args.tables.contains(&kept.name);
+        let wanted = |name: &String| args.tables.is_empty() || args.tables.contains(name);
         // One that fails does not keep the others from being looked after.
         let mut exit = Exit::Done;
-        for mut kept in tables.into_iter().filter(wanted) {
+        for (_, error) in unreadable.iter().filter(|(name, _)| wanted(name)) {
+            exit = fail(error);
+        }
+        for mut kept in tables.into_iter().filter(|kept| wanted(&kept.name)) {
             match maintain(&lake, &mut kept, args.dry_run).await {
                 Ok(done) if args.json => report::line(format_args!("{}", to_json(&kept.name, args.dry_run, &done))),
                 Ok(done) => told(&kept.name, args.dry_run, &done).iter().for_each(report::line),
@@ -100,16 +107,20 @@ async fn maintain(lake: &Lake, kept: &mut Kept, dry_run: bool) -> Result<Maintai
     kept.table.maintain(&task).await
 }
 
-/// The tables of the plan that exist, or all of the lake.
-async fn tables(lake: &Lake, plan: Option<&Plan>) -> Result<Vec<Kept>, LakeError> {
-    let mut tables = Vec::new();
+/// The tables of the plan that exist, or all of the lake, and by name those that cannot be opened.
+async fn tables(lake: &Lake, plan: Option<&Plan>) -> Result<(Vec<Kept>, Vec<(String, LakeError)>), LakeError> {
+    let (mut tables, mut unreadable) = (Vec::new(), Vec::new());
     for (layer, name) in lake.tables().await? {
         let shown = format!("{layer}.{name}");
         let layer = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|each| each.as_str() == layer);
         let Some(layer) = layer else {
             if plan.is_none_or(|plan| plan.hops.iter().any(|hop| hop.name == name)) {
-                let table = lake.quarantine(&name).await?;
-                tables.push(Kept { name: shown, table, upkeep: Upkeep::default(), readers: Vec::new() });
+                match lake.quarantine(&name).await {
+                    Ok(table) => {
+                        tables.push(Kept { name: shown, table, upkeep: Upkeep::default(), readers: Vec::new() });
+                    }
+                    Err(error) => unreadable.push((shown, error)),
+                }
             }
             continue;
         };
@@ -123,9 +134,12 @@ async fn tables(lake: &Lake, plan: Option<&Plan>) -> Result<Vec<Kept>, LakeError
             },
         };
         let readers = plan.map(|plan| keeper::readers(plan, &spec)).unwrap_or_default();
-        tables.push(Kept { name: shown, table: lake.table(&spec).await?, upkeep: spec.upkeep, readers });
+        match lake.table(&spec).await {
+            Ok(table) => tables.push(Kept { name: shown, table, upkeep: spec.upkeep, readers }),
+            Err(error) => unreadable.push((shown, error)),
+        }
     }
-    Ok(tables)
+    Ok((tables, unreadable))
 }
 
 fn to_json(table: &str, dry_run: bool, done: &Maintained) -> Value {

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Text, presets};
 use super::Exit;
 use super::head::open_any;
 use super::session::{fail, no_tables, open_lake, runtime};
-use crate::lake::{LakeError, TableInfo};
+use crate::lake::{Lake, LakeError, TableInfo};
 use crate::report;
 
 #[derive(clap::Args)]
@@ -24,28 +24,34 @@ pub fn run(args: &Args) -> Exit {
         (Ok(lake), Ok(runtime)) => (lake, runtime),
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
-    let tables = runtime.block_on(async {
-        let mut tables = Vec::new();
+    let looked = runtime.block_on(async {
+        let (mut tables, mut failures) = (Vec::new(), Vec::new());
         for (layer, name) in lake.tables().await? {
-            let info = open_any(&lake, &layer, &name).await?.info().await?;
-            tables.push((format!("{layer}.{name}"), info));
-        }
-        Ok::<_, LakeError>(tables)
-    });
-    match tables {
-        Ok(tables) if tables.is_empty() => no_tables(&args.lake),
-        Ok(tables) if args.json => {
-            for (name, info) in tables {
-                report::line(format_args!("{}", json(&name, &info)));
+            // One that cannot be read does not hide the others.
+            match look(&lake, &layer, &name).await {
+                Ok(info) => tables.push((format!("{layer}.{name}"), info)),
+                Err(error) => failures.push(error),
             }
-            Exit::Done
         }
-        Ok(tables) => {
-            report::line(format_args!("{}", table(&tables)));
-            Exit::Done
+        Ok::<_, LakeError>((tables, failures))
+    });
+    let (tables, failures) = match looked {
+        Ok((tables, failures)) if tables.is_empty() && failures.is_empty() => return no_tables(&args.lake),
+        Ok(looked) => looked,
+        Err(error) => return fail(&error),
+    };
+    if args.json {
+        for (name, info) in tables {
+            report::line(format_args!("{}", json(&name, &info)));
         }
-        Err(error) => fail(&error),
+    } else if !tables.is_empty() {
+        report::line(format_args!("{}", table(&tables)));
     }
+    failures.iter().fold(Exit::Done, |_, error| fail(error))
+}
+
+async fn look(lake: &Lake, layer: &str, name: &str) -> Result<TableInfo, LakeError> {
+    open_any(lake, layer, name).await?.info().await
 }
 
 fn json(name: &str, info: &TableInfo) -> serde_json::Value {

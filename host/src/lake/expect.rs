@@ -14,7 +14,7 @@ use super::json;
 use super::schema::find;
 use super::upsert::Keys;
 use crate::batch::column;
-use crate::plan::{Expectation, Otherwise, Rule, TableSpec};
+use crate::plan::{Expectation, Otherwise, Rule, TableSpec, WriteMode};
 use rule::Judge;
 
 /// Rows that did not fulfil an expectation.
@@ -78,6 +78,8 @@ pub(super) struct Checks {
     expect: Vec<Expectation>,
     schema: SchemaRef,
     checks: Vec<Check>,
+    /// Rows are added up, so that what takes away a row that was rejected is rejected with it.
+    sums: bool,
 }
 
 struct Check {
@@ -124,9 +126,15 @@ impl Check {
 }
 
 impl Checks {
-    pub(super) fn new(table: &str, expect: &[Expectation], schema: &SchemaRef) -> Result<Self, LakeError> {
-        let mut checks =
-            Self { table: table.to_owned(), expect: expect.to_vec(), schema: schema.clone(), checks: Vec::new() };
+    pub(super) fn new(
+        table: &str,
+        expect: &[Expectation],
+        schema: &SchemaRef,
+        mode: &WriteMode,
+    ) -> Result<Self, LakeError> {
+        let sums = matches!(mode, WriteMode::Accumulate { .. });
+        let (table, expect) = (table.to_owned(), expect.to_vec());
+        let mut checks = Self { table, expect, schema: schema.clone(), checks: Vec::new(), sums };
         checks.bind(schema)?;
         Ok(checks)
     }
@@ -172,7 +180,9 @@ impl Checks {
                 }
                 judge => judge.violations(rows.column(check.at)).map_err(failed())?,
             };
-            let bad = bad.map(|bad| origin.judged(bad));
+            let both_ways =
+                self.sums && check.otherwise == Otherwise::Reject && !matches!(check.judge, Judge::Unique(_));
+            let bad = if both_ways { bad } else { bad.map(|bad| origin.judged(bad)) };
             let count = bad.as_ref().map_or(0, BooleanBuffer::count_set_bits);
             let Some(bad) = bad.filter(|_| count > 0) else {
                 continue;

@@ -75,6 +75,10 @@ pub(super) async fn read(store: &dyn ObjectStore, table: &str, version: u64) -> 
 }
 
 fn parse(bytes: &Bytes) -> Result<Entry, serde_json::Error> {
+    if bytes.trim_ascii().is_empty() {
+        // No commit is empty: the entry was damaged, and what it said of files is lost. Reading it says so.
+        return serde_json::from_slice(bytes).map(|_: Value| Entry::default());
+    }
     let mut entry = Entry::default();
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let Value::Object(action) = serde_json::from_slice(line)? else {

@@ -23,6 +23,10 @@ pub(super) const AFTER: &str = "update_postimage";
 /// A row that a change removed.
 pub(super) const DELETE: &str = "delete";
 
+/// The weight of a row that `delete_when` names. It deletes what has its key and is not newer; a row of weight
+/// -1 only says that itself is there no more.
+pub(super) const DELETES: i64 = i64::MIN;
+
 /// Whether a column speaks of the change that a row is.
 fn is_mark(name: &str) -> bool {
     name == column::WEIGHT || name == column::CHANGE_TYPE
@@ -43,7 +47,7 @@ pub(super) fn weight_of(change: &str) -> i64 {
 }
 
 /// The rows themselves, and the weight of each where there are any but 1: from `_weight`, else
-/// from `_change_type`, and -1 for those that `delete_when` names.
+/// from `_change_type`, and [`DELETES`] for those that `delete_when` names.
 pub(super) fn split(
     table: &str,
     known: &Schema,
@@ -68,7 +72,7 @@ pub(super) fn split(
                 let weights = weights.get_or_insert_with(|| vec![1; rows.num_rows()]);
                 for (weight, text) in weights.iter_mut().zip(column.as_string::<i32>()) {
                     if text.is_some_and(|text| rule.is.iter().any(|value| value == text)) {
-                        *weight = -1;
+                        *weight = DELETES;
                     }
                 }
             }
@@ -88,6 +92,7 @@ pub(super) fn split(
     let rows = if own.len() == rows.num_columns() { rows.clone() } else { rows.project(&own).map_err(failed())? };
     Ok((rows, weights.filter(|weights| weights.iter().any(|weight| *weight != 1)).map(Int64Array::from)))
 }
+
 /// How many rows each row stands for, where it says so itself in the column that counts them: a
 /// module may have added rows up already. Null counts one, and what is taken away counts less.
 pub(super) fn counts(

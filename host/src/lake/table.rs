@@ -325,7 +325,7 @@ impl Table {
         self.check_columns(&schema)?;
         let manner = &self.manner;
         let rules = Rules::new(manner, &found);
-        let checks = Checks::new(&name, &manner.expect, &schema)?;
+        let checks = Checks::new(&name, &manner.expect, &schema, &manner.mode)?;
         let mut target = self.target(found.into());
         if self.feeds() {
             target.keeping = Some(Keeping::default());

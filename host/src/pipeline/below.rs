@@ -52,7 +52,7 @@ impl Below {
     }
 
     fn end(&mut self) -> Result<(), PipelineError> {
-        let failures = self.run.join(self.working.take().unwrap_or_default());
-        failures.into_iter().next().map_or(Ok(()), Err)
+        let ended = self.run.join(self.working.take().unwrap_or_default());
+        ended.failures.into_iter().next().map_or(Ok(()), Err)
     }
 }

@@ -109,6 +109,11 @@ pub fn writer(plan: &Plan, table: &TableName) -> Option<usize> {
     plan.hops.iter().position(|hop| hop.to.iter().any(|(_, to)| to == table))
 }
 
+/// The hops that write what a hop reads.
+pub fn above(plan: &Plan, hop: usize) -> impl Iterator<Item = usize> {
+    reads(&plan.hops[hop]).filter_map(|table| writer(plan, table))
+}
+
 fn reads(hop: &HopSpec) -> impl Iterator<Item = &TableName> {
     let upstream = match &hop.from {
         Upstream::Table(table) => Some(table),

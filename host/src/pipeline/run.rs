@@ -1,5 +1,6 @@
 //! A run: every group of hops in its turn, to the end of every bounded source.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -69,7 +70,9 @@ impl Run {
         let run = self;
         let at_once = thread::available_parallelism().map_or(1, usize::from);
         let mut outcome = Outcome { failures: Vec::new(), skipped: Vec::new(), interrupted: false };
-        let (done, ended) = mpsc::channel::<(usize, Vec<PipelineError>)>();
+        let (done, ended) = mpsc::channel::<(usize, Ended)>();
+        // By name: hops that did not come to their end, or did not begin.
+        let mut unfinished: HashSet<String> = HashSet::new();
         let mut state = vec![State::Waiting; groups.len()];
         thread::scope(|scope| {
             loop {
@@ -79,14 +82,17 @@ impl Run {
                         continue;
                     }
                     let needs = &groups[index].needs;
-                    if needs.iter().any(|need| state[*need] == State::Failed) || run.stop.is_cancelled() {
-                        state[index] = State::Failed;
-                        if !run.stop.is_cancelled() {
-                            outcome
-                                .skipped
-                                .extend(groups[index].hops.iter().map(|hop| run.plan.hops[*hop].name.clone()));
-                        }
-                    } else if running < at_once && needs.iter().all(|need| state[*need] == State::Done) {
+                    let names = groups[index].hops.iter().map(|hop| &run.plan.hops[*hop].name);
+                    // Of a group that has ended it matters only how the hops above did.
+                    let mut above = groups[index].hops.iter().flat_map(|hop| group::above(&run.plan, *hop));
+                    if run.stop.is_cancelled() {
+                        state[index] = State::Ended;
+                        unfinished.extend(names.cloned());
+                    } else if above.any(|hop| unfinished.contains(&run.plan.hops[hop].name)) {
+                        state[index] = State::Ended;
+                        outcome.skipped.extend(names.clone().cloned());
+                        unfinished.extend(names.cloned());
+                    } else if running < at_once && needs.iter().all(|need| state[*need] == State::Ended) {
                         state[index] = State::Running;
                         running += 1;
                         let (group, done) = (&groups[index], done.clone());
@@ -99,9 +105,10 @@ impl Run {
                 if running == 0 {
                     break;
                 }
-                if let Ok((index, failures)) = ended.recv() {
-                    state[index] = if failures.is_empty() { State::Done } else { State::Failed };
-                    outcome.failures.extend(failures);
+                if let Ok((index, ended)) = ended.recv() {
+                    state[index] = State::Ended;
+                    outcome.failures.extend(ended.failures);
+                    unfinished.extend(ended.unfinished);
                 }
             }
         });
@@ -109,10 +116,13 @@ impl Run {
         outcome
     }
 
-    fn run_group(self: &Arc<Self>, group: &Group) -> Vec<PipelineError> {
+    fn run_group(self: &Arc<Self>, group: &Group) -> Ended {
         match self.set_up(&group.hops, None) {
             Ok(ready) => self.join(self.start(ready, None)),
-            Err(failure) => vec![failure],
+            Err(failure) => Ended {
+                failures: vec![failure],
+                unfinished: group.hops.iter().map(|hop| self.plan.hops[*hop].name.clone()).collect(),
+            },
         }
     }
 
@@ -138,27 +148,23 @@ impl Run {
     }
 
     /// Waits for hops to end, and gives what went wrong.
-    pub(super) fn join(&self, threads: Vec<Working>) -> Vec<PipelineError> {
-        let mut failures = Vec::new();
+    pub(super) fn join(&self, threads: Vec<Working>) -> Ended {
+        let mut all = Ended::default();
         for (hop, thread) in threads {
-            let ended = match thread {
-                Ok(thread) => thread.join(),
-                Err(source) => {
-                    failures.push(PipelineError::Thread { hop, source });
-                    continue;
-                }
-            };
-            match ended {
-                Ok(Ok(Ok(()))) => {}
+            let failure = match thread.map(thread::JoinHandle::join) {
+                Ok(Ok(Ok(Ok(())))) => continue,
                 // The hop above reports the cause.
-                Ok(Ok(Err(PipelineError::Abandoned { .. }))) => {}
-                Ok(Ok(Err(failure))) => failures.push(failure),
-                Ok(Err(panic)) | Err(panic) => {
-                    failures.push(PipelineError::Panic { hop, message: panic_message(&*panic) })
+                Ok(Ok(Ok(Err(PipelineError::Abandoned { .. })))) => None,
+                Ok(Ok(Ok(Err(failure)))) => Some(failure),
+                Ok(Ok(Err(panic)) | Err(panic)) => {
+                    Some(PipelineError::Panic { hop: hop.clone(), message: panic_message(&*panic) })
                 }
-            }
+                Err(source) => Some(PipelineError::Thread { hop: hop.clone(), source }),
+            };
+            all.failures.extend(failure);
+            all.unfinished.push(hop);
         }
-        failures
+        all
     }
 
     /// Opens everything that these hops need, in the order of the flow. `head` is a hop that runs
@@ -237,6 +243,15 @@ impl Run {
         let hop = Hop::new(context, module, lookups, sinks, quarantine, self.lake.clone()).recall().await?;
         self.feed(hop, upstream, versions, live).await
     }
+}
+
+/// How some hops ended.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// What went wrong.
+    pub(super) failures: Vec<PipelineError>,
+    /// The hops that did not come to their end, whoever was to blame.
+    unfinished: Vec<String>,
 }
 
 /// A hop at work, by its name, or why no thread could be had for it.
@@ -336,8 +351,7 @@ fn take_all(hop: &mut Hop, intake: &Receiver<Inflow>, mut below: Option<&mut Bel
 enum State {
     Waiting,
     Running,
-    Done,
-    Failed,
+    Ended,
 }
 
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -97,7 +97,7 @@ impl Run {
         };
         let below = shared.then(|| Below::new(self.clone(), below.to_vec(), leading));
         match self.set_up(head, None) {
-            Ok(ready) => self.join(self.start(ready, below)),
+            Ok(ready) => self.join(self.start(ready, below)).failures,
             Err(failure) => vec![failure],
         }
     }

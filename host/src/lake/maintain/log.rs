@@ -33,8 +33,9 @@ impl Table {
             .min()
             .unwrap_or(u64::MAX);
         let needed = task.followers.first_needed().unwrap_or(u64::MAX);
-        let boundary = |limit: u64| whole_checkpoints(&files).into_iter().rfind(|at| *at <= limit);
-        // In a dry run the checkpoint that would be made does not count: it would be too young anyway.
+        // In a dry run the checkpoint that would be made is not there yet.
+        let made = task.dry_run.then_some(done.checkpoint).flatten();
+        let boundary = |limit: u64| whole_checkpoints(&files).into_iter().chain(made).filter(|at| *at <= limit).max();
         let Some(first_kept) = boundary(young.min(needed)) else {
             return Ok(());
         };

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use arrow_array::builder::BooleanBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow_array::types::Int8Type;
+use arrow_array::{Array, ArrayRef, Int8Array, Int64Array, RecordBatch, UInt32Array, new_empty_array};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use hashbrown::DefaultHashBuilder;
@@ -22,13 +23,18 @@ use super::accumulate::Sums;
 use super::keys::Keys;
 use super::pass::Pass;
 use crate::lake::error::LakeError;
+use crate::lake::marks;
 use crate::lake::read::to_schema;
 use crate::lake::schema::find;
 
 /// Buckets that rows are sorted into when they are set aside.
 const BUCKETS: usize = 64;
-/// The column that says of a row that it deletes: no table can have one of that name.
+/// The column that says of a row that it deletes, and how: no table can have one of that name.
 const GONE: &str = "is gone";
+/// The row itself is there no more.
+const TAKEN: i8 = 1;
+/// Whatever has its key is there no more.
+const DELETED: i8 = 2;
 /// Set-aside rows, in messages.
 const ASIDE: &str = "rows set aside on the local disk";
 
@@ -265,44 +271,59 @@ impl Source {
             }
             Fold::Newest { .. } => {
                 let (keys, winners) = self.newest(&batches, schema)?;
-                let rows = choose(&batches, &winners, &with_gone).map_err(arrow())?;
-                drop(batches);
-                let gone = rows.column(schema.fields().len()).as_boolean().clone();
-                let rows = without_last(&rows, schema).map_err(arrow())?;
+                let (rows, newest): (Vec<_>, Vec<_>) = winners.iter().map(|winner| (winner.row, winner.newest)).unzip();
+                let rows = choose(&batches, &rows, &with_gone).map_err(arrow())?;
                 let order = match self.order(schema)? {
                     None => None,
                     Some((index, converter)) => {
-                        let values = converter.convert_columns(&[Arc::clone(rows.column(index))]).map_err(arrow())?;
+                        let newest = choose_values(&batches, schema, index, &newest).map_err(arrow())?;
+                        let values = converter.convert_columns(&[newest]).map_err(arrow())?;
                         Some((schema.field(index).name().clone(), converter, values))
                     }
                 };
+                drop(batches);
+                let gone = rows.column(schema.fields().len()).as_primitive::<Int8Type>();
+                let gone = gone.iter().map(|gone| Some(gone.is_some_and(|gone| gone != 0))).collect();
+                let rows = without_last(&rows, schema).map_err(arrow())?;
                 Ok(Pass::newest(keys, rows, gone, order))
             }
         }
     }
 
-    /// Every key once, and the batch and row that holds it.
-    fn newest(&self, batches: &[RecordBatch], schema: &SchemaRef) -> Result<(Keys, Vec<(usize, usize)>), LakeError> {
+    /// Every key once, and the row that holds it.
+    fn newest(&self, batches: &[RecordBatch], schema: &SchemaRef) -> Result<(Keys, Vec<Winner>), LakeError> {
         let failed = || LakeError::arrow("compare keys", &self.table);
         let mut keys = self.keys(schema)?;
         let order = self.order(schema)?;
-        let mut winners: Vec<(usize, usize)> = Vec::new();
+        let mut winners: Vec<Winner> = Vec::new();
         let mut orders: Vec<Rows> = Vec::new();
+        let gone = |(batch, row): (usize, usize)| {
+            let gone = batches[batch].column(schema.fields().len()).as_primitive::<Int8Type>();
+            if gone.is_valid(row) { gone.value(row) } else { 0 }
+        };
         for (batch, rows) in batches.iter().enumerate() {
             if let Some((index, converter)) = &order {
                 orders.push(converter.convert_columns(&[Arc::clone(rows.column(*index))]).map_err(failed())?);
             }
+            let not_older = |(batch, row): (usize, usize), than: (usize, usize)| {
+                order.is_none() || orders[batch].row(row) >= orders[than.0].row(than.1)
+            };
             let found = keys.encode(rows).map_err(failed())?;
             for (row, key) in found.iter().enumerate() {
+                let row = (batch, row);
                 let (at, added) = keys.insert(key);
                 if added {
-                    winners.push((batch, row));
+                    winners.push(Winner { row, newest: row });
                     continue;
                 }
-                let holder = &mut winners[at as usize];
-                // Of equals the later one wins.
-                if order.is_none() || orders[batch].row(row) >= orders[holder.0].row(holder.1) {
-                    *holder = (batch, row);
+                let winner = &mut winners[at as usize];
+                // Of equals the later one wins. What follows a row that was taken away is not measured by it: an
+                // upstream table may go back to an older row.
+                if not_older(row, winner.row) || (gone(winner.row) == TAKEN && gone(row) != TAKEN) {
+                    winner.row = row;
+                }
+                if not_older(row, winner.newest) {
+                    winner.newest = row;
                 }
             }
         }
@@ -315,14 +336,26 @@ impl Source {
     }
 }
 
+/// The row of a key, each by batch and row.
+struct Winner {
+    row: (usize, usize),
+    /// The newest row that the key had: rows of the table that are not newer have had their time.
+    newest: (usize, usize),
+}
+
 fn with_gone_field(schema: &SchemaRef) -> SchemaRef {
     let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(GONE, DataType::Boolean, true)));
+    fields.push(Arc::new(Field::new(GONE, DataType::Int8, true)));
     Arc::new(Schema::new(fields))
 }
 
 fn with_gone(rows: &RecordBatch, weights: &Int64Array) -> Result<RecordBatch, ArrowError> {
-    let gone: BooleanArray = weights.values().iter().map(|weight| Some(*weight < 0)).collect();
+    let gone = weights.values().iter().map(|weight| match *weight {
+        0.. => 0,
+        marks::DELETES => DELETED,
+        _ => TAKEN,
+    });
+    let gone = Int8Array::from_iter_values(gone);
     let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(gone));
     RecordBatch::try_new(with_gone_field(&rows.schema()), columns)
@@ -342,11 +375,20 @@ fn choose(batches: &[RecordBatch], chosen: &[(usize, usize)], schema: &SchemaRef
     if chosen.is_empty() {
         return Ok(RecordBatch::new_empty(Arc::clone(schema)));
     }
-    let columns = (0..schema.fields().len())
-        .map(|column| {
-            let values: Vec<&dyn Array> = batches.iter().map(|rows| rows.column(column).as_ref()).collect();
-            arrow_select::interleave::interleave(&values, chosen)
-        })
-        .collect::<Result<Vec<ArrayRef>, _>>()?;
-    RecordBatch::try_new(Arc::clone(schema), columns)
+    let columns = (0..schema.fields().len()).map(|column| choose_values(batches, schema, column, chosen));
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<ArrayRef>, _>>()?)
+}
+
+fn choose_values(
+    batches: &[RecordBatch],
+    schema: &Schema,
+    column: usize,
+    chosen: &[(usize, usize)],
+) -> Result<ArrayRef, ArrowError> {
+    let values: Vec<&dyn Array> = batches.iter().map(|rows| rows.column(column).as_ref()).collect();
+    match values.as_slice() {
+        // There is nothing to choose from.
+        [] => Ok(new_empty_array(schema.field(column).data_type())),
+        _ => arrow_select::interleave::interleave(&values, chosen),
+    }
 }

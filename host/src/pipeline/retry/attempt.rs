@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use super::Retried;
 use super::fault::RetryError;
 use super::outlet::{GoesBack, Outlets};
+use super::pairs::Pairs;
 use super::typed::{Typed, typed};
 use crate::batch::{Lane, Positions, Reject, Stage};
 use crate::format::{self, PAYLOAD_BYTES};
@@ -24,7 +25,7 @@ use crate::pipeline::passage::job_error;
 use crate::pipeline::replay::row_hashes;
 use crate::pipeline::rows::{describe, slices, with_ingested_at};
 use crate::pipeline::{PipelineError, origin};
-use crate::plan::{HopSpec, Plan, TableName, Upstream};
+use crate::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
 use crate::source::{self, Record};
 use crate::transform::{CONTRACT, Job};
 
@@ -58,6 +59,8 @@ struct State {
     job: Option<(Job, SchemaRef)>,
     /// The rows that leave the quarantine, each as often as it does.
     leaving: HashMap<u128, u64>,
+    /// Rows of which the upstream has taken back what it gave.
+    pairs: Pairs,
     rows: u64,
     left: BTreeMap<String, u64>,
 }
@@ -73,6 +76,7 @@ impl Attempt {
             out: self.outlets(&app, &maker)?,
             job: None,
             leaving: HashMap::new(),
+            pairs: Pairs::default(),
             rows: 0,
             left: BTreeMap::new(),
         };
@@ -81,6 +85,10 @@ impl Attempt {
             .schema()
             .map(|schema| schema.fields().iter().map(|field| field.name().clone()).collect())
             .unwrap_or_default();
+        let mut batches = runtime.block_on(table.scan(None))?;
+        while let Some(rows) = runtime.block_on(batches.try_next())? {
+            self.asked_for(&rows).for_each(|(reject, _)| state.pairs.see(&reject));
+        }
         let mut batches = runtime.block_on(table.scan(None))?;
         while let Some(rows) = runtime.block_on(batches.try_next())? {
             self.take(&rows, &mut state)?;
@@ -159,20 +167,29 @@ impl Attempt {
         Ok(out)
     }
 
+    /// The rows of a batch of the quarantine that are to be retried, if they say at which stage they were refused.
+    fn asked_for<'r>(&'r self, rows: &'r RecordBatch) -> impl Iterator<Item = (Reject, u128)> + use<'r> {
+        let hashes = row_hashes(rows);
+        quarantined(rows).into_iter().zip(hashes).filter_map(|(row, hash)| {
+            let Quarantined { reject, pipeline } = row?;
+            // A hop of another pipeline may have the same name.
+            let ours = pipeline.is_none_or(|pipeline| pipeline == self.plan.name);
+            let asked = self.reason.as_ref().is_none_or(|reason| *reason == reject.reason);
+            (ours && asked).then_some((reject, hash))
+        })
+    }
+
     /// Retries the rows of one batch of the quarantine.
     fn take(&mut self, rows: &RecordBatch, state: &mut State) -> Result<(), RetryError> {
-        let hashes = row_hashes(rows);
         let mut by_stage: BTreeMap<String, Vec<(Reject, u128)>> = BTreeMap::new();
-        for (row, hash) in quarantined(rows).into_iter().zip(hashes) {
-            let Some(Quarantined { reject, pipeline }) = row else {
-                *state.left.entry(NO_STAGE.to_owned()).or_default() += 1;
-                continue;
-            };
-            // A hop of another pipeline may have the same name.
-            if pipeline.is_some_and(|pipeline| pipeline != self.plan.name) {
-                continue;
-            }
-            if self.reason.as_ref().is_some_and(|reason| *reason != reject.reason) {
+        let mute = quarantined(rows).iter().filter(|row| row.is_none()).count() as u64;
+        if mute > 0 {
+            *state.left.entry(NO_STAGE.to_owned()).or_default() += mute;
+        }
+        for (reject, hash) in self.asked_for(rows) {
+            if state.pairs.is_settled(&reject) {
+                state.rows += 1;
+                *state.leaving.entry(hash).or_default() += 1;
                 continue;
             }
             // What was decoded together is decoded together again, but for what is not there any more.
@@ -240,7 +257,8 @@ impl Attempt {
         let Some(schema) = self.upstream.clone() else {
             return Ok(Some("the columns of its upstream are not known".to_owned()));
         };
-        let (rejects, made) = self.typed(rejects, &schema, state)?;
+        let sums = self.hop.to.iter().any(|(_, table)| self.sums(table));
+        let (rejects, made) = self.typed(rejects, &schema, sums, state)?;
         let origin: Vec<(Lane, i64)> =
             made.taken.iter().map(|index| (rejects[*index].lane.clone(), rejects[*index].position)).collect();
         self.push(&made.rows, Some(&origin), state)?;
@@ -260,16 +278,23 @@ impl Attempt {
         let Some(schema) = self.schemas.get(name).or_else(|| self.existing.get(name)).cloned() else {
             return Ok(Some(format!("the columns of {table} are not known")));
         };
-        let (_, made) = self.typed(rejects, &with_others(&schema, rejects), state)?;
+        let (_, made) = self.typed(rejects, &with_others(&schema, rejects), self.sums(name), state)?;
         state.out.write(index, &made.rows)?;
         Ok(None)
     }
 
-    /// Payloads as rows; those that are none go back.
+    /// Whether a table adds rows up.
+    fn sums(&self, table: &TableName) -> bool {
+        self.plan.table(table).is_some_and(|spec| matches!(spec.mode, WriteMode::Accumulate { .. }))
+    }
+
+    /// Payloads as rows; those that are none go back. Only in `sums` rows that were to take others away still do:
+    /// elsewhere what they named was refused like them, and a later row may have its key.
     fn typed<'r>(
         &self,
         rejects: &'r [(Reject, u128)],
         schema: &SchemaRef,
+        sums: bool,
         state: &mut State,
     ) -> Result<(Vec<&'r Reject>, Typed), RetryError> {
         let rejects: Vec<&Reject> = rejects.iter().map(|(reject, _)| reject).collect();
@@ -282,6 +307,13 @@ impl Attempt {
         for (index, message) in made.bad.drain(..) {
             let reason = "retry.payload".to_owned();
             state.out.refuse(Reject { reason, message, ..rejects[index].clone() })?;
+        }
+        if !sums {
+            made.keep_present().map_err(|source| LakeError::Arrow {
+                action: "choose quarantined rows",
+                table: self.hop.name.clone(),
+                source: Box::new(source),
+            })?;
         }
         Ok((rejects, made))
     }

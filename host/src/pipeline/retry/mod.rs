@@ -10,6 +10,7 @@
 mod attempt;
 mod fault;
 mod outlet;
+mod pairs;
 mod typed;
 
 use std::collections::BTreeSet;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{
-    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
@@ -19,6 +22,20 @@ pub struct Typed {
     pub taken: Vec<usize>,
     /// Payloads that are no such rows, and why.
     pub bad: Vec<(usize, String)>,
+}
+
+impl Typed {
+    /// Leaves out the rows that only take others away.
+    pub fn keep_present(&mut self) -> Result<(), ArrowError> {
+        let Some(weights) = self.rows.column_by_name(column::WEIGHT) else { return Ok(()) };
+        let weights = arrow_cast::cast(weights, &DataType::Int64)?;
+        let weights = weights.as_primitive::<Int64Type>();
+        let keep: BooleanArray = weights.iter().map(|weight| Some(weight.is_none_or(|weight| weight >= 0))).collect();
+        self.rows = arrow_select::filter::filter_record_batch(&self.rows, &keep)?;
+        let mut keep = keep.values().iter();
+        self.taken.retain(|_| keep.next() == Some(true));
+        Ok(())
+    }
 }
 
 /// JSON payloads as rows of `schema`. Lane and position are those that quarantine has. Rows that
