@@ -147,6 +147,7 @@ fn a_table_that_cannot_be_read_does_not_hide_the_others() {
     let status = sluice::run(&["status", "--lake", text(lake.path()), "--json"]).failed(1);
     assert_eq!(status.events().iter().filter(|event| event["table"] == "bronze.orders").count(), 1, "{status}");
     assert!(status.stderr.contains("silver.orders"), "{status}");
+    // Nobody knows how far it has followed bronze, so that nothing of that may go.
     let done = sluice::run(&["maintain", "--lake", text(lake.path())]).failed(1);
-    assert!(done.stdout.contains("bronze.orders") && done.stderr.contains("silver.orders"), "{done}");
+    assert!(done.stdout.is_empty() && done.stderr.contains("silver.orders"), "{done}");
 }

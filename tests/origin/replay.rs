@@ -247,4 +247,6 @@ fn a_replay_may_begin_at_a_version_or_a_position() {
     example.replay("total", &["--from", "1"]).ok();
     let beyond = example.replay("copy", &["--from", "999"]).failed(2);
     assert!(beyond.stderr.contains("it is at version"), "{beyond}");
+    let beyond = example.replay("copy", &["--from", "@999"]).failed(2);
+    assert!(beyond.stderr.contains("nothing of it was made of more"), "{beyond}");
 }
