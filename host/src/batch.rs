@@ -37,6 +37,12 @@ pub mod column {
     pub const CHANGE_TYPE: &str = "_change_type";
     /// 1 for a row that a change put in place, -1 for one that it took away.
     pub const WEIGHT: &str = "_weight";
+
+    /// Whether the host makes a column of this name: such come and go with the source, not with a contract.
+    pub fn is_own(name: &str) -> bool {
+        let own = [LANE, POSITION, INGESTED_AT, RESCUED, RAW, KEY, HEADERS, TIMESTAMP, ROW, CHANGE_TYPE, WEIGHT];
+        own.contains(&name)
+    }
 }
 
 /// How far a reader has come, by lane: the position *after* the last row it took.

@@ -132,7 +132,7 @@ fn a_frozen_type_stops_at_the_line_that_breaks_it() {
     sluice::run(&["run", text(&pipeline("freeze")), "--lake", text(lake.path())]).ok();
     write("drop/2.csv", "id,price\n3,30\n4,cheap\n");
     let stopped = sluice::run(&["run", text(&pipeline("freeze")), "--lake", text(lake.path())]).failed(1);
-    assert!(stopped.stderr.contains("2.csv:3 has another: column `price`: `cheap`"), "{stopped}");
+    assert!(stopped.stderr.contains("2.csv:3 differs: column `price`: `cheap`"), "{stopped}");
     let taken = sluice::run(&["run", text(&pipeline("reject_row")), "--lake", text(lake.path()), "--json"]).ok();
     assert_eq!((&taken.hop("land")["rows_out"], &taken.hop("land")["rows_rejected"]), (&1.into(), &1.into()));
 }

@@ -219,3 +219,25 @@ async fn two_handles_add_columns() {
     put(&mut other, &[right], at("g", 1)).await.expect("commit");
     assert_eq!(sorted(&other).await, ["1|a|null|null", "2|null|7|null", "3|null|null|8"]);
 }
+
+#[tokio::test]
+async fn what_the_host_adds_is_never_new() {
+    for new_column in [Drift::Evolve, Drift::Freeze, Drift::RejectRow, Drift::NullValue] {
+        let kept = r#"{"more":7}"#;
+        let batch = columns(vec![
+            ("id", ints(&[Some(2), Some(3)])),
+            ("word", words(&[Some("b"), Some("c")])),
+            ("_rescued", words(&[Some(kept), None])),
+        ]);
+        let contract = Contract { new_column, ..Contract::default() };
+        for layer in [Layer::Bronze, Layer::Silver] {
+            let (rows, refused) = outcome(layer, contract, batch.clone()).await.expect("goes in");
+            let told = format!("{new_column:?} in {layer:?}");
+            assert_eq!(
+                (rows, refused),
+                (vec!["1|a|null".into(), format!("2|b|{kept}"), "3|c|null".into()], vec![]),
+                "{told}"
+            );
+        }
+    }
+}

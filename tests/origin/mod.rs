@@ -7,5 +7,5 @@ mod history;
 mod kept;
 mod quarantine;
 mod replay;
-mod support;
+pub mod support;
 mod twice;

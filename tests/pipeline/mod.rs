@@ -2,6 +2,7 @@
 
 mod c2c;
 mod changes;
+mod drift;
 mod event_time;
 mod groups;
 mod hostile;

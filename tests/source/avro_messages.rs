@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use proptest::prelude::*;
 use sluicebox::format::{BadSchema, MessageDecoder, Messages};
-use sluicebox::plan::{AvroSchemas, MessageFormat, Registry};
+use sluicebox::plan::{AvroSchemas, Demands, MessageFormat, Registry};
 
 use super::avro::long;
 use super::harness::cells;
@@ -301,4 +301,27 @@ proptest! {
         prop_assert_eq!(rows[0][1].as_str(), "0.02");
         prop_assert_eq!(rows[rows.len() - 1][1].as_str(), "0.03");
     }
+}
+
+#[test]
+fn more_may_be_wanted_of_messages() {
+    let narrow = r#"{"type":"record","name":"r","fields":[{"name":"id","type":"string"}]}"#;
+    let wide = r#"{"type":"record","name":"r","fields":[{"name":"id","type":"string"},{"name":"price","type":"int"},{"name":"placed","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"more","type":["null","int"]}]}"#;
+    let record = |more: &[u8]| [&[2, b'a', 4, 2], more].concat();
+    let bodies = [framed(1, &[2, b'a']), framed(2, &record(&[2, 14])), framed(2, &record(&[0]))];
+    let told = |demands| {
+        let mut decoder = registered(&[(1, narrow), (2, wide)]).demanding(demands);
+        let found = decode(&mut decoder, &bodies);
+        found.bad.into_iter().map(|bad| (bad.at, bad.reason, bad.message)).collect::<Vec<_>>()
+    };
+    let lacking = names_of(&columns()).into_iter().find(|name| name != "id").unwrap();
+    assert_eq!(told(Demands::default()), []);
+    let new = (1, "avro.new-field", "the message has the field `more`, which no column takes".to_owned());
+    assert_eq!(told(Demands { known: true, whole: false }), std::slice::from_ref(&new));
+    let found = told(Demands { known: true, whole: true });
+    assert_eq!(found[0], (0, "avro.missing-field", format!("the message lacks the field `{lacking}`")));
+}
+
+fn names_of(schema: &SchemaRef) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
 }

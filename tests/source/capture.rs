@@ -71,6 +71,7 @@ fn try_read(spec: &CaptureSpec, done: &Positions) -> Result<Read, SourceError> {
         spec: &source,
         done,
         since: None,
+        contract: None,
         known: None,
         runtime: runtime.handle(),
         follow: false,

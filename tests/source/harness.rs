@@ -89,6 +89,7 @@ impl Folder {
             done,
             since: None,
             known,
+            contract: None,
             runtime: RUNTIME.handle(),
             follow: false,
         })
@@ -97,7 +98,15 @@ impl Folder {
     /// Opens with positions that were recorded at `since`.
     pub fn open_since(&self, done: &Positions, since: DateTime<Utc>) -> Result<Box<dyn source::Source>, SourceError> {
         let (spec, since) = (self.source(), Some(since));
-        source::open(OpenSource { spec: &spec, done, since, known: None, runtime: RUNTIME.handle(), follow: false })
+        source::open(OpenSource {
+            spec: &spec,
+            done,
+            since,
+            known: None,
+            contract: None,
+            runtime: RUNTIME.handle(),
+            follow: false,
+        })
     }
 
     pub fn path(&self) -> &std::path::Path {

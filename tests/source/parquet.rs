@@ -44,7 +44,7 @@ fn types_that_no_table_holds_become_wider_ones() {
 }
 
 #[test]
-fn declared_columns_are_read_in_their_order_and_type() {
+fn declared_columns_come_first_in_their_order_and_type() {
     let folder = Folder::new(Format::Parquet).columns(&[("c", "string"), ("gone", "int64"), ("a", "int32")]).with(
         "a.parquet",
         file(vec![
@@ -53,7 +53,8 @@ fn declared_columns_are_read_in_their_order_and_type() {
             ("c", Arc::new(StringArray::from(vec!["x", "y"]))),
         ]),
     );
-    assert_eq!(folder.read().table(), [["x", "1"], ["y", "2"]]);
+    // What is not declared is not left out; it follows as it is.
+    assert_eq!(folder.read().table(), [["x", "1", "3"], ["y", "2", "4"]]);
 }
 
 #[test]

@@ -20,7 +20,14 @@ fn input(name: &str, bytes: &[u8]) -> Input {
 
 fn read(input: &Input, format: &Format, skip: u64) -> Result<(usize, u64), FormatError> {
     let meter = Meter::default();
-    let spec = FileSpec { format, compression: Compression::Auto, columns: None, skip };
+    let spec = FileSpec {
+        format,
+        compression: Compression::Auto,
+        columns: None,
+        own_types: false,
+        demands: Default::default(),
+        skip,
+    };
     let mut rows = format::open(input, &spec, &meter)?;
     let mut count = 0;
     while let Some(decoded) = rows.next()? {

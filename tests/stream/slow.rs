@@ -39,8 +39,15 @@ fn a_reader_that_had_to_wait_goes_on_where_it_was() {
     let spec = SourceSpec { name: "events".into(), kind: SourceKind::Kafka(spec) };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let done = Positions::default();
-    let request =
-        OpenSource { spec: &spec, done: &done, since: None, known: None, runtime: runtime.handle(), follow: true };
+    let request = OpenSource {
+        spec: &spec,
+        done: &done,
+        since: None,
+        known: None,
+        contract: None,
+        runtime: runtime.handle(),
+        follow: true,
+    };
     let mut source = source::open(request).unwrap();
     let mut next = BTreeMap::new();
     let (mut rows, mut waited, mut assigned) = (0, false, 0);

@@ -12,7 +12,7 @@ use super::csv::CsvRows;
 use super::guard::guarded;
 use super::json::ObjectDecoder;
 use super::{FormatError, Rows, text};
-use crate::plan::{AvroSchemas, CsvFormat, MessageFormat};
+use crate::plan::{AvroSchemas, CsvFormat, Demands, MessageFormat};
 
 /// Decodes bodies of messages.
 pub struct MessageDecoder(How);
@@ -64,6 +64,16 @@ impl MessageDecoder {
             MessageFormat::Avro(AvroSchemas::Registry(_)) => How::Avro(Box::new(BodyDecoder::new(columns)?)),
             MessageFormat::Bytes => How::Bytes(columns.clone()),
         }))
+    }
+
+    /// The same for records of which more is wanted.
+    pub fn demanding(self, demands: Demands) -> Self {
+        Self(match self.0 {
+            How::Json(decoder) => How::Json(Box::new(decoder.demanding(demands))),
+            How::Avro(decoder) => How::Avro(Box::new(decoder.demanding(demands))),
+            // Without names there are as many fields as columns, or the message is bad already.
+            how @ (How::Csv(..) | How::Bytes(_)) => how,
+        })
     }
 
     /// The numbers of schemas that these bodies name and that are to be asked for before they are

@@ -35,7 +35,7 @@ pub use json_rows::{infer_json, rows_as_json, rows_from_json};
 pub use message::{BadMessage, MessageDecoder, Messages};
 
 use self::guard::{Guarded, guarded};
-use crate::plan::{Compression, Format};
+use crate::plan::{Compression, Demands, Format};
 
 /// Rows of a batch at most.
 pub const BATCH_ROWS: usize = 8_192;
@@ -106,6 +106,11 @@ pub struct FileSpec<'a> {
     /// The declared columns; without them everything is read as the file has it, and
     /// text has to be inferred first.
     pub columns: Option<&'a SchemaRef>,
+    /// These are the columns of a table whose contract judges types: a format that has types of its own keeps
+    /// them.
+    pub own_types: bool,
+    /// What is wanted of records whose fields no header names.
+    pub demands: Demands,
     /// Records that are done already.
     pub skip: u64,
 }
@@ -128,12 +133,16 @@ fn decoder(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn 
         }
         Format::JsonLines { encoding } => {
             let text = text::open(input, spec.compression, *encoding, meter)?;
-            Ok(Box::new(json::JsonRows::new(text, columns, spec.skip)?))
+            Ok(Box::new(json::JsonRows::new(text, columns, spec.skip)?.demanding(spec.demands)))
         }
-        Format::Parquet => parquet::open(input, columns, spec.skip, meter),
+        Format::Parquet => parquet::open(input, spec, meter),
         Format::Avro => {
             let reader = input.reader(spec.compression, meter)?;
-            Ok(Box::new(avro::AvroRows::new(reader, columns, spec.skip)?))
+            Ok(Box::new(avro::AvroRows::new(
+                reader,
+                |schema| plain::Plan::of_file(schema, spec, avro::CODES),
+                spec.skip,
+            )?))
         }
     }
 }

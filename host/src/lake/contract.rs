@@ -161,11 +161,14 @@ impl Shape {
                 return Err(LakeError::DuplicateColumn { table, column: field.name().clone() });
             }
             let Some(position) = find(schema, field.name()) else {
-                let Some(added) = table_field(field)? else {
+                // A column without a type holds nothing that could be lost.
+                if field.data_type() == &DataType::Null {
                     continue;
-                };
-                match contract.new_column {
-                    Drift::Evolve => fields.push(added),
+                }
+                // The host's own columns come and go with the source, not with the contract.
+                let answer = if column::is_own(field.name()) { Drift::Evolve } else { contract.new_column };
+                match answer {
+                    Drift::Evolve => fields.extend(table_field(field)?),
                     Drift::Freeze => {
                         return Err(LakeError::NewColumn { table, column: field.name().clone() });
                     }

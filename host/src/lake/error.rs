@@ -181,11 +181,13 @@ pub enum LakeError {
         /// The type of that column.
         data_type: DataType,
     },
-    /// A value of a file is not of its column's type, and the contract's answer is not to let it be.
-    #[error("table '{table}' keeps the types of its columns, and {place} has another: {message}")]
+    /// A record has not the columns or the types of its table, and the contract's answer is not to let it be.
+    #[error("table '{table}' keeps {kept}, and {place} differs: {message}")]
     Frozen {
         /// The table.
         table: String,
+        /// What the contract holds fast.
+        kept: &'static str,
         /// The file and line.
         place: String,
         /// What is wrong there.
@@ -542,6 +544,12 @@ impl Fault for LakeError {
             Self::PartitionsDiffer { .. } => "set partition_by as the table has it, or write to a new table",
             Self::NewColumn { .. } => "allow it with contract = { new_column = \"evolve\" }, or leave the column out",
             Self::MissingColumn { .. } => "allow it with contract = { missing_column = \"null_value\" }",
+            Self::Frozen { kept: "its columns", .. } => {
+                "declare the field in the source's columns, or keep it aside with contract = { new_column = \"null_value\" }"
+            }
+            Self::Frozen { kept: "all of its columns", .. } => {
+                "allow it with contract = { missing_column = \"null_value\" }"
+            }
             Self::TypeChange { .. } | Self::Frozen { .. } => {
                 "a table's column keeps its type: use contract = { type_change = \"reject_row\" } or \"null_value\", or write to a new table"
             }

@@ -15,7 +15,7 @@ use super::rows::{ingested_at, with_marks};
 use super::sink::lake_error;
 use crate::batch::column;
 use crate::lake::{self, Lake};
-use crate::plan::{HopSpec, Plan, TableName, TableSpec, Upstream};
+use crate::plan::{Contract, HopSpec, Plan, TableName, TableSpec, Upstream};
 use crate::source;
 use crate::transform::Sandbox;
 
@@ -198,6 +198,12 @@ pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaR
         !system.contains(&name) && !derived.iter().any(|derived| derived.column.eq_ignore_ascii_case(name))
     };
     Arc::new(Schema::new(schema.fields().iter().filter(|field| decoded(field.name())).cloned().collect::<Vec<_>>()))
+}
+
+/// The contract of the table that a hop's rows land in as they come; `None` where a module makes others of them.
+pub fn landing(plan: &Plan, hop: &HopSpec) -> Option<Contract> {
+    let (_, table) = hop.to.first().filter(|_| hop.module.is_none())?;
+    plan.table(table).map(|table| table.contract)
 }
 
 fn hop_of(plan: &Plan, table: &TableName) -> String {

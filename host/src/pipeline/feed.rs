@@ -5,7 +5,7 @@ use std::thread;
 
 use futures::TryStreamExt;
 
-use super::bind::decoded_columns;
+use super::bind::{decoded_columns, landing};
 use super::fault::PipelineError;
 use super::flow::Flow;
 use super::group::Taking;
@@ -175,8 +175,15 @@ impl Run {
             }
             None => None,
         };
-        let request =
-            OpenSource { spec, done: hop.cursor(), since, known, runtime: &self.runtime, follow: self.follow };
+        let request = OpenSource {
+            spec,
+            done: hop.cursor(),
+            since,
+            known,
+            contract: landing(&self.plan, &context.spec),
+            runtime: &self.runtime,
+            follow: self.follow,
+        };
         let opened = thread::scope(|scope| {
             // Sources may block on I/O, which a thread of the runtime must not.
             scope.spawn(|| source::open(request)).join()

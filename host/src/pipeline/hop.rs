@@ -290,7 +290,7 @@ impl Hop {
         for reject in intake.rejects {
             for sink in &self.sinks {
                 let doing = format!("writing {} failed", sink.name);
-                sink.check_type(&reject).map_err(lake_error(&self.context.spec.name, doing))?;
+                sink.check_drift(&reject).map_err(lake_error(&self.context.spec.name, doing))?;
             }
             self.reject(reject, quarantining)?;
         }

@@ -159,18 +159,27 @@ impl Sink {
         Ok(committed)
     }
 
-    /// What the table's contract says to a row that a source could not decode: a value of another type
-    /// is refused with its row, unless types are not to change at all.
-    pub fn check_type(&self, reject: &Reject) -> Result<(), lake::LakeError> {
-        let frozen = matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve);
-        if !frozen || !matches!(reject.reason.as_str(), "csv.type" | "json.type") {
-            return Ok(());
-        }
+    /// What the table's contract says to a record that is no row for its type, or for fields too many or too
+    /// few: it is refused, unless the contract's answer is to stop.
+    pub fn check_drift(&self, reject: &Reject) -> Result<(), lake::LakeError> {
+        let kept = match reject.reason.as_str() {
+            // A table that is there cannot follow a single value.
+            "csv.type" | "json.type" | "parquet.type" | "avro.type"
+                if matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve) =>
+            {
+                "the types of its columns"
+            }
+            "json.new-field" | "avro.new-field" if self.contract.new_column == Drift::Freeze => "its columns",
+            "json.missing-field" | "avro.missing-field" if self.contract.missing_column == Drift::Freeze => {
+                "all of its columns"
+            }
+            _ => return Ok(()),
+        };
         let place = match reject.line {
             Some(line) => format!("{}:{line}", reject.lane),
             None => format!("record {} of {}", reject.position, reject.lane),
         };
-        Err(lake::LakeError::Frozen { table: self.name.to_string(), place, message: reject.message.clone() })
+        Err(lake::LakeError::Frozen { table: self.name.to_string(), kept, place, message: reject.message.clone() })
     }
 
     /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.

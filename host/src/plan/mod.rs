@@ -17,7 +17,7 @@ pub use capture::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
 pub use message::{AvroSchemas, MessageFormat, Registry};
 pub use stream::{KafkaConnection, KafkaSpec, Mechanism, OnLost, Sasl, Secret, Security, StreamStart, Token};
 pub use table::{
-    Contract, DeleteWhen, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
+    Contract, DeleteWhen, Demands, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
     WriteMode,
 };
 

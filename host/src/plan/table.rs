@@ -275,6 +275,24 @@ pub enum Drift {
     NullValue,
 }
 
+impl Contract {
+    /// What is wanted of records whose fields no header names, as those of JSON and of messages: a decoder has
+    /// to see to it, because a record alone says what it has.
+    pub fn demands(&self) -> Demands {
+        let refuses = |answer| matches!(answer, Drift::Freeze | Drift::RejectRow);
+        Demands { known: refuses(self.new_column), whole: refuses(self.missing_column) }
+    }
+}
+
+/// What a record has to be to become a row, beside being well-formed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// It has no field that no column takes.
+    pub known: bool,
+    /// It has a field for every column.
+    pub whole: bool,
+}
+
 impl Default for Contract {
     fn default() -> Self {
         Self { new_column: Drift::Evolve, missing_column: Drift::NullValue, type_change: Drift::RejectRow }

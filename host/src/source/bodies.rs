@@ -9,7 +9,7 @@ use super::SourceError;
 use super::registry::SchemaRegistry;
 use crate::batch::Lane;
 use crate::format::{FormatError, MessageDecoder, Messages};
-use crate::plan::{AvroSchemas, MessageFormat};
+use crate::plan::{AvroSchemas, Demands, MessageFormat};
 
 /// After which time a registry is asked again for a schema that it did not have.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -40,6 +40,11 @@ impl Bodies {
             _ => None,
         };
         Ok(Self { name: name.to_owned(), decoder, registry, asked: Instant::now() })
+    }
+
+    /// The same for records of which more is wanted.
+    pub(super) fn demanding(self, demands: Demands) -> Self {
+        Self { decoder: self.decoder.demanding(demands), ..self }
     }
 
     /// The rows that bodies of one lane are, at most [`crate::format::BATCH_ROWS`] of them.

@@ -24,7 +24,7 @@ pub use error::SourceError;
 pub use files::{NOT_WHOLE, Position};
 
 use crate::batch::{Batch, Lane, Positions, Reject};
-use crate::plan::{SourceKind, SourceSpec};
+use crate::plan::{Contract, Demands, SourceKind, SourceSpec};
 use crate::simulate;
 
 /// Where rows come from.
@@ -152,11 +152,20 @@ pub struct OpenSource<'a> {
     /// The columns of the table that the rows land in, if it exists: what is not declared is
     /// then read as before, whatever the next file looks like.
     pub known: Option<SchemaRef>,
+    /// The contract of the table that rows land in as they come; `None` where a module makes others of them.
+    pub contract: Option<Contract>,
     /// Drives requests to object stores.
     pub runtime: &'a Handle,
     /// Whether a source that others write to goes on for ever; if not, it ends where it
     /// ended when it was opened.
     pub follow: bool,
+}
+
+impl OpenSource<'_> {
+    /// What is wanted of records whose fields no header names.
+    fn demands(&self) -> Demands {
+        self.contract.map_or_else(Demands::default, |contract| contract.demands())
+    }
 }
 
 /// Opens a source.
@@ -172,7 +181,7 @@ pub fn open(request: OpenSource<'_>) -> Result<Box<dyn Source>, SourceError> {
             None => Ok(Box::new(kafka::KafkaSource::open(&request, spec)?)),
         },
         SourceKind::Simulate(spec) => match simulate::event_columns(spec.dataset) {
-            Some(columns) => Ok(Box::new(simulated::SimulatedEvents::open(spec, columns, request.done)?)),
+            Some(columns) => Ok(Box::new(simulated::SimulatedEvents::open(spec, columns, &request)?)),
             None => Ok(Box::new(simulated::Simulated::open(spec, request.done))),
         },
     }
@@ -206,12 +215,13 @@ pub fn again(
     lane: &Lane,
     records: &[Record<'_>],
     known: Option<SchemaRef>,
+    demands: Demands,
     runtime: &Handle,
 ) -> Result<Result<Vec<Again>, String>, SourceError> {
     match &spec.kind {
-        SourceKind::Files(files) => files::again(&spec.name, files, lane, records, known, runtime),
-        SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records, runtime).map(Ok),
-        SourceKind::Kafka(kafka) => kafka::again(&spec.name, kafka, lane, records, runtime).map(Ok),
+        SourceKind::Files(files) => files::again(&spec.name, files, lane, records, (known, demands), runtime),
+        SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records, demands, runtime).map(Ok),
+        SourceKind::Kafka(kafka) => kafka::again(&spec.name, kafka, lane, records, demands, runtime).map(Ok),
         SourceKind::Simulate(_) => Ok(Err("what is generated bad stays bad".to_owned())),
     }
 }

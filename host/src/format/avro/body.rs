@@ -13,6 +13,7 @@ use super::writer::Writer;
 use crate::batch::column;
 use crate::format::message::{BadMessage, Messages};
 use crate::format::{FormatError, is_system_column};
+use crate::plan::Demands;
 
 /// What a body begins with that names its schema: a zero byte, and the number.
 const FRAME: usize = 5;
@@ -25,6 +26,7 @@ pub(in crate::format) struct BodyDecoder {
     framed: bool,
     /// By their number; the only one has the number 0.
     writers: HashMap<u32, Result<Writer, BadSchema>>,
+    demands: Demands,
 }
 
 /// Why nothing can be decoded that was written with a schema.
@@ -51,7 +53,17 @@ impl BodyDecoder {
         }
         let mut fields: Vec<FieldRef> = columns.fields().to_vec();
         fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
-        Ok(Self { schema: Arc::new(Schema::new(fields)), framed: true, writers: HashMap::new() })
+        Ok(Self {
+            schema: Arc::new(Schema::new(fields)),
+            framed: true,
+            writers: HashMap::new(),
+            demands: Demands::default(),
+        })
+    }
+
+    /// The same for records of which more is wanted.
+    pub(in crate::format) fn demanding(self, demands: Demands) -> Self {
+        Self { demands, ..self }
     }
 
     /// The same for bodies that are all written with one schema, and do not say so.
@@ -104,7 +116,7 @@ impl BodyDecoder {
             };
             match writer {
                 Ok(writer) => {
-                    let decoded = writer.decode(&group.records)?;
+                    let decoded = writer.decode(&group.records, self.demands)?;
                     parts.push(decoded.rows);
                     taken.extend(decoded.taken);
                     bad.extend(decoded.bad);

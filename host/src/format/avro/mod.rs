@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_avro::reader::{Reader, ReaderBuilder};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 pub use self::body::BadSchema;
 pub(super) use self::body::BodyDecoder;
@@ -24,7 +24,7 @@ pub(super) use self::body::BodyDecoder;
 use super::plain::{Codes, Plan, has_union};
 use super::{BATCH_ROWS, Decoded, FormatError, Rows};
 
-const CODES: Codes = Codes { kind: "avro.type", null: "avro.null" };
+pub(super) const CODES: Codes = Codes { kind: "avro.type", null: "avro.null" };
 
 /// The rows of one Avro file.
 pub(super) struct AvroRows {
@@ -93,13 +93,13 @@ impl AvroRows {
     /// Reads the file's header.
     pub(super) fn new(
         reader: Box<dyn Read + Send>,
-        declared: Option<SchemaRef>,
+        plan: impl FnOnce(&Schema) -> Result<Plan, FormatError>,
         skip: u64,
     ) -> Result<Self, FormatError> {
         let announced = Arc::new(AtomicU64::new(0));
         let blocks = Blocks::new(reader, announced.clone()).map_err(|source| FormatError::Read { done: 0, source })?;
         let (records, schema) = Records::new(blocks).map_err(|error| broken(0, error))?;
-        let plan = Plan::new(&schema, declared.as_deref(), CODES)?;
+        let plan = plan(&schema)?;
         Ok(Self { records, plan, announced, done: 0, skip })
     }
 
@@ -128,7 +128,7 @@ fn broken(done: u64, error: ArrowError) -> FormatError {
 
 /// The columns of an Avro file, as plain types.
 pub(super) fn schema(reader: Box<dyn Read + Send>) -> Result<SchemaRef, FormatError> {
-    Ok(AvroRows::new(reader, None, 0)?.plan.schema)
+    Ok(AvroRows::new(reader, |schema| Plan::new(schema, None, CODES), 0)?.plan.inferred())
 }
 
 impl Rows for AvroRows {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt64Array, new_null_array};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt64Array, new_null_array};
 use arrow_avro::reader::{Decoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, SchemaStore};
 use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
@@ -14,6 +14,7 @@ use crate::format::guard::guarded;
 use crate::format::message::BadMessage;
 use crate::format::plain::{Plan, flat_json, has_union, type_name};
 use crate::format::{BATCH_ROWS, Decoded, FormatError, Numbers, names};
+use crate::plan::Demands;
 
 /// The mark that the decoder wants before each record (Avro's single-object encoding) and the
 /// number of the schema behind it. We put both there ourselves. A record never holds them by chance
@@ -70,7 +71,7 @@ impl Writer {
         }
         let declared = &target.fields()[..target.fields().len() - 1];
         let columns = arrow_schema::Schema::new(declared.to_vec());
-        let plan = Plan::new(&fields, Some(&columns), CODES)
+        let plan = Plan::of_declared(&fields, &columns, CODES)
             .map_err(|_| unusable(format!("its schema has none of the declared columns, but {}", listed(&fields))))?;
         if let Some((source, field)) = plan.uncastable(&fields) {
             return Err(unusable(format!(
@@ -91,11 +92,13 @@ impl Writer {
     }
 
     /// The rows that records are, each with its message's place.
-    pub(super) fn decode(&mut self, records: &[(usize, &[u8])]) -> Result<Records, FormatError> {
-        let (rows, mut taken, mut bad) = match self.all(records) {
+    pub(super) fn decode(&mut self, records: &[(usize, &[u8])], demands: Demands) -> Result<Records, FormatError> {
+        let (rows, taken, mut bad) = match self.all(records) {
             Some(rows) => (rows, records.iter().map(|(at, _)| *at).collect(), Vec::new()),
             None => self.each(records)?,
         };
+        let (rows, mut taken, unwanted) = self.wanted(rows, taken, demands)?;
+        bad.extend(unwanted);
         let decoded = self.plan.decode(&rows, 0)?;
         bad.extend(decoded.bad.iter().map(|misfit| BadMessage {
             at: taken[misfit.record as usize],
@@ -118,6 +121,36 @@ impl Writer {
             bad.extend(taken.drain(..).map(|at| BadMessage { at, reason: CODES.null, message: message.clone() }));
         }
         Ok(Records { rows, taken, bad })
+    }
+
+    /// The records that are as wanted, and what is wrong with the others.
+    #[allow(clippy::type_complexity, reason = "rows, which messages they are, and what is wrong with others")]
+    fn wanted(
+        &self,
+        rows: RecordBatch,
+        taken: Vec<usize>,
+        demands: Demands,
+    ) -> Result<(RecordBatch, Vec<usize>, Vec<BadMessage>), FormatError> {
+        let lacking = self.places.iter().position(Option::is_none).filter(|_| demands.whole);
+        if let Some(at) = lacking {
+            let message = format!("the message lacks the field `{}`", self.target.field(at).name());
+            let bad = |at| BadMessage { at, reason: "avro.missing-field", message: message.clone() };
+            return Ok((rows.slice(0, 0), Vec::new(), taken.into_iter().map(bad).collect()));
+        }
+        if !demands.known || self.others.is_empty() {
+            return Ok((rows, taken, Vec::new()));
+        }
+        let (mut keep, mut bad) = (Vec::new(), Vec::new());
+        for (row, at) in taken.iter().enumerate() {
+            let Some(other) = self.others.iter().find(|other| rows.column(**other).is_valid(row)) else {
+                keep.push(row);
+                continue;
+            };
+            let schema = rows.schema_ref();
+            let message = format!("the message has the field `{}`, which no column takes", schema.field(*other).name());
+            bad.push(BadMessage { at: *at, reason: "avro.new-field", message });
+        }
+        Ok((chosen(&rows, &keep)?, keep.iter().map(|row| taken[*row]).collect(), bad))
     }
 
     /// All records at once; `None` where one is bad.

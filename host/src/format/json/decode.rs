@@ -8,11 +8,12 @@ use arrow_json::reader::Decoder;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::rescue::{self, Prepared};
-use super::{shape, typed};
+use super::{fields, shape, typed};
 use crate::batch::column;
 use crate::format::csv::excerpt;
 use crate::format::plain::type_name;
 use crate::format::{BATCH_ROWS, FormatError, is_system_column};
+use crate::plan::Demands;
 
 /// Decodes records of one JSON object each.
 pub(in crate::format) struct ObjectDecoder {
@@ -28,6 +29,7 @@ pub(in crate::format) struct ObjectDecoder {
     sifting: bool,
     /// What people call a record: a line, a message.
     noun: &'static str,
+    demands: Demands,
 }
 
 /// Records, decoded.
@@ -90,7 +92,21 @@ impl ObjectDecoder {
         let mut fields: Vec<FieldRef> = declared.fields().to_vec();
         fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
         let (text, schema) = (typed::as_text(&declared), Arc::new(Schema::new(fields)));
-        Ok(Self { declared, text, schema, fast: None, rescuing: false, sifting: false, noun })
+        Ok(Self {
+            declared,
+            text,
+            schema,
+            fast: None,
+            rescuing: false,
+            sifting: false,
+            noun,
+            demands: Demands::default(),
+        })
+    }
+
+    /// The same for records of which more is wanted.
+    pub(in crate::format) fn demanding(self, demands: Demands) -> Self {
+        Self { demands, ..self }
     }
 
     /// The columns of a batch.
@@ -117,7 +133,7 @@ impl ObjectDecoder {
         };
         self.rescuing = texts.rescued.iter().flatten().any(Option::is_some);
         self.sifting = !texts.bad.is_empty();
-        self.finish(texts)
+        self.finish(texts, records)
     }
 
     fn decoder(&self, strict: bool, rows: usize) -> Result<Decoder, FormatError> {
@@ -240,7 +256,7 @@ impl ObjectDecoder {
     }
 
     /// The decoded records in the declared types.
-    fn finish(&self, mut texts: Texts) -> Result<Objects, FormatError> {
+    fn finish(&self, mut texts: Texts, records: &[&[u8]]) -> Result<Objects, FormatError> {
         let rows = match texts.parts.as_slice() {
             [] => RecordBatch::new_empty(self.text.clone()),
             [rows] => rows.clone(),
@@ -271,6 +287,16 @@ impl ObjectDecoder {
             }
             arrays.push(array);
         }
+        // What nobody asks for costs nothing.
+        let asked = if self.demands == Demands::default() { &mut [] } else { good.as_mut_slice() };
+        for (row, good) in asked.iter_mut().enumerate() {
+            let rescued = texts.rescued.as_ref().is_some_and(|rescued| rescued[row].is_some());
+            let record = texts.records[row];
+            if let Some(problem) = self.breach(records[record], rescued).filter(|_| *good) {
+                *good = false;
+                texts.bad.push((record, problem));
+            }
+        }
         arrays.push(match texts.rescued {
             Some(rescued) => Arc::new(StringArray::from(rescued)),
             None => new_null_array(&DataType::Utf8, rows.num_rows()),
@@ -288,6 +314,18 @@ impl ObjectDecoder {
             }
         }
         Ok(Objects { rows: self.batch(arrays, records.len())?, records: Some(records), bad: texts.bad })
+    }
+
+    /// Why a record is none that is wanted, if so.
+    fn breach(&self, record: &[u8], rescued: bool) -> Option<Problem> {
+        let noun = self.noun;
+        if self.demands.known && rescued {
+            let field = fields::unknown(record, &self.declared).unwrap_or_default();
+            let message = format!("the {noun} has the field `{field}`, which no column takes");
+            return Some(Problem { reason: "json.new-field", message });
+        }
+        let field = self.demands.whole.then(|| fields::lacking(record, &self.declared)).flatten()?;
+        Some(Problem { reason: "json.missing-field", message: format!("the {noun} lacks the field `{field}`") })
     }
 
     fn batch(&self, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, FormatError> {

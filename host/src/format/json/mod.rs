@@ -7,8 +7,11 @@
 //! - A `string` column takes any value: numbers and booleans as they are written,
 //!   objects and arrays as JSON text.
 //! - A missing field is null. Numbers may stand in quotes.
+//! - Where it is asked for, a line with a field that is not declared is bad, and so is one that lacks a
+//!   declared one. Nothing is looked at for that where it is not.
 
 mod decode;
+mod fields;
 mod infer;
 mod lines;
 mod object;
@@ -27,6 +30,7 @@ pub(super) use infer::infer;
 use self::lines::{Front, Line, Lines};
 use super::text::{Original, Text};
 use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, Rows};
+use crate::plan::Demands;
 
 /// The rows of one file of JSON lines.
 pub(super) struct JsonRows {
@@ -44,6 +48,11 @@ impl JsonRows {
         let decoder = ObjectDecoder::new(declared, "line")?;
         let (lines, original) = Lines::new(text);
         Ok(Self { lines, original, decoder, record: 0, skip })
+    }
+
+    /// The same for lines of which more is wanted.
+    pub(super) fn demanding(self, demands: Demands) -> Self {
+        Self { decoder: self.decoder.demanding(demands), ..self }
     }
 
     fn finish(&self, lines: &[Line], objects: Objects) -> Decoded {

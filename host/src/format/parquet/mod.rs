@@ -1,9 +1,8 @@
 //! Parquet, one row group's pages at a time.
 //!
-//! What people may rely on: with declared columns, those are read and no others, each
-//! cast to its declared type without loss, and a row where that cannot be done is bad;
-//! without, every column is read as the plain type that holds all of its values (unsigned
-//! numbers become wider signed ones, nanoseconds microseconds).
+//! What people may rely on: declared columns are cast to their declared types without loss, and
+//! a row where that cannot be done is bad; every other column is read as the plain type that
+//! holds all of its values (unsigned numbers become wider signed ones, nanoseconds microseconds).
 
 mod remote;
 mod write;
@@ -21,7 +20,7 @@ use parquet::errors::ParquetError;
 use self::remote::Object;
 pub use self::write::ParquetWriter;
 use super::plain::{Codes, Plan};
-use super::{BATCH_ROWS, Decoded, FormatError, Input, Meter, Rows};
+use super::{BATCH_ROWS, Decoded, FileSpec, FormatError, Input, Meter, Rows};
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
@@ -38,14 +37,10 @@ struct ParquetRows {
 }
 
 /// Opens a Parquet file.
-pub(super) fn open(
-    input: &Input,
-    declared: Option<SchemaRef>,
-    skip: u64,
-    meter: &Meter,
-) -> Result<Box<dyn Rows>, FormatError> {
+pub(super) fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
     let (metadata, bytes) = metadata(input)?;
-    let plan = Plan::new(metadata.schema(), declared.as_deref(), CODES)?;
+    let plan = Plan::of_file(metadata.schema(), spec, CODES)?;
+    let skip = spec.skip;
     let rows: u64 = metadata.metadata().file_metadata().num_rows().try_into().unwrap_or(0);
     if skip > rows {
         return Err(FormatError::Shorter { found: rows, expected: skip });
@@ -83,7 +78,7 @@ pub(super) fn open(
 /// The columns of a Parquet file, as plain types.
 pub(super) fn schema(input: &Input) -> Result<SchemaRef, FormatError> {
     let (metadata, _) = metadata(input)?;
-    Ok(Plan::new(metadata.schema(), None, CODES)?.schema)
+    Ok(Plan::new(metadata.schema(), None, CODES)?.inferred())
 }
 
 /// The footer, and the file's size.

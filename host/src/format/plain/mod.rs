@@ -19,7 +19,7 @@ use arrow_select::filter::filter_record_batch;
 use self::union::flatten;
 pub(super) use self::union::has_union;
 use super::csv::excerpt;
-use super::{BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, names, rows_as_json};
+use super::{BadRecord, Decoded, FileSpec, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, names, rows_as_json};
 
 /// A type as the pipeline file names it.
 pub(super) fn type_name(kind: &DataType) -> String {
@@ -97,33 +97,61 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The declared columns that the file has, in their order, and no others. Without a
-    /// declaration every column, as its plain type.
+    /// Every column of the file: the declared ones in their order, then the others, as their plain types.
     pub(super) fn new(file: &Schema, declared: Option<&Schema>, codes: Codes) -> Result<Self, FormatError> {
-        let mut sources = Vec::new();
-        let mut fields = Vec::new();
-        match declared {
-            Some(declared) => {
-                for target in declared.fields() {
-                    let present = file.fields().iter().map(|field| field.name().as_str());
-                    let Some(source) = names::find(present, target.name()) else {
-                        continue;
-                    };
-                    sources.push(source);
-                    fields.push(target.clone());
-                }
-                if sources.is_empty() && !declared.fields().is_empty() {
-                    let names: Vec<_> = file.fields().iter().map(|field| field.name().as_str()).collect();
-                    return Err(FormatError::ForeignHeader { header: names.join(", ") });
-                }
-            }
-            None => {
-                for (source, field) in file.fields().iter().enumerate() {
-                    sources.push(source);
-                    fields.push(plain_field(field));
-                }
+        let nothing = || Ok(Self { codes, sources: Vec::new(), schema: Arc::new(Schema::empty()) });
+        let Self { mut sources, schema, .. } =
+            declared.map_or_else(nothing, |declared| Self::of_declared(file, declared, codes))?;
+        let mut fields = schema.fields().to_vec();
+        for (source, field) in file.fields().iter().enumerate() {
+            if !sources.contains(&source) {
+                sources.push(source);
+                // A column without a type holds nothing, and fits whatever a table makes of it.
+                let untyped = field.data_type() == &DataType::Null;
+                fields.push(if untyped { field.clone() } else { plain_field(field) });
             }
         }
+        Self::checked(codes, sources, fields)
+    }
+
+    /// The columns of a file as they are asked for.
+    pub(super) fn of_file(file: &Schema, spec: &FileSpec<'_>, codes: Codes) -> Result<Self, FormatError> {
+        let columns = spec.columns.map(AsRef::as_ref);
+        match columns.filter(|_| spec.own_types) {
+            Some(known) => {
+                // A file with none of a table's columns is not one of its files.
+                Self::of_declared(file, known, codes)?;
+                Self::new(file, None, codes)
+            }
+            None => Self::new(file, columns, codes),
+        }
+    }
+
+    /// The declared columns that the file has, in their order, and no others.
+    pub(super) fn of_declared(file: &Schema, declared: &Schema, codes: Codes) -> Result<Self, FormatError> {
+        let mut sources = Vec::new();
+        let mut fields = Vec::new();
+        for target in declared.fields() {
+            let present = file.fields().iter().map(|field| field.name().as_str());
+            let Some(source) = names::find(present, target.name()) else {
+                continue;
+            };
+            sources.push(source);
+            fields.push(target.clone());
+        }
+        if sources.is_empty() && !declared.fields().is_empty() {
+            let names: Vec<_> = file.fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(FormatError::ForeignHeader { header: names.join(", ") });
+        }
+        Self::checked(codes, sources, fields)
+    }
+
+    /// The columns of the result, as a table would have them before there is a value.
+    pub(super) fn inferred(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.schema.fields().iter().map(plain_field).collect::<Vec<_>>()))
+    }
+
+    fn checked(codes: Codes, sources: Vec<usize>, fields: Vec<FieldRef>) -> Result<Self, FormatError> {
         for field in &fields {
             if is_system_column(field.name()) {
                 return Err(FormatError::ReservedColumn { name: field.name().clone() });

@@ -18,7 +18,7 @@ use super::typed::{Typed, typed};
 use crate::batch::{Lane, Positions, Reject, Stage};
 use crate::format::{self, PAYLOAD_BYTES};
 use crate::lake::{Commit, Lake, LakeError, Provenance, Quarantined, quarantined};
-use crate::pipeline::bind::decoded_columns;
+use crate::pipeline::bind::{decoded_columns, landing};
 use crate::pipeline::lookup::Lookups;
 use crate::pipeline::module::HopModule;
 use crate::pipeline::passage::job_error;
@@ -238,7 +238,8 @@ impl Attempt {
             upstream: name.clone(),
             source: Box::new(source),
         };
-        let decoded = match source::again(&spec, &lane, &records, known, &self.runtime).map_err(failed)? {
+        let demands = landing(&self.plan, &self.hop).map(|contract| contract.demands()).unwrap_or_default();
+        let decoded = match source::again(&spec, &lane, &records, known, demands, &self.runtime).map_err(failed)? {
             Ok(decoded) => decoded,
             Err(why) => return Ok(Some(why)),
         };

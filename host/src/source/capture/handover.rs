@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::CaptureSource;
 use crate::batch::Positions;
-use crate::plan::{CaptureFiles, CaptureSpec, KafkaSpec, SourceSpec};
+use crate::plan::{CaptureFiles, CaptureSpec, Contract, KafkaSpec, SourceSpec};
 use crate::source::kafka::KafkaSource;
 use crate::source::{Next, OpenSource, Progress, Source, SourceError, Unit};
 
@@ -19,6 +19,7 @@ pub(in crate::source) struct HandOver {
     spec: SourceSpec,
     hub: KafkaSpec,
     reached: Positions,
+    contract: Option<Contract>,
     runtime: Handle,
     follow: bool,
 }
@@ -45,7 +46,8 @@ impl HandOver {
         let stage = Stage::Files(Box::new(CaptureSource::open(request, &spec)?));
         let (reached, runtime) = (request.done.clone(), request.runtime.clone());
         let hub = hub.clone();
-        Ok(Self { stage, spec: request.spec.clone(), hub, reached, runtime, follow: request.follow })
+        let (contract, follow) = (request.contract, request.follow);
+        Ok(Self { stage, spec: request.spec.clone(), hub, reached, contract, runtime, follow })
     }
 
     fn begin_with_hub(&mut self) -> Result<(), SourceError> {
@@ -54,6 +56,7 @@ impl HandOver {
             done: &self.reached,
             since: None,
             known: None,
+            contract: self.contract,
             runtime: &self.runtime,
             follow: self.follow,
         };

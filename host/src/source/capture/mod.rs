@@ -28,7 +28,7 @@ use super::kafka::decode_again;
 use super::{Again, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
 use crate::batch::{Batch, Lane, Positions, Reject, Stage, column};
 use crate::format::{self, Decoded, FileSpec, FormatError, Input, Meter, Rows};
-use crate::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, FilesSpec, Format, Gaps};
+use crate::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FilesSpec, Format, Gaps};
 
 /// Reads captured files, the oldest first, from all partitions in turn.
 ///
@@ -55,7 +55,7 @@ impl CaptureSource {
     /// Lists the folder and leaves out what is done.
     pub(super) fn open(request: &OpenSource<'_>, spec: &CaptureSpec) -> Result<Self, SourceError> {
         let name = &request.spec.name;
-        let bodies = bodies(name, spec, request.runtime)?;
+        let bodies = bodies(name, spec, request.runtime)?.demanding(request.demands());
         let mut partitions = Vec::new();
         for (lane, files) in segments(name, &spec.files, request.runtime)? {
             let next = request.done.get(&lane);
@@ -212,9 +212,10 @@ pub(super) fn again(
     spec: &CaptureSpec,
     lane: &Lane,
     records: &[Record<'_>],
+    demands: Demands,
     runtime: &Handle,
 ) -> Result<Vec<Again>, SourceError> {
-    decode_again(bodies(name, spec, runtime)?, spec.raw, lane, records)
+    decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
 }
 
 fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<Bodies, SourceError> {
@@ -275,7 +276,14 @@ fn with_envelope(
 }
 
 fn open_file(input: &Input, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
-    let spec = FileSpec { format: &Format::Avro, compression: Compression::None, columns: None, skip: 0 };
+    let spec = FileSpec {
+        format: &Format::Avro,
+        compression: Compression::None,
+        columns: None,
+        own_types: false,
+        demands: Demands::default(),
+        skip: 0,
+    };
     format::open(input, &spec, meter)
 }
 

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::{declared, listing, with_columns};
 use crate::batch::Lane;
 use crate::format::{self, FileSpec, FormatError, Input, Meter, PAYLOAD_BYTES};
-use crate::plan::{Compression, CsvFormat, Encoding, FilesSpec, Format};
+use crate::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format};
 use crate::source::{Again, Record, SourceError};
 
 /// Why a record of which only the beginning is kept stays where it is.
@@ -23,7 +23,7 @@ pub(in crate::source) fn again(
     spec: &FilesSpec,
     lane: &Lane,
     records: &[Record<'_>],
-    known: Option<SchemaRef>,
+    (known, demands): (Option<SchemaRef>, Demands),
     runtime: &Handle,
 ) -> Result<Result<Vec<Again>, String>, SourceError> {
     if records.iter().any(|record| record.bytes.len() >= PAYLOAD_BYTES) {
@@ -62,7 +62,7 @@ pub(in crate::source) fn again(
         }
     };
     let failed = |source| SourceError::File { name: name.to_owned(), file: lane.to_string(), source: Box::new(source) };
-    let how = How { header, format, columns };
+    let how = How { header, format, columns, demands };
     let all: Vec<usize> = (0..records.len()).collect();
     let together = decode(&how, lane, records, &all).map_err(failed)?;
     let counted: usize = together.iter().map(|again| again.rows.num_rows() + again.bad.len()).sum();
@@ -91,6 +91,7 @@ struct How {
     header: Vec<u8>,
     format: Format,
     columns: Option<SchemaRef>,
+    demands: Demands,
 }
 
 /// The first line of a file with these columns. Every name is in quotes, so that none is taken
@@ -118,7 +119,14 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         file.write_all(records[*index].bytes).and_then(|()| file.write_all(b"\n")).map_err(FormatError::Write)?;
     }
     file.flush().map_err(FormatError::Write)?;
-    let spec = FileSpec { format: &how.format, compression: Compression::None, columns: how.columns.as_ref(), skip: 0 };
+    let spec = FileSpec {
+        format: &how.format,
+        compression: Compression::None,
+        columns: how.columns.as_ref(),
+        own_types: false,
+        demands: how.demands,
+        skip: 0,
+    };
     let mut rows = format::open(&Input::Local(file.path().to_owned()), &spec, &Meter::default())?;
     let mut found = Vec::new();
     while let Some(decoded) = rows.next()? {

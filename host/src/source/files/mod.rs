@@ -20,7 +20,7 @@ use self::listing::Listed;
 use super::{FinishedFile, Next, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};
 use crate::batch::{Batch, Lane, Positions, Reject, Stage};
 use crate::format::{self, Decoded, FileSpec, FormatError, Meter, Rows};
-use crate::plan::{ChangedFiles, FilesSpec};
+use crate::plan::{ChangedFiles, Demands, FilesSpec};
 
 /// Reads the files of a folder one after another, in the order of their names.
 ///
@@ -31,6 +31,9 @@ pub(super) struct FileSource {
     spec: FilesSpec,
     /// What is declared, known or inferred.
     columns: Option<SchemaRef>,
+    /// The contract of the table judges the types of files that say them, as nobody declared others.
+    own_types: bool,
+    demands: Demands,
     waiting: VecDeque<(Listed, u64)>,
     open: Option<OpenFile>,
     /// Bytes of the files that are finished, and of all that there were to read.
@@ -89,7 +92,17 @@ impl FileSource {
         }
         let columns = declared(spec, request.known.clone());
         let total_bytes = waiting.iter().map(|(file, _)| file.bytes).sum();
-        Ok(Self { name: name.clone(), spec: spec.clone(), columns, waiting, open: None, done_bytes: 0, total_bytes })
+        Ok(Self {
+            name: name.clone(),
+            spec: spec.clone(),
+            columns,
+            own_types: spec.columns.is_none() && request.contract.is_some(),
+            demands: request.demands(),
+            waiting,
+            open: None,
+            done_bytes: 0,
+            total_bytes,
+        })
     }
 
     fn failed(&self, file: &Listed, source: FormatError) -> SourceError {
@@ -113,6 +126,8 @@ impl FileSource {
             format: &self.spec.format,
             compression: self.spec.compression,
             columns: self.columns.as_ref(),
+            own_types: self.own_types,
+            demands: self.demands,
             skip: done,
         };
         let opened = format::open(&file.input, &spec, &meter).and_then(|mut rows| {

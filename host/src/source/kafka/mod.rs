@@ -30,7 +30,7 @@ use super::files::with_columns;
 use super::{Again, LaneChange, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
 use crate::batch::{Lane, Positions};
 use crate::format::BATCH_ROWS;
-use crate::plan::KafkaSpec;
+use crate::plan::{Demands, KafkaSpec};
 
 /// How long to wait for messages before looking at other things.
 const WAIT: Duration = Duration::from_millis(100);
@@ -90,7 +90,7 @@ impl KafkaSource {
     /// partitions.
     pub(super) fn open(request: &OpenSource<'_>, spec: &KafkaSpec) -> Result<Self, SourceError> {
         let name = request.spec.name.clone();
-        let bodies = bodies(&name, spec, request.runtime)?;
+        let bodies = bodies(&name, spec, request.runtime)?.demanding(request.demands());
         let config = settings::consumer(&name, spec, request.follow)?;
         let client = Client::open(&config, Tokens::of(&name, &spec.connection, request.runtime)?);
         let client = client.map_err(|reason| SourceError::Settings { name: name.clone(), reason })?;
@@ -364,9 +364,10 @@ pub(super) fn again(
     spec: &KafkaSpec,
     lane: &Lane,
     records: &[Record<'_>],
+    demands: Demands,
     runtime: &Handle,
 ) -> Result<Vec<Again>, SourceError> {
-    decode_again(bodies(name, spec, runtime)?, spec.raw, lane, records)
+    decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
 }
 
 /// The same with bodies from wherever they came.

@@ -14,7 +14,7 @@ use crate::format::{FormatError, MessageDecoder};
 use crate::plan::{MessageFormat, SimulateSpec};
 use crate::simulate::{self, Events};
 use crate::source::files::with_columns;
-use crate::source::{Next, Progress, Source, SourceBatch, SourceError, Unit};
+use crate::source::{Next, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};
 
 /// Events that are generated while they are read; a position is the number of events done.
 pub(in crate::source) struct SimulatedEvents {
@@ -38,10 +38,10 @@ impl SimulatedEvents {
     pub(in crate::source) fn open(
         spec: &SimulateSpec,
         columns: SchemaRef,
-        done: &Positions,
+        request: &OpenSource<'_>,
     ) -> Result<Self, SourceError> {
-        let done = done.get(LANE).map_or(0, |done| done.max(0).unsigned_abs());
-        let decoder = MessageDecoder::new(&MessageFormat::Json, &columns).map_err(failed)?;
+        let done = request.done.get(LANE).map_or(0, |done| done.max(0).unsigned_abs());
+        let decoder = MessageDecoder::new(&MessageFormat::Json, &columns).map_err(failed)?.demanding(request.demands());
         Ok(Self { spec: spec.clone(), lane: LANE.into(), decoder, done, began: None })
     }
 
