@@ -167,13 +167,11 @@ async fn begin(reader: &mut Reader<'_>, targets: &[(TableName, u64)], start: Sta
     match start {
         Start::Version(version) if version > *newest => Err(refuse(format!("it is at version {newest}"))),
         Start::Version(version) => Ok(version),
-        Start::Position(at) => {
-            match reader.version_at(table, at).await? {
-                Some(version) if version < *newest => Ok(version),
-                Some(_) => Err(refuse("nothing of it was made of more".to_owned())),
-                None => Err(refuse("no version that its log still has was made of so little".to_owned())),
-            }
-        }
+        Start::Position(at) => match reader.version_at(table, at).await? {
+            Some(version) if version < *newest => Ok(version),
+            Some(_) => Err(refuse("nothing of it was made of more".to_owned())),
+            None => Err(refuse("no version that its log still has was made of so little".to_owned())),
+        },
     }
 }
 
