@@ -71,7 +71,8 @@ pub(super) fn split(
                 let column = cast_with_options(rows.column(index), &DataType::Utf8, &strictly).map_err(failed())?;
                 let weights = weights.get_or_insert_with(|| vec![1; rows.num_rows()]);
                 for (weight, text) in weights.iter_mut().zip(column.as_string::<i32>()) {
-                    if text.is_some_and(|text| rule.is.iter().any(|value| value == text)) {
+                    // A row that is there no more deletes nothing but itself, whatever it says.
+                    if *weight > 0 && text.is_some_and(|text| rule.is.iter().any(|value| value == text)) {
                         *weight = DELETES;
                     }
                 }
