@@ -19,8 +19,8 @@ use arrow_array::{
 use bench_clean::CleanOrders;
 use bench_orders::BenchOrders;
 use serde_json::{Value, json};
-use sluicebox::plan::Limits;
-use sluicebox::transform::{CacheDir, Job, Module, Sandbox, Spent, spawn_guest_thread};
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{CacheDir, Job, Module, Sandbox, Spent, spawn_guest_thread};
 use sluicebox_sdk::{Harness, Transform};
 
 // What the `sluice` binary uses.

@@ -16,10 +16,10 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use clap::Parser;
 use object_store::local::LocalFileSystem;
 use serde_json::json;
-use sluicebox::batch::Positions;
-use sluicebox::lake::{Commit, Followers, Lake, Maintenance, Provenance, Table};
-use sluicebox::plan::{Layer, TableName, TableSpec, Upkeep, WriteMode};
 use sluicebox_bench::figures::{self, Goal};
+use sluicebox_core::batch::Positions;
+use sluicebox_core::plan::{Layer, TableName, TableSpec, Upkeep, WriteMode};
+use sluicebox_lake::{Commit, Followers, Lake, Maintenance, Provenance, Table};
 use tokio::runtime::Runtime;
 use url::Url;
 

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use clap::Parser;
-use sluicebox::lake::{Lake, Provenance};
-use sluicebox::plan::{Expectation, Layer, Otherwise, Rule, TableName, TableSpec, WriteMode};
 use sluicebox_bench::figures;
+use sluicebox_core::plan::{Expectation, Layer, Otherwise, Rule, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{Lake, Provenance};
 use tokio::runtime::Runtime;
 
 // What the `sluice` binary uses.

@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sluicebox::config::{self, Loaded};
+use sluicebox_config::{self as config, Loaded};
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config/cases")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/config/cases")
 }
 
 /// What a person would see, without what differs from machine to machine.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use sluicebox::config::{self, keys};
+use sluicebox_config::{self as config, keys};
 
 fn text() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pipeline-file.md");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pipeline-file.md");
     fs::read_to_string(file).expect("the document is part of the repository")
 }
 

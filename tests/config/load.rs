@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use sluicebox::config::{self, Level, Loaded, Problems};
-use sluicebox::fault::{Fault, Place};
+use sluicebox_config::{self as config, Level, Loaded, Problems};
+use sluicebox_core::fault::{Fault, Place};
 
 const FILE: &str = r#"
 [pipeline]
@@ -46,7 +46,7 @@ fn hash(text: &str, vars: &[(&str, &str)]) -> String {
 
 fn path_of_orders(loaded: &Loaded) -> String {
     match &loaded.plan.sources[0].kind {
-        sluicebox::plan::SourceKind::Files(files) => files.path.clone(),
+        sluicebox_core::plan::SourceKind::Files(files) => files.path.clone(),
         other => panic!("not files: {other:?}"),
     }
 }

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
-use sluicebox::config::schema::json_schema;
+use sluicebox_config::schema::json_schema;
 
 fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pipeline.schema.json")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pipeline.schema.json")
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn the_shipped_schema_is_the_one_that_the_keys_make() {
 /// looked up in the schema, and every key of the schema must have been met.
 #[test]
 fn the_schema_has_exactly_the_keys_that_the_reader_takes() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config/cases/ok-complete.toml");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/config/cases/ok-complete.toml");
     let text = fs::read_to_string(file).expect("the complete file is part of the repository");
     let document: toml::Table = toml::from_str(&text).expect("the complete file is TOML");
     let document = serde_json::to_value(document).expect("the complete file holds nothing that JSON has not");

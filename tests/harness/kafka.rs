@@ -11,8 +11,8 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
-use sluicebox::plan::{KafkaConnection, Security};
-use sluicebox::source::kafka::{Outgoing, Producer};
+use sluicebox_core::plan::{KafkaConnection, Security};
+use sluicebox_sources::kafka::{Outgoing, Producer};
 use tokio::runtime::Runtime;
 
 use super::{root, skipped};

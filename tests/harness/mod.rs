@@ -35,7 +35,8 @@ shipping_date = "date"
 
 /// The root of the workspace, where `pipelines/` and `guest-transforms/` are.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("because the host is a folder of the workspace")
+    let program = Path::new(env!("CARGO_MANIFEST_DIR"));
+    program.ancestors().nth(2).expect("because the program's crate is a folder of the host's")
 }
 
 /// The compiled module `name`.

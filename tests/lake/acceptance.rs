@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use arrow_array::RecordBatch;
 use futures::TryStreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sluicebox::lake::{Lake, LakeError};
-use sluicebox::plan::WriteMode;
+use sluicebox_core::plan::WriteMode;
+use sluicebox_lake::{Lake, LakeError};
 
 use super::support::{at, lines, put, spec};
 
@@ -17,7 +17,7 @@ const MAPPED: [(&str, &str); 2] = [("column_mapping", "columnMapping"), ("iceber
 
 fn tables() -> Option<PathBuf> {
     let data = std::env::var_os("SLUICE_DATA").map(PathBuf::from);
-    let data = data.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    let data = data.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
     Some(data.join("delta-acceptance/out/reader_tests/generated")).filter(|folder| folder.is_dir())
 }
 

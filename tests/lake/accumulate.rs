@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int8Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use proptest::prelude::*;
-use sluicebox::lake::LakeError;
-use sluicebox::plan::{TableSpec, WriteMode};
+use sluicebox_core::plan::{TableSpec, WriteMode};
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put, sorted, spec};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::TryStreamExt;
 use proptest::prelude::*;
-use sluicebox::lake::{Added, Changes, Committed, LakeError, Table};
-use sluicebox::plan::{DeleteWhen, TableSpec, WriteMode};
+use sluicebox_core::plan::{DeleteWhen, TableSpec, WriteMode};
+use sluicebox_lake::{Added, Changes, Committed, LakeError, Table};
 
 use super::support::{Sandbox, at, lines, put, put_some, rows, sorted, spec, upsert};
 use crate::harness::duckdb;

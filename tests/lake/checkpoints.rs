@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
-use sluicebox::plan::WriteMode;
+use sluicebox_core::plan::WriteMode;
 
 use super::support::{Sandbox, at, put, rows, sorted, spec, upsert};
 use crate::harness::duckdb;

@@ -1,9 +1,9 @@
 //! A row is counted once.
 
-use sluicebox::batch::Positions;
-use sluicebox::fault::Fault;
-use sluicebox::lake::LakeError;
-use sluicebox::plan::WriteMode;
+use sluicebox_core::batch::Positions;
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::WriteMode;
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, commit, data_files, put, rows, sorted, spec, upsert};
 

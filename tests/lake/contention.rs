@@ -6,8 +6,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use sluicebox::crash::{self, Point};
-use sluicebox::lake::Lake;
+use sluicebox_core::crash::{self, Point};
+use sluicebox_lake::Lake;
 
 use super::support::{sorted, spec, upsert};
 use crate::harness::sluice;

@@ -8,9 +8,9 @@ use arrow_array::{
     StructArray, Time64MicrosecondArray, TimestampMillisecondArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
-use sluicebox::fault::Fault;
-use sluicebox::lake::{LakeError, Provenance, Refused, Table};
-use sluicebox::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{LakeError, Provenance, Refused, Table};
 
 use super::support::{Sandbox, at, put, put_some, rows, scanned, sorted, spec};
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use serde_json::{Value, json};
-use sluicebox::fault::Fault;
-use sluicebox::lake::{LakeError, Provenance};
-use sluicebox::plan::{Contract, Derivation, Derived, Drift, Layout, TableSpec, WriteMode};
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::{Contract, Derivation, Derived, Drift, Layout, TableSpec, WriteMode};
+use sluicebox_lake::{LakeError, Provenance};
 
 use super::support::{Sandbox, at, lines, put, put_some, rows, scanned, sorted, spec};
 use crate::harness::duckdb;

@@ -7,8 +7,8 @@ use arrow_array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, Str
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{Field, Fields};
 use serde_json::{Value, json};
-use sluicebox::lake::{LakeError, Refused};
-use sluicebox::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{LakeError, Refused};
 
 use super::support::{Sandbox, at, put, put_some, scanned, spec};
 use crate::harness::duckdb;

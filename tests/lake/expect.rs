@@ -7,10 +7,10 @@ use arrow_array::{
     StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema};
-use sluicebox::batch::column;
-use sluicebox::fault::{Fault, Remedy};
-use sluicebox::lake::{Accepted, LakeError, Provenance, unfit_expectations};
-use sluicebox::plan::{Contract, Drift, Expectation, Otherwise, Rule, TableSpec, WriteMode};
+use sluicebox_core::batch::column;
+use sluicebox_core::fault::{Fault, Remedy};
+use sluicebox_core::plan::{Contract, Drift, Expectation, Otherwise, Rule, TableSpec, WriteMode};
+use sluicebox_lake::{Accepted, LakeError, Provenance, unfit_expectations};
 
 use super::support::{Sandbox, at, put_some, rows, sorted, spec};
 

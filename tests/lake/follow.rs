@@ -1,7 +1,7 @@
 //! Following a table as a sequence of added rows.
 
-use sluicebox::lake::LakeError;
-use sluicebox::plan::WriteMode;
+use sluicebox_core::plan::WriteMode;
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, followed, put, rows, spec, upsert};
 

@@ -1,9 +1,9 @@
 //! Files kept beside their table, and quarantine.
 
 use chrono::DateTime;
-use sluicebox::batch::{Reject, Stage};
-use sluicebox::lake::{Provenance, quarantine_batch, quarantine_schema};
-use sluicebox::plan::{Layer, TableName};
+use sluicebox_core::batch::{Reject, Stage};
+use sluicebox_core::plan::{Layer, TableName};
+use sluicebox_lake::{Provenance, quarantine_batch, quarantine_schema};
 
 use super::support::{Sandbox, at, put, sorted};
 

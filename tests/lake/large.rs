@@ -19,8 +19,8 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use sluicebox::lake::Provenance;
-use sluicebox::plan::{DeleteWhen, WriteMode};
+use sluicebox_core::plan::{DeleteWhen, WriteMode};
+use sluicebox_lake::Provenance;
 
 use super::support::{Sandbox, at, lines, put, scanned, spec};
 

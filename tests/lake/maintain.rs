@@ -7,8 +7,8 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sluicebox::lake::{Followers, Lake, Maintained, Maintenance, Table};
-use sluicebox::plan::{Layout, TableSpec, Upkeep, WriteMode};
+use sluicebox_core::plan::{Layout, TableSpec, Upkeep, WriteMode};
+use sluicebox_lake::{Followers, Lake, Maintained, Maintenance, Table};
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, scanned, sorted, spec, upsert};
 use crate::harness::duckdb;

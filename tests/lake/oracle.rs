@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use sluicebox::plan::{DeleteWhen, WriteMode};
+use sluicebox_core::plan::{DeleteWhen, WriteMode};
 
 use super::support::{Sandbox, at, put, spec};
 use crate::harness::{root, skipped};

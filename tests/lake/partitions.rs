@@ -6,9 +6,9 @@ use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use sluicebox::fault::Fault;
-use sluicebox::lake::{LakeError, Provenance};
-use sluicebox::plan::{TableSpec, WriteMode};
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::{TableSpec, WriteMode};
+use sluicebox_lake::{LakeError, Provenance};
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, scanned, sorted, spec, upsert};
 

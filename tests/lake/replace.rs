@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use sluicebox::plan::{Contract, Drift, TableSpec, WriteMode};
+use sluicebox_core::plan::{Contract, Drift, TableSpec, WriteMode};
 
 use super::support::{Sandbox, at, put, rows, sorted, spec};
 

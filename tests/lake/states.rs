@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
-use sluicebox::batch::Positions;
-use sluicebox::lake::{Piece, States};
+use sluicebox_core::batch::Positions;
+use sluicebox_lake::{Piece, States};
 
 use super::support::Sandbox;
 

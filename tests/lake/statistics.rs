@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Decimal128Array, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use serde_json::{Value, json};
-use sluicebox::plan::WriteMode;
+use sluicebox_core::plan::WriteMode;
 
 use super::support::{Sandbox, at, put, sorted, spec};
 

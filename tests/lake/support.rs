@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::TryStreamExt;
-use sluicebox::batch::Positions;
-use sluicebox::lake::{Added, Commit, Committed, Lake, LakeError, Provenance, Refused, Table};
-use sluicebox::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_core::batch::Positions;
+use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{Added, Commit, Committed, Lake, LakeError, Provenance, Refused, Table};
 use tempfile::TempDir;
 
 /// A lake that goes away with this value.

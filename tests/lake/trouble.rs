@@ -13,9 +13,9 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result,
 };
-use sluicebox::fault::{Fault, Remedy};
-use sluicebox::lake::{Lake, LakeError, Provenance};
-use sluicebox::plan::WriteMode;
+use sluicebox_core::fault::{Fault, Remedy};
+use sluicebox_core::plan::WriteMode;
+use sluicebox_lake::{Lake, LakeError, Provenance};
 use url::Url;
 
 use super::support::{Sandbox, at, put, rows, sorted, spec, upsert};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use proptest::prelude::*;
-use sluicebox::plan::WriteMode;
+use sluicebox_core::plan::WriteMode;
 
 use super::support::{Sandbox, at, put, rows, sorted, spec, upsert};
 

@@ -1,7 +1,7 @@
 //! Deletion vectors: rows that are marked instead of files that are rewritten.
 
-use sluicebox::lake::LakeError;
-use sluicebox::plan::{TableSpec, WriteMode};
+use sluicebox_core::plan::{TableSpec, WriteMode};
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, sorted, spec, upsert};
 use crate::harness::{duckdb, spark};

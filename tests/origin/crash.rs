@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
-use sluicebox::crash::Point;
+use sluicebox_core::crash::Point;
 
 use super::support::{commits, crashes, rows};
 use crate::harness::{Lake, ORDERS_SOURCE, module, sluice, text};

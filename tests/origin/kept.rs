@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use sluicebox::config;
-use sluicebox::lake::{Lake, LakeError};
+use sluicebox_config as config;
+use sluicebox_lake::{Lake, LakeError};
 
 use crate::harness::{self, module, root, sluice, text};
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use futures::TryStreamExt;
-use sluicebox::lake::{CommitRecord, Lake, Step, Table};
-use sluicebox::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{CommitRecord, Lake, Step, Table};
 
 use crate::harness::{sluice, text};
 use crate::lake::support::lines;
@@ -61,7 +61,7 @@ pub async fn commits(lake: &Path, name: &str) -> Vec<CommitRecord> {
 pub fn crashes(arguments: &[String], point: &str, passing: usize) -> bool {
     let output = sluice::command()
         .args(arguments)
-        .env(sluicebox::crash::VARIABLE, format!("{point}:{passing}"))
+        .env(sluicebox_core::crash::VARIABLE, format!("{point}:{passing}"))
         .stdin(Stdio::null())
         .output()
         .expect("the program under test can be started");

@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use sluicebox::crash::Point;
+use sluicebox_core::crash::Point;
 
 use super::crash::Example;
 use super::support::crashes;

@@ -15,8 +15,8 @@ use futures::TryStreamExt;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use sluicebox::lake::{self, Added};
-use sluicebox::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{self as lake, Added};
 
 use crate::harness::{Lake, duckdb, sluice, text};
 

@@ -10,7 +10,7 @@ use arrow_schema::{Field, Fields};
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
-use sluicebox::format::rows_as_json;
+use sluicebox_formats::rows_as_json;
 
 use crate::harness::{Lake, sluice, text};
 use crate::origin::support::open;

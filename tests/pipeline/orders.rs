@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
-use sluicebox::plan::{Dataset, EventMix, SimulateSpec};
-use sluicebox::simulate::Events;
+use sluicebox_core::plan::{Dataset, EventMix, SimulateSpec};
+use sluicebox_simulate::Events;
 
 use crate::harness::{Lake, duckdb, root, sluice, text};
 

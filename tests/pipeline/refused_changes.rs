@@ -5,8 +5,8 @@ use std::fs;
 
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
-use sluicebox::lake;
-use sluicebox::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_lake as lake;
 
 use crate::harness::{Lake, sluice, text};
 

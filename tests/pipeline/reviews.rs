@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sluicebox::plan::{Dataset, EventMix, SimulateSpec};
-use sluicebox::simulate::Events;
+use sluicebox_core::plan::{Dataset, EventMix, SimulateSpec};
+use sluicebox_simulate::Events;
 
 use crate::harness::capture::{Captured, put};
 use crate::harness::{Lake, duckdb, root, sluice, text};

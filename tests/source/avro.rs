@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::{Int64Array, RecordBatch, StringArray};
-use sluicebox::batch::Positions;
-use sluicebox::fault::Fault;
-use sluicebox::plan::Format;
+use sluicebox_core::batch::Positions;
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::Format;
 
 use super::harness::Folder;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use proptest::prelude::*;
-use sluicebox::format::{BadSchema, MessageDecoder, Messages};
-use sluicebox::plan::{AvroSchemas, Demands, MessageFormat, Registry};
+use sluicebox_core::plan::{AvroSchemas, Demands, MessageFormat, Registry};
+use sluicebox_formats::{BadSchema, MessageDecoder, Messages};
 
 use super::avro::long;
 use super::harness::cells;

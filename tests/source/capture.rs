@@ -7,9 +7,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
-use sluicebox::batch::{Positions, Reject};
-use sluicebox::plan::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, MessageFormat, SourceKind, SourceSpec, TimePart};
-use sluicebox::source::{self, Next, OpenSource, SourceError};
+use sluicebox_core::batch::{Positions, Reject};
+use sluicebox_core::plan::{
+    CaptureFiles, CaptureSpec, Gaps, LayoutPart, MessageFormat, SourceKind, SourceSpec, TimePart,
+};
+use sluicebox_sources::{self as source, Next, OpenSource, SourceError};
 use std::time::Duration;
 
 use crate::harness::capture::{Captured, container, put};

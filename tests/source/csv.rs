@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use proptest::prelude::*;
-use sluicebox::fault::Fault;
-use sluicebox::plan::{Encoding, Format};
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::{Encoding, Format};
 
 use super::harness::{Folder, Read, csv};
 

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use sluicebox::batch::Positions;
-use sluicebox::fault::Fault;
-use sluicebox::plan::ChangedFiles;
-use sluicebox::source::{Next, Position, SourceError};
+use sluicebox_core::batch::Positions;
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::ChangedFiles;
+use sluicebox_sources::{Next, Position, SourceError};
 
 use super::harness::{Folder, schema};
 

@@ -9,9 +9,9 @@ use arrow_array::{Array, RecordBatch};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
-use sluicebox::batch::{Positions, Reject, column};
-use sluicebox::plan::{ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec};
-use sluicebox::source::{self, FinishedFile, OpenSource, Position, SourceError};
+use sluicebox_core::batch::{Positions, Reject, column};
+use sluicebox_core::plan::{ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec};
+use sluicebox_sources::{self as source, FinishedFile, OpenSource, Position, SourceError};
 use tokio::runtime::Runtime;
 
 /// One for all tests: hundreds of cases would otherwise start hundreds of threads.
@@ -244,7 +244,7 @@ fn data_type(kind: &str) -> DataType {
 /// The shared test data, or a clear word that it is absent.
 pub fn data(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SLUICE_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     let path = root.join(folder);
     if path.is_dir() {
         return Some(path);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sluicebox::fault::Fault;
+use sluicebox_core::fault::Fault;
 
 use super::harness::{Folder, Read, schema};
 
@@ -150,7 +150,7 @@ fn a_line_without_end_is_cut() {
 fn a_resume_goes_on_with_the_next_line() {
     let folder = Folder::json().columns(&[("a", "int64")]).with("a.jsonl", "{\"a\":0}\n\nx\n{\"a\":2}\n{\"a\":3}");
     for done in 0..=4_i64 {
-        let read = folder.read_after(&sluicebox::batch::Positions::of("a.jsonl".into(), done));
+        let read = folder.read_after(&sluicebox_core::batch::Positions::of("a.jsonl".into(), done));
         let left: Vec<_> = [0, 2, 3].into_iter().filter(|at| *at >= done).collect();
         assert_eq!(read.places().into_iter().map(|(_, at)| at).collect::<Vec<_>>(), left);
         assert_eq!(read.rejects.len(), usize::from(done <= 1));

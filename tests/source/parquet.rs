@@ -8,8 +8,8 @@ use arrow_array::{
     UInt8Array, UInt64Array,
 };
 use parquet::arrow::ArrowWriter;
-use sluicebox::batch::Positions;
-use sluicebox::plan::Format;
+use sluicebox_core::batch::Positions;
+use sluicebox_core::plan::Format;
 
 use super::harness::Folder;
 

@@ -1,7 +1,7 @@
 //! Files from the world outside.
 
 use arrow_array::cast::AsArray;
-use sluicebox::plan::{Encoding, Format};
+use sluicebox_core::plan::{Encoding, Format};
 
 use super::harness::{Folder, csv, data};
 

@@ -7,8 +7,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ArrowWriter;
-use sluicebox::format::{self, FileSpec, FormatError, Input, Meter};
-use sluicebox::plan::{Compression, Encoding, Format};
+use sluicebox_core::plan::{Compression, Encoding, Format};
+use sluicebox_formats::{self as format, FileSpec, FormatError, Input, Meter};
 
 use super::harness::{RUNTIME, csv};
 

@@ -6,10 +6,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Int32Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_select::concat::concat_batches;
-use sluicebox::batch::Positions;
-use sluicebox::plan::{Dataset, EventMix, SimulateSpec, SourceKind, SourceSpec};
-use sluicebox::simulate::{self, Events};
-use sluicebox::source::{self, OpenSource};
+use sluicebox_core::batch::Positions;
+use sluicebox_core::plan::{Dataset, EventMix, SimulateSpec, SourceKind, SourceSpec};
+use sluicebox_simulate::{self as simulate, Events};
+use sluicebox_sources::{self as source, OpenSource};
 
 use super::harness::{Folder, shown};
 
@@ -226,7 +226,7 @@ fn events_are_bad_late_and_sent_again_as_often_as_asked_for() {
 }
 
 /// Everything that a source of generated events gives after `done`.
-fn drain(spec: &SimulateSpec, done: &Positions) -> (Vec<RecordBatch>, Vec<sluicebox::batch::Reject>, Positions) {
+fn drain(spec: &SimulateSpec, done: &Positions) -> (Vec<RecordBatch>, Vec<sluicebox_core::batch::Reject>, Positions) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec.clone()) };
     let mut open = source::open(OpenSource {

@@ -1,7 +1,7 @@
 //! Reading topics: every message ends in a table or in quarantine, once.
 
 use serde_json::json;
-use sluicebox::source::kafka::{Outgoing, Producer};
+use sluicebox_sources::kafka::{Outgoing, Producer};
 
 use super::support::{landing, log, source};
 use crate::harness::kafka::broker;

@@ -6,8 +6,8 @@ use std::process::Stdio;
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use sluicebox::plan::{Dataset, EventMix, SimulateSpec};
-use sluicebox::simulate::Events;
+use sluicebox_core::plan::{Dataset, EventMix, SimulateSpec};
+use sluicebox_simulate::Events;
 
 use super::kill::{count, moment};
 use crate::harness::kafka::{broker, own};

@@ -8,9 +8,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_schema::{DataType, Field, Schema};
 use rand::{Rng, SeedableRng};
-use sluicebox::batch::Positions;
-use sluicebox::plan::{KafkaSpec, MessageFormat, OnLost, SourceKind, SourceSpec, StreamStart};
-use sluicebox::source::{self, Next, OpenSource};
+use sluicebox_core::batch::Positions;
+use sluicebox_core::plan::{KafkaSpec, MessageFormat, OnLost, SourceKind, SourceSpec, StreamStart};
+use sluicebox_sources::{self as source, Next, OpenSource};
 
 use super::support::{DEADLINE, landing, source};
 use crate::harness::kafka::broker;

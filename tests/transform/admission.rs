@@ -3,8 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use sluicebox::fault::Fault;
-use sluicebox::transform::{AdmissionError, CacheDir, Sandbox};
+use sluicebox_core::fault::Fault;
+use sluicebox_sandbox::{AdmissionError, CacheDir, Sandbox};
 
 use super::handmade::HONEST;
 use super::modules::{evil, path, sandbox};

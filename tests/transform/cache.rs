@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sluicebox::plan::Limits;
-use sluicebox::transform::{CacheDir, Sandbox};
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{CacheDir, Sandbox};
 
 use super::handmade::HONEST;
 

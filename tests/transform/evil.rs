@@ -1,9 +1,9 @@
 //! One test for each deed of `guest-transforms/evil`: an error of its own, and a host
 //! that carries on.
 
-use sluicebox::fault::{Fault, Remedy};
-use sluicebox::plan::Limits;
-use sluicebox::transform::{Call, Cause, FailureKind, Job, JobError, MessageError, RowProblem};
+use sluicebox_core::fault::{Fault, Remedy};
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{Call, Cause, FailureKind, Job, JobError, MessageError, RowProblem};
 
 use super::modules::{batch, bind, config, evil, on_guest_thread, push};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sluicebox::fault::Fault;
-use sluicebox::plan::Limits;
-use sluicebox::transform::{AdmissionError, Cause, JobError, Module, ModuleError};
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{AdmissionError, Cause, JobError, Module, ModuleError};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sluicebox::fault::Fault;
-use sluicebox::plan::Limits;
-use sluicebox::transform::{Call, Cause, Job};
+use sluicebox_core::fault::Fault;
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{Call, Cause, Job};
 
 use super::modules::{batch, bind, config, evil, on_guest_thread, push};
 

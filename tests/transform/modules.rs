@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
-use sluicebox::plan::Limits;
-use sluicebox::transform::{Binding, CacheDir, Job, JobError, Module, Output, Sandbox, spawn_guest_thread};
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{Binding, CacheDir, Job, JobError, Module, Output, Sandbox, spawn_guest_thread};
 
 /// One sandbox for all tests, as there is one in a process.
 pub fn sandbox() -> Arc<Sandbox> {
@@ -16,7 +16,7 @@ pub fn sandbox() -> Arc<Sandbox> {
 
 /// A built module of `guest-transforms`.
 pub fn path(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../guest-transforms/dist/{name}.wasm"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../guest-transforms/dist/{name}.wasm"));
     assert!(path.exists(), "{} is not built: run `just modules`", path.display());
     path
 }

@@ -6,8 +6,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use sluicebox::plan::Limits;
-use sluicebox::transform::{BindError, Job, Role, Wanted};
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{BindError, Job, Role, Wanted};
 
 use super::modules::{batch, bind, config, evil, on_guest_thread, push};
 
@@ -83,7 +83,7 @@ fn tables_that_do_not_fit_are_refused() {
 
 #[test]
 fn nulls_in_a_column_that_may_have_none_are_the_rows_fault() {
-    use sluicebox::fault::{Fault, Remedy};
+    use sluicebox_core::fault::{Fault, Remedy};
     on_guest_thread(|| {
         let ids: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None]));
         let rows = RecordBatch::try_from_iter([("id", ids)]).unwrap();

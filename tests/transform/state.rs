@@ -1,7 +1,7 @@
 //! State that outlives a job.
 
-use sluicebox::plan::Limits;
-use sluicebox::transform::{Job, SavedState};
+use sluicebox_core::plan::Limits;
+use sluicebox_sandbox::{Job, SavedState};
 
 use super::modules::{batch, bind, evil, on_guest_thread};
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use wit_parser::{Resolve, WorldId};
 
 fn wit() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../wit")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../wit")
 }
 
 /// The version that a contract says it has.

@@ -13,9 +13,9 @@ use rand::seq::index::sample;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use sluicebox::batch::Positions;
-use sluicebox::lake::{Commit, Lake, Provenance};
-use sluicebox::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_core::batch::Positions;
+use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{Commit, Lake, Provenance};
 use tokio::runtime::Runtime;
 
 type Failure = Box<dyn Error>;

@@ -1,0 +1,45 @@
+//! Decoded rows to JSON and back: for quarantine, where a person reads them, and for fixtures.
+
+use std::io::{BufReader, Cursor};
+
+use arrow_array::{RecordBatch, UInt64Array};
+use arrow_json::reader::ReaderBuilder;
+use arrow_json::writer::{LineDelimited, WriterBuilder};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use super::{FormatError, json, text};
+use sluicebox_core::plan::Encoding;
+
+/// Some rows of a batch, each as one JSON object with its nulls written out, in the
+/// order of `indexes`. A row that JSON cannot express gives an object that says so: a
+/// row on its way to quarantine must arrive.
+pub fn rows_as_json(rows: &RecordBatch, indexes: &[usize]) -> Vec<Vec<u8>> {
+    match encode(rows, indexes) {
+        Ok(lines) => lines,
+        Err(error) => {
+            let object = serde_json::json!({ "_unprintable": error.to_string() }).to_string().into_bytes();
+            vec![object; indexes.len()]
+        }
+    }
+}
+
+fn encode(rows: &RecordBatch, indexes: &[usize]) -> Result<Vec<Vec<u8>>, ArrowError> {
+    let picked = UInt64Array::from_iter_values(indexes.iter().map(|index| *index as u64));
+    let picked = arrow_select::take::take_record_batch(rows, &picked)?;
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+    writer.write(&picked)?;
+    writer.finish()?;
+    // JSON escapes every newline inside a value, so lines are rows.
+    Ok(writer.into_inner().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// All rows of JSON lines in memory as one batch with these columns; other fields are ignored.
+pub fn rows_from_json(text: &[u8], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let batches = ReaderBuilder::new(schema.clone()).build(BufReader::new(text))?.collect::<Result<Vec<_>, _>>()?;
+    arrow_select::concat::concat_batches(schema, &batches)
+}
+
+/// The columns of JSON lines in memory, in the order in which they first appear.
+pub fn infer_json(text: &[u8]) -> Result<SchemaRef, FormatError> {
+    json::infer(text::decode(Box::new(Cursor::new(text.to_vec())), Encoding::Utf8)?)
+}

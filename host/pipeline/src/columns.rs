@@ -1,0 +1,130 @@
+//! Columns that the rules of tables name, against those that their rows will have.
+
+use arrow_schema::{DataType, SchemaRef, TimeUnit};
+
+use super::fault::PipelineError;
+use super::group;
+use super::module::HopModule;
+use sluicebox_core::batch::column;
+use sluicebox_core::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
+
+/// Columns that a table's rules name and neither its rows nor the table itself have.
+pub(super) fn missing(spec: &TableSpec, rows: &SchemaRef, existing: Option<&SchemaRef>) -> Vec<PipelineError> {
+    let mut named = spec.mode.columns();
+    named.extend(spec.partition_by.iter().map(|column| ("partition_by", column.as_str())));
+    if let WriteMode::Upsert { delete_when: Some(rule), .. } = &spec.mode {
+        named.push(("delete_when", &rule.column));
+    }
+    named.extend(spec.layout.sort_by.iter().map(|column| ("sort_by", column.as_str())));
+    named.extend(spec.upkeep.z_order.iter().map(|column| ("z_order", column.as_str())));
+    let derived = |column: &str| spec.derive.iter().any(|each| each.column.eq_ignore_ascii_case(column));
+    let absent =
+        |column: &str| !has(rows, column) && !derived(column) && !existing.is_some_and(|table| has(table, column));
+    let brought = spec.derive.iter().filter(|each| has(rows, &each.column)).map(|each| PipelineError::Table {
+        table: spec.name.to_string(),
+        message: format!("`derive` of {} makes `{}`, which its rows have already", spec.name, each.column),
+        hint: "give the derived column another name, or leave it out of `derive`".into(),
+    });
+    named
+        .into_iter()
+        .filter(|(_, column)| absent(column))
+        .map(|(rule, column)| problem(spec, rule, column, rows))
+        .chain(brought)
+        .collect()
+}
+
+fn problem(spec: &TableSpec, rule: &str, column: &str, rows: &SchemaRef) -> PipelineError {
+    PipelineError::Table {
+        table: spec.name.to_string(),
+        message: format!("`{rule}` of {} names `{column}`, which its rows do not have", spec.name),
+        hint: format!("its columns: {}", names(rows)),
+    }
+}
+
+/// Columns of the upstream that the groups of a hop's tables are said to be made from, and that
+/// it does not have. Where nothing was said, the groups may be the module's own invention.
+pub(super) fn missing_groups(
+    plan: &Plan,
+    hop: &HopSpec,
+    schema: impl Fn(&TableName) -> Option<SchemaRef>,
+) -> Vec<PipelineError> {
+    let Upstream::Table(upstream) = &hop.from else { return Vec::new() };
+    let Some(rows) = schema(upstream) else { return Vec::new() };
+    let tables = hop.to.iter().filter_map(|(_, table)| plan.table(table));
+    let groups = tables.flat_map(|spec| spec.mode.key().iter().zip(&spec.groups_from).map(move |pair| (spec, pair)));
+    let absent = groups.filter(|(_, (by, from))| by != from && !has(&rows, from));
+    absent
+        .map(|(spec, (by, from))| PipelineError::Table {
+            table: spec.name.to_string(),
+            message: format!("`by` of {} makes `{by}` from `{from}`, which {upstream} does not have", spec.name),
+            hint: format!("the columns of {upstream}: {}", names(&rows)),
+        })
+        .collect()
+}
+
+/// Outputs of a module that would lose which of their rows are taken away.
+pub(super) fn check_weights(
+    plan: &Plan,
+    hop: &HopSpec,
+    module: &HopModule,
+    outputs: &[(TableName, SchemaRef)],
+) -> Result<(), PipelineError> {
+    let keyed = |table: &TableName| plan.table(table).is_some_and(|spec| spec.mode != WriteMode::Append);
+    let Some((table, _)) = outputs.iter().find(|(table, rows)| keyed(table) && !has(rows, column::WEIGHT)) else {
+        return Ok(());
+    };
+    let Upstream::Table(upstream) = &hop.from else { return Ok(()) };
+    Err(PipelineError::Ports {
+        hop: hop.name.clone(),
+        message: format!(
+            "the rows that the module `{}` makes for {table} have no `{}`, and rows of {upstream} can be taken away again",
+            module.descriptor.name,
+            column::WEIGHT
+        ),
+        hint: format!(
+            "add the column to the output: `weight()` among its columns, and `rows.weights()` for its values, in the SDK; a pass-through output has it unless it drops it; or make {table} a `replace` or `overwrite` table"
+        ),
+    })
+}
+
+/// An event time that the upstream does not have, or that nobody would ask for.
+pub(super) fn check_event_time(
+    plan: &Plan,
+    hop: &HopSpec,
+    module: &HopModule,
+    rows: &SchemaRef,
+) -> Result<(), PipelineError> {
+    let Some(event_time) = &hop.event_time else { return Ok(()) };
+    let wrong = |message: String, hint: String| Err(PipelineError::Ports { hop: hop.name.clone(), message, hint });
+    let column = &event_time.column;
+    match rows.field_with_name(column).map(|field| field.data_type()) {
+        Ok(DataType::Timestamp(TimeUnit::Microsecond, _)) => {}
+        Ok(other) => {
+            return wrong(
+                format!("`event_time` names the column `{column}`, which is {other} and not an instant"),
+                "declare it as `timestamp` where it is read, or make it one in a hop before".into(),
+            );
+        }
+        Err(_) => {
+            return wrong(
+                format!("`event_time` names the column `{column}`, which its upstream does not have"),
+                format!("its columns: {}", names(rows)),
+            );
+        }
+    }
+    if !module.descriptor.stateful || group::taking(plan, hop).is_whole() {
+        return wrong(
+            "`event_time` has no use here".into(),
+            "only a module that remembers rows from commit to commit asks how far time has come; remove the key".into(),
+        );
+    }
+    Ok(())
+}
+
+fn has(schema: &SchemaRef, column: &str) -> bool {
+    schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(column))
+}
+
+fn names(schema: &SchemaRef) -> String {
+    schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")
+}

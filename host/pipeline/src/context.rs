@@ -1,0 +1,78 @@
+//! What a hop is, apart from what it holds.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::group::{self, Taking};
+use super::module::HopModule;
+use sluicebox_core::meter::Meters;
+use sluicebox_core::plan::{HopSpec, Plan, SourceKind, Upstream};
+use sluicebox_lake::Provenance;
+use sluicebox_sandbox as transform;
+
+/// What a hop needs of the run that it is part of.
+pub struct HopContext {
+    /// The hop.
+    pub spec: HopSpec,
+    /// `<pipeline>/<hop>`, the first parts of its `txn` application ids.
+    pub app: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The plan's hash, for the commit's provenance.
+    pub config_hash: String,
+    /// Its counters.
+    pub meter: Arc<Meters>,
+    /// For the I/O of sources and tables.
+    pub runtime: Handle,
+    /// What the hop takes of its upstream.
+    pub taking: Taking,
+    /// Whether files that were read to their end are kept beside the table.
+    pub keep_files: bool,
+}
+
+impl HopContext {
+    /// The context of one hop of a plan.
+    pub fn new(plan: &Plan, spec: &HopSpec, meter: Arc<Meters>, runtime: Handle) -> Self {
+        Self {
+            spec: spec.clone(),
+            app: format!("{}/{}", plan.name, spec.name),
+            pipeline: plan.name.clone(),
+            config_hash: plan.config_hash.clone(),
+            meter,
+            runtime,
+            taking: group::taking(plan, spec),
+            keep_files: match &spec.from {
+                Upstream::Source(name) => plan
+                    .source(name)
+                    .is_some_and(|source| matches!(&source.kind, SourceKind::Files(files) if files.keep_files)),
+                Upstream::Table(_) => false,
+            },
+        }
+    }
+
+    /// Who makes this hop's commits; the counts are to be filled in.
+    pub fn provenance(&self, module: Option<&HopModule>) -> Provenance {
+        Provenance {
+            pipeline: self.pipeline.clone(),
+            hop: self.spec.name.clone(),
+            config_hash: self.config_hash.clone(),
+            module: module.map(|module| (module.descriptor.name.clone(), module.module.digest().to_owned())),
+            contract: module.map(|_| transform::CONTRACT.to_owned()),
+            ..Provenance::default()
+        }
+    }
+
+    /// Whether the hop takes its upstream as one commit that stands for all of it.
+    pub fn whole(&self) -> bool {
+        self.taking.is_whole()
+    }
+
+    /// The upstream's name, the lane of a table.
+    pub fn upstream(&self) -> String {
+        match &self.spec.from {
+            Upstream::Source(name) => name.clone(),
+            Upstream::Table(name) => name.to_string(),
+        }
+    }
+}

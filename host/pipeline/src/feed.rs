@@ -1,0 +1,216 @@
+//! What will feed a hop: a source, a table from where the hop stands, a whole table, or of
+//! that only the groups that changed.
+
+use std::thread;
+
+use futures::TryStreamExt;
+
+use super::bind::{decoded_columns, landing};
+use super::fault::PipelineError;
+use super::flow::Flow;
+use super::group::Taking;
+use super::hop::Hop;
+use super::queue::Receiver;
+use super::run::{Run, panic_message};
+use super::sink::lake_error;
+use sluicebox_core::batch::{Lane, Positions};
+use sluicebox_core::plan::SourceKind;
+use sluicebox_lake::{Added, Groups, LakeError, Table};
+use sluicebox_sources::{self as source, OpenSource};
+
+/// Bytes of the values that name the groups that changed. With more, the whole is taken.
+const MOST_GROUPS: usize = 64 << 20;
+
+/// A hop that is set up, and what will feed it.
+pub(super) struct Ready {
+    pub(super) hop: Hop,
+    pub(super) feed: Feed,
+}
+
+/// What will feed a hop.
+pub(super) enum Feed {
+    Source(Box<dyn source::Source>),
+    Follow {
+        table: Box<Table>,
+        after: Option<u64>,
+        changes: bool,
+        live: Option<Receiver<Flow>>,
+    },
+    Scan {
+        table: Box<Table>,
+        /// Only rows of these.
+        groups: Option<Box<Groups>>,
+        versions: Positions,
+    },
+    /// Nothing has changed since the hop ran last.
+    Nothing,
+}
+
+impl Run {
+    /// Finds out what a hop has to take in. `versions` are those of its lookup tables.
+    pub(super) async fn feed(
+        &self,
+        hop: Hop,
+        upstream: Option<Table>,
+        versions: Positions,
+        live: Option<Receiver<Flow>>,
+    ) -> Result<Ready, PipelineError> {
+        let Some(mut table) = upstream else {
+            let feed = self.source_feed(&hop).await?;
+            return Ok(Ready { hop, feed });
+        };
+        let lane = Lane::from(hop.context().upstream());
+        let taken = hop.sinks().iter().filter_map(|sink| sink.recorded.get(&lane)).max();
+        if taken > table.version().map(|version| version as i64) {
+            // The hop's tables were opened after the upstream, which another run may have moved meanwhile.
+            let failed = lake_error(&hop.context().spec.name, format!("reading {lane} failed"));
+            table.refresh().await.map_err(failed)?;
+        }
+        if hop.context().whole() {
+            return self.whole_feed(hop, table, versions).await;
+        }
+        let context = hop.context();
+        let version = table.version();
+        let after = hop.cursor().get(&lane);
+        if after > version.map(|version| version as i64) {
+            return Err(PipelineError::Positions {
+                hop: context.spec.name.clone(),
+                message: format!(
+                    "it has taken version {} of {lane}, which is at version {}",
+                    after.unwrap_or_default(),
+                    version.map_or("none".into(), |version| version.to_string())
+                ),
+            });
+        }
+        let changes = context.taking == Taking::Changes;
+        let feed = Feed::Follow { table: Box::new(table), after: after.map(|after| after as u64), changes, live };
+        Ok(Ready { hop, feed })
+    }
+
+    async fn whole_feed(&self, hop: Hop, table: Table, mut versions: Positions) -> Result<Ready, PipelineError> {
+        let context = hop.context();
+        let name = &context.spec.name;
+        let lane = Lane::from(context.upstream());
+        let Some(version) = table.version() else { return Ok(Ready { hop, feed: Feed::Nothing }) };
+        let lookups = versions.clone();
+        versions.advance(lane.clone(), version as i64);
+        let (mut current, mut continues) = (true, true);
+        for sink in hop.sinks() {
+            if let Some((lane, recorded)) =
+                sink.recorded.iter().find(|(lane, at)| versions.get(lane).is_some_and(|now| now < *at))
+            {
+                return Err(PipelineError::Positions {
+                    hop: name.clone(),
+                    message: format!(
+                        "{} was made from version {recorded} of {lane}, which is behind that now",
+                        sink.name
+                    ),
+                });
+            }
+            let failed = lake_error(name, format!("reading the history of {} failed", sink.name));
+            let info = sink.table.info().await.map_err(failed)?;
+            // Another module, or another configuration, makes another table of the same rows.
+            continues &= info.maker["configHash"] == context.config_hash.as_str();
+            continues &= info.maker["module"]["digest"].as_str() == hop.digest();
+            // So do other rows to look up.
+            continues &= lookups.iter().all(|(lane, now)| sink.recorded.get(lane) == Some(now));
+            current &= sink.recorded.get(&lane) == Some(version as i64);
+        }
+        if current && continues {
+            return Ok(Ready { hop, feed: Feed::Nothing });
+        }
+        let groups = if continues { self.changed_groups(&hop, &table, &lane).await? } else { None };
+        let hop = match &groups {
+            Some(groups) => hop.narrowed(groups).await?,
+            None => hop.rewriting(),
+        };
+        Ok(Ready { hop, feed: Feed::Scan { table: Box::new(table), groups: groups.map(Box::new), versions } })
+    }
+
+    /// The groups that changed since the hop's tables were made; `None` where all of them have
+    /// to be made again.
+    async fn changed_groups(&self, hop: &Hop, table: &Table, lane: &Lane) -> Result<Option<Groups>, PipelineError> {
+        let Taking::Groups(columns) = &hop.context().taking else { return Ok(None) };
+        let Some(schema) = table.schema().filter(|schema| hop.groups_fit(columns, schema)) else { return Ok(None) };
+        let made_from = hop.sinks().first().and_then(|sink| sink.recorded.get(lane));
+        let same = hop.sinks().iter().all(|sink| sink.recorded.get(lane) == made_from);
+        // Rejected rows are known as a whole: which of them belong to a group is not.
+        let Some(made_from) = made_from.filter(|_| same && !hop.has_rejects()) else { return Ok(None) };
+        let failed = || lake_error(&hop.context().spec.name, format!("reading the changes of {lane} failed"));
+        let rows = table.info().await.map_err(failed())?.rows.unwrap_or(u64::MAX);
+        let groups = Groups::new(table.name(), &schema, columns).map_err(failed())?;
+        match read_groups(groups, table, made_from as u64, rows).await {
+            Ok(groups) => Ok(groups),
+            Err(error) => {
+                // Upkeep may have removed what told them. All of the upstream tells as much.
+                let hop = &hop.context().spec.name;
+                tracing::warn!(hop, table = %lane, %error, "what changed cannot be read any more: all of it is taken");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn source_feed(&self, hop: &Hop) -> Result<Feed, PipelineError> {
+        let context = hop.context();
+        let upstream = context.upstream();
+        let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
+        if let SourceKind::Kafka(kafka) = &spec.kind
+            && kafka.group.is_some()
+            && hop.memory.is_some()
+        {
+            return Err(PipelineError::State {
+                hop: context.spec.name.clone(),
+                message: format!("its module has state, and the lanes of source `{upstream}` may go to other hosts"),
+                hint: "land the source without the module, and let a hop from that table have it; or leave `group` out of the source".into(),
+            });
+        }
+        let known = hop
+            .sinks()
+            .first()
+            .and_then(|sink| Some(decoded_columns(&sink.table.schema()?, self.plan.table(&sink.name))));
+        let since = match hop.sinks().first().filter(|sink| sink.table.version().is_some()) {
+            Some(sink) => {
+                let failed = lake_error(&context.spec.name, format!("reading the history of {} failed", sink.name));
+                sink.table.info().await.map_err(failed)?.last_commit
+            }
+            None => None,
+        };
+        let request = OpenSource {
+            spec,
+            done: hop.cursor(),
+            since,
+            known,
+            contract: landing(&self.plan, &context.spec),
+            runtime: &self.runtime,
+            follow: self.follow,
+        };
+        let opened = thread::scope(|scope| {
+            // Sources may block on I/O, which a thread of the runtime must not.
+            scope.spawn(|| source::open(request)).join()
+        });
+        match opened {
+            Ok(Ok(source)) => Ok(Feed::Source(source)),
+            Ok(Err(source)) => {
+                Err(PipelineError::Source { hop: context.spec.name.clone(), upstream, source: Box::new(source) })
+            }
+            Err(panic) => Err(PipelineError::Panic { hop: context.spec.name.clone(), message: panic_message(&*panic) }),
+        }
+    }
+}
+
+/// Adds the groups of every row that changed after version `after`; `None` where these are more
+/// than half of all `rows`, or too many to remember.
+async fn read_groups(mut groups: Groups, table: &Table, after: u64, rows: u64) -> Result<Option<Groups>, LakeError> {
+    let mut changes = table.changes_since(Some(after)).await?;
+    let mut changed = 0;
+    while let Some(next) = changes.try_next().await? {
+        let Added::Rows { rows: change, .. } = next else { continue };
+        changed += change.num_rows() as u64;
+        groups.add(&change)?;
+        // A row that was corrected counts twice here, as it was and as it is.
+        if changed / 2 > rows / 2 || groups.bytes() > MOST_GROUPS {
+            return Ok(None);
+        }
+    }
+    Ok(Some(groups))
+}

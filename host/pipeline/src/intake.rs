@@ -1,0 +1,191 @@
+//! The threads that feed a hop: a source read ahead, or a table followed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, bounded};
+use futures::TryStreamExt;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::fault::PipelineError;
+use super::flow::{Finished, Flow, Inflow, Intake};
+use super::queue::{Receiver, Sender};
+use super::sink::lake_error;
+use sluicebox_core::batch::{Lane, Positions};
+use sluicebox_core::meter::Meters;
+use sluicebox_lake::{Added, Groups, LakeError, Table};
+use sluicebox_sources::{LaneChange, Next, Source, SourceError};
+
+/// How often a source hears that its hop takes nothing just now.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// What a feeder says last.
+pub type Fed = Result<(), PipelineError>;
+
+/// Feeds one hop, on a thread of its own.
+pub struct Feeder<'a> {
+    /// The hop.
+    pub hop: &'a str,
+    /// Its upstream's name, the lane of a table.
+    pub upstream: &'a str,
+    /// Where the hop takes in.
+    pub to: Sender<Inflow>,
+    /// For I/O.
+    pub runtime: &'a Handle,
+    /// Ends the feeding early.
+    pub stop: &'a CancellationToken,
+    /// The hop takes nothing any more, and answers nothing.
+    pub gone: &'a AtomicBool,
+}
+
+impl Feeder<'_> {
+    /// Reads a source to its end, or until the run is stopped. `committed` says what the hop
+    /// has committed.
+    pub fn read_source(
+        &self,
+        source: &mut dyn Source,
+        meter: &Meters,
+        committed: &crossbeam_channel::Receiver<Positions>,
+    ) -> Fed {
+        while !self.stop.is_cancelled() {
+            for positions in committed.try_iter() {
+                source.committed(&positions);
+            }
+            let next = source.next().map_err(|error| self.source_failed(error))?;
+            let progress = source.progress();
+            meter.set_source(progress.done, progress.total);
+            let next = match next {
+                Next::Rows(next) => next,
+                Next::Idle => continue,
+                Next::Lanes(change) => match self.change_lanes(source, change)? {
+                    true => continue,
+                    false => break,
+                },
+                Next::End => break,
+            };
+            let intake = Intake {
+                rows: next.batch.rows,
+                rejects: next.rejects,
+                positions: next.batch.positions,
+                finished: next.finished.map(|file| Finished { lane: file.lane.to_string(), location: file.location }),
+            };
+            if !self.hand(source, Inflow::Rows(intake)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the hop settle which lanes are read from where. Gives whether it still takes rows in.
+    fn change_lanes(&self, source: &mut dyn Source, change: LaneChange) -> Result<bool, PipelineError> {
+        let (answer, answered) = bounded(1);
+        if !self.hand(source, Inflow::Lanes(change, answer)) {
+            return Ok(false);
+        }
+        loop {
+            match answered.recv_timeout(WAIT) {
+                Ok(from) => {
+                    source.assign(&from).map_err(|error| self.source_failed(error))?;
+                    return Ok(true);
+                }
+                // A question that lies in the queue of a hop that is gone is never answered.
+                Err(RecvTimeoutError::Timeout) if self.gone.load(Ordering::SeqCst) => return Ok(false),
+                Err(RecvTimeoutError::Timeout) => source.wait(),
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+            }
+        }
+    }
+
+    /// Gives the hop what a source has, and keeps the source awake meanwhile.
+    fn hand(&self, source: &mut dyn Source, inflow: Inflow) -> bool {
+        let mut waiting = inflow;
+        loop {
+            match self.to.send_timeout(waiting, WAIT) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Timeout(inflow)) => {
+                    waiting = inflow;
+                    source.wait();
+                }
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+            }
+        }
+    }
+
+    fn source_failed(&self, error: SourceError) -> PipelineError {
+        PipelineError::Source { hop: self.hop.to_owned(), upstream: self.upstream.to_owned(), source: Box::new(error) }
+    }
+
+    /// Reads what was added to a table after `after`, or with `changes` what changed in it, up
+    /// to the version that `table` was opened at, then what the hop above hands on while it runs.
+    pub fn follow_table(&self, table: &Table, after: Option<u64>, changes: bool, live: Option<Receiver<Flow>>) -> Fed {
+        let lane = Lane::from(self.upstream);
+        if table.version().is_some() {
+            let added = self.runtime.block_on(async {
+                if changes { table.changes_since(after).await } else { table.added_since(after).await }
+            });
+            let mut added = added.map_err(self.failed())?;
+            while let Some(next) = self.runtime.block_on(added.try_next()).map_err(self.failed())? {
+                let intake = match next {
+                    Added::Rows { rows, .. } => rows_of(rows),
+                    Added::End { version } => barrier(Positions::of(lane.clone(), version as i64)),
+                };
+                if self.stop.is_cancelled() || !self.send(intake) {
+                    return Ok(());
+                }
+            }
+        }
+        let Some(live) = live else { return Ok(()) };
+        for next in live {
+            let intake = match next {
+                Flow::Rows(rows) => rows_of(rows),
+                Flow::Barrier(version) => barrier(Positions::of(lane.clone(), version as i64)),
+                Flow::End => return Ok(()),
+            };
+            if !self.send(intake) {
+                return Ok(());
+            }
+        }
+        Err(PipelineError::Abandoned { hop: self.hop.to_owned(), upstream: self.upstream.to_owned() })
+    }
+
+    /// Reads a whole table as it stands, or of it the rows of some groups, then says what
+    /// versions that was.
+    pub fn scan_table(&self, table: &Table, groups: Option<Groups>, versions: Positions) -> Fed {
+        let rows = self.runtime.block_on(async {
+            match groups {
+                Some(groups) => table.scan_groups(groups).await,
+                None => table.scan(None).await,
+            }
+        });
+        let mut rows = rows.map_err(self.failed())?;
+        while let Some(rows) = self.runtime.block_on(rows.try_next()).map_err(self.failed())? {
+            if self.stop.is_cancelled() || !self.send(rows_of(rows)) {
+                return Ok(());
+            }
+        }
+        self.send(barrier(versions));
+        Ok(())
+    }
+
+    /// Whether the hop still takes rows in. One that does not has failed, and says so itself.
+    fn send(&self, intake: Intake) -> bool {
+        self.to.send(Inflow::Rows(intake))
+    }
+
+    fn failed(&self) -> impl FnOnce(LakeError) -> PipelineError {
+        lake_error(self.hop, format!("reading {} failed", self.upstream))
+    }
+}
+
+fn rows_of(rows: RecordBatch) -> Intake {
+    Intake { rows, rejects: Vec::new(), positions: Positions::default(), finished: None }
+}
+
+/// No rows, and a place where a commit may end.
+fn barrier(positions: Positions) -> Intake {
+    Intake { rows: RecordBatch::new_empty(Arc::new(Schema::empty())), rejects: Vec::new(), positions, finished: None }
+}

@@ -1,0 +1,22 @@
+//! What a hop's commits will name is kept in the lake before they do.
+
+use super::fault::PipelineError;
+use super::module::HopModule;
+use super::sink::lake_error;
+use sluicebox_core::plan::Plan;
+use sluicebox_lake::Lake;
+
+/// Keeps the module of a hop and the pipeline that it is part of, so that its tables can be
+/// made again. What is there already costs one look each.
+///
+/// # Errors
+/// The lake cannot be written to.
+pub async fn keep(lake: &Lake, plan: &Plan, hop: &str, module: Option<&HopModule>) -> Result<(), PipelineError> {
+    if let Some(module) = module {
+        let module = &module.module;
+        let failed = lake_error(hop, format!("keeping the module `{}` in the lake failed", module.name()));
+        lake.keep_module(module.digest(), module.bytes()).await.map_err(failed)?;
+    }
+    let failed = lake_error(hop, "keeping the pipeline in the lake failed");
+    lake.keep_pipeline(&plan.config_hash, &plan.text).await.map_err(failed)
+}

@@ -1,0 +1,194 @@
+//! Why a table cannot be made again.
+
+use thiserror::Error;
+
+use crate::PipelineError;
+use sluicebox_core::fault::{Fault, Remedy};
+use sluicebox_lake::LakeError;
+
+/// A replay that cannot be exact is refused, with what stands in its way.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// No table names the hop as its maker.
+    #[error("no table of this lake was made by hop `{hop}`")]
+    NoHop {
+        /// The hop.
+        hop: String,
+    },
+    /// Hops of several pipelines have that name.
+    #[error("hop `{hop}` is in several pipelines: {}", pipelines.join(", "))]
+    Ambiguous {
+        /// The hop.
+        hop: String,
+        /// Their names.
+        pipelines: Vec<String>,
+    },
+    /// The hop makes what everything else is made of.
+    #[error("hop `{hop}` lands a source in {table}, and there is nothing below that to make it from")]
+    Landing {
+        /// The hop.
+        hop: String,
+        /// Its table.
+        table: String,
+    },
+    /// Commits that matter are not in the log any more.
+    #[error("versions {first} to {last} of {table} are no longer in its log, so nobody knows what made them")]
+    Gone {
+        /// The table.
+        table: String,
+        /// The oldest.
+        first: u64,
+        /// The newest.
+        last: u64,
+    },
+    /// A commit that this program did not make changed rows.
+    #[error("version {version} of {table} was made by {engine} ({operation}), not by a hop")]
+    Foreign {
+        /// The table.
+        table: String,
+        /// The version.
+        version: u64,
+        /// What its maker calls itself.
+        engine: String,
+        /// What it calls the commit.
+        operation: String,
+    },
+    /// Rows came back out of quarantine.
+    #[error("version {version} of {table} holds rows that were retried from quarantine")]
+    Retried {
+        /// The table.
+        table: String,
+        /// The version.
+        version: u64,
+    },
+    /// A commit does not say all that it was made of.
+    #[error("version {version} of {table} does not say {missing}")]
+    Unsaid {
+        /// The table.
+        table: String,
+        /// The version.
+        version: u64,
+        /// What it does not say.
+        missing: String,
+    },
+    /// The kept pipeline cannot be read, or is not the one that its name says.
+    #[error("the pipeline {hash} that was kept in the lake cannot be used")]
+    Kept {
+        /// Its hash.
+        hash: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What helps.
+        hint: Option<String>,
+    },
+    /// The kept pipeline has another hash than its name says.
+    #[error("the pipeline {hash} that was kept in the lake was changed: its hash is {found}")]
+    Changed {
+        /// Its name.
+        hash: String,
+        /// The hash of what it says.
+        found: String,
+    },
+    /// The kept pipeline does not have what a commit says it had.
+    #[error("the pipeline {hash} that was kept in the lake lacks {missing}, which commits name")]
+    Lacks {
+        /// Its name.
+        hash: String,
+        /// What it lacks.
+        missing: String,
+    },
+    /// The place to begin is none of this table.
+    #[error("{table} cannot be replayed from {from}: {reason}")]
+    From {
+        /// The table.
+        table: String,
+        /// As it was asked for.
+        from: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Tables that take turns in a way that cannot be followed.
+    #[error("{table} is written by several hops, one of which writes other tables too")]
+    Tangled {
+        /// The table.
+        table: String,
+    },
+    /// A table is made out of itself.
+    #[error("{table} is made out of itself")]
+    Circle {
+        /// The table.
+        table: String,
+    },
+    /// The folder for the tables has tables in it.
+    #[error("{into} holds tables already")]
+    Occupied {
+        /// The folder.
+        into: String,
+    },
+    /// A file could not be written.
+    #[error("could not write {path}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A table could not be read.
+    #[error(transparent)]
+    Lake(#[from] Box<LakeError>),
+    /// A hop failed when it ran again.
+    #[error(transparent)]
+    Pipeline(#[from] Box<PipelineError>),
+}
+
+impl From<LakeError> for ReplayError {
+    fn from(error: LakeError) -> Self {
+        Self::Lake(Box::new(error))
+    }
+}
+
+impl From<PipelineError> for ReplayError {
+    fn from(error: PipelineError) -> Self {
+        Self::Pipeline(Box::new(error))
+    }
+}
+
+impl Fault for ReplayError {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::Lake(source) => source.remedy(),
+            Self::Pipeline(source) => source.remedy(),
+            _ => Remedy::Stop,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let later = |version: u64| {
+            Some(format!(
+                "`--from {version}` takes the rows up to that version as they are and replays what came after it"
+            ))
+        };
+        match self {
+            Self::NoHop { .. } => {
+                Some("`sluice history TABLE` shows the hops that made a table; is --lake the right one?".into())
+            }
+            Self::Ambiguous { .. } => Some("name the pipeline's file behind the hop".into()),
+            Self::Landing { .. } => Some("name a hop that reads a table".into()),
+            Self::Gone { last, .. } => later(last + 1),
+            Self::Foreign { version, .. } | Self::Retried { version, .. } | Self::Unsaid { version, .. } => {
+                later(*version)
+            }
+            Self::Kept { hint, .. } => hint.clone(),
+            Self::Changed { .. } | Self::Lacks { .. } => {
+                Some("restore the file in `_pipelines` from a backup of the lake".into())
+            }
+            Self::From { .. } => Some("`sluice history TABLE` shows versions and positions".into()),
+            Self::Occupied { .. } => Some("name an empty folder, or leave `--into` out".into()),
+            Self::Lake(source) => source.hint(),
+            Self::Pipeline(source) => source.hint(),
+            Self::Tangled { .. } | Self::Circle { .. } | Self::Io { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Pipelines and modules as they were kept in the lake, ready to run again.
+
+use std::fs;
+use std::path::Path;
+
+use tokio::runtime::Handle;
+
+use super::fault::ReplayError;
+use super::ledger::ReadPlan;
+use sluicebox_core::plan::{HopSpec, Plan};
+use sluicebox_lake::Lake;
+
+/// What a lake keeps of what made its tables.
+pub struct Kept<'a> {
+    /// The lake.
+    pub lake: &'a Lake,
+    /// Reads the text of a pipeline.
+    pub read: ReadPlan<'a>,
+    /// A folder for modules while they run.
+    pub scratch: &'a Path,
+    /// For I/O.
+    pub runtime: &'a Handle,
+}
+
+impl Kept<'_> {
+    /// The pipeline of that hash.
+    ///
+    /// # Errors
+    /// It was not kept, or is not what was kept.
+    pub fn plan(&self, hash: &str) -> Result<Plan, ReplayError> {
+        self.runtime.block_on(plan(self.lake, self.read, hash))
+    }
+
+    /// A hop of a pipeline, with the module of that digest.
+    ///
+    /// # Errors
+    /// The pipeline has no such hop, or the module was not kept.
+    pub fn hop(&self, plan: &Plan, name: &str, digest: Option<&str>) -> Result<HopSpec, ReplayError> {
+        let lacks = |missing: String| ReplayError::Lacks { hash: plan.config_hash.clone(), missing };
+        let mut hop =
+            plan.hops.iter().find(|hop| hop.name == name).cloned().ok_or_else(|| lacks(format!("a hop `{name}`")))?;
+        match (&mut hop.module, digest) {
+            (None, None) => {}
+            (Some(module), Some(digest)) => {
+                let path = self.scratch.join(format!("{digest}.wasm"));
+                if !path.exists() {
+                    let component = self.runtime.block_on(self.lake.module(digest))?;
+                    fs::write(&path, component)
+                        .map_err(|source| ReplayError::Io { path: path.display().to_string(), source })?;
+                }
+                module.path = path;
+            }
+            (Some(_), None) => return Err(lacks(format!("a hop `{name}` without a module"))),
+            (None, Some(_)) => return Err(lacks(format!("a module in hop `{name}`"))),
+        }
+        Ok(hop)
+    }
+}
+
+/// The kept pipeline of that hash.
+pub(super) async fn plan(lake: &Lake, read: ReadPlan<'_>, hash: &str) -> Result<Plan, ReplayError> {
+    let text = lake.pipeline(hash).await?;
+    let plan = read(hash, text).map_err(|error| {
+        let hint = error.hint();
+        ReplayError::Kept { hash: hash.to_owned(), source: error, hint }
+    })?;
+    if plan.config_hash != hash {
+        return Err(ReplayError::Changed { hash: hash.to_owned(), found: plan.config_hash });
+    }
+    Ok(plan)
+}

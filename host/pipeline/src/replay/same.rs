@@ -1,0 +1,217 @@
+//! Whether two tables hold the same rows, however they are ordered and laid out in files.
+//!
+//! Each row becomes a number of 128 bits. Two tables are the same if in each of many
+//! buckets the numbers of the one add up to those of the other, so that tables of any size are
+//! compared in the memory of the buckets. Only where some differ are rows looked at again.
+
+use std::collections::HashMap;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::{ArrowError, Schema};
+use futures::TryStreamExt;
+use sha2::{Digest, Sha256};
+
+use sluicebox_formats as format;
+use sluicebox_lake::{LakeError, Table};
+
+/// Parts that rows are told apart by: enough that a part of a large table is small.
+const BUCKETS: usize = 1 << 16;
+
+/// Rows that are looked at one by one when tables differ; further ones are only counted by part.
+const LOOKED_AT: u64 = 200_000;
+
+/// Rows of each kind that are shown.
+const EXAMPLES: usize = 3;
+
+/// How a table that was made again compares with the one in the lake.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sameness {
+    /// Rows of the table in the lake.
+    pub recorded: u64,
+    /// Rows of the table that was made again.
+    pub replayed: u64,
+    /// Columns that only one of them has, or that have another type, in words.
+    pub columns: Vec<String>,
+    /// Columns whose values differ, whatever row they are in.
+    pub values: Vec<String>,
+    /// Rows that only the table in the lake has.
+    pub missing: u64,
+    /// Rows that only the table that was made again has.
+    pub surplus: u64,
+    /// There are more of them: too many differ to count each.
+    pub more: bool,
+    /// Some of the missing rows and of the surplus ones, as JSON.
+    pub examples: Vec<(Side, String)>,
+}
+
+/// Where a row is that is not in the other table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// In the table in the lake.
+    Recorded,
+    /// In the table that was made again.
+    Replayed,
+}
+
+impl Sameness {
+    /// Whether the tables have the same columns and, as often, the same rows.
+    pub fn is_identical(&self) -> bool {
+        self.columns.is_empty() && self.missing == 0 && self.surplus == 0 && !self.more
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    recorded: u64,
+    replayed: u64,
+    sum: u128,
+}
+
+/// Compares the tables as their handles know them.
+///
+/// # Errors
+/// One of them cannot be read.
+pub async fn compare(recorded: &Table, replayed: &Table) -> Result<Sameness, LakeError> {
+    let (columns, shared) = columns(recorded, replayed);
+    let mut found = Sameness { columns, ..Sameness::default() };
+    let mut buckets = vec![Bucket::default(); BUCKETS];
+    let both = [(Side::Recorded, recorded), (Side::Replayed, replayed)];
+    for (side, table) in both {
+        let mut batches = table.scan(Some(&shared)).await?;
+        while let Some(rows) = batches.try_next().await? {
+            for hash in row_hashes(&rows) {
+                let bucket = &mut buckets[bucket_of(hash)];
+                match side {
+                    Side::Recorded => {
+                        (bucket.recorded, bucket.sum) = (bucket.recorded + 1, bucket.sum.wrapping_add(hash))
+                    }
+                    Side::Replayed => {
+                        (bucket.replayed, bucket.sum) = (bucket.replayed + 1, bucket.sum.wrapping_sub(hash))
+                    }
+                }
+            }
+        }
+    }
+    found.recorded = buckets.iter().map(|bucket| bucket.recorded).sum();
+    found.replayed = buckets.iter().map(|bucket| bucket.replayed).sum();
+    let differs = |bucket: &Bucket| bucket.sum != 0 || bucket.recorded != bucket.replayed;
+    if !buckets.iter().any(differs) {
+        return Ok(found);
+    }
+    let mut chosen = vec![false; BUCKETS];
+    let mut rows = 0;
+    for (index, bucket) in buckets.iter().enumerate().filter(|(_, bucket)| differs(bucket)) {
+        if rows > 0 && rows + bucket.recorded + bucket.replayed > LOOKED_AT {
+            found.more = true;
+            break;
+        }
+        rows += bucket.recorded + bucket.replayed;
+        chosen[index] = true;
+    }
+    look(&both, &shared, &chosen, &mut found).await?;
+    Ok(found)
+}
+
+/// Finds out which rows and which columns differ.
+async fn look(
+    both: &[(Side, &Table)],
+    shared: &[String],
+    chosen: &[bool],
+    found: &mut Sameness,
+) -> Result<(), LakeError> {
+    let mut balance: HashMap<u128, i64> = HashMap::new();
+    let mut sums = vec![0_u128; shared.len()];
+    for (side, table) in both {
+        let mut batches = table.scan(Some(shared)).await?;
+        while let Some(rows) = batches.try_next().await? {
+            let sign = if *side == Side::Recorded { 1 } else { -1 };
+            for hash in row_hashes(&rows).into_iter().filter(|hash| chosen[bucket_of(*hash)]) {
+                *balance.entry(hash).or_default() += sign;
+            }
+            for (index, sum) in sums.iter_mut().enumerate() {
+                for hash in row_hashes(&one_column(&rows, index)) {
+                    *sum = if sign > 0 { sum.wrapping_add(hash) } else { sum.wrapping_sub(hash) };
+                }
+            }
+        }
+    }
+    balance.retain(|_, net| *net != 0);
+    found.missing = balance.values().filter(|net| **net > 0).map(|net| net.unsigned_abs()).sum();
+    found.surplus = balance.values().filter(|net| **net < 0).map(|net| net.unsigned_abs()).sum();
+    found.values = shared.iter().zip(&sums).filter(|(_, sum)| **sum != 0).map(|(name, _)| name.clone()).collect();
+    for (side, table) in both {
+        let mut left = EXAMPLES;
+        let mut batches = table.scan(Some(shared)).await?;
+        while let (true, Some(rows)) = (left > 0, batches.try_next().await?) {
+            let mut picked = Vec::new();
+            for (row, hash) in row_hashes(&rows).into_iter().enumerate() {
+                let wanted = balance.get(&hash).is_some_and(|net| (*net > 0) == (*side == Side::Recorded));
+                if wanted && left > 0 {
+                    left -= 1;
+                    // One of several equal rows is example enough.
+                    balance.remove(&hash);
+                    picked.push(row);
+                }
+            }
+            let lines = format::rows_as_json(&rows, &picked);
+            found.examples.extend(lines.iter().map(|line| (*side, String::from_utf8_lossy(line).into_owned())));
+        }
+    }
+    Ok(())
+}
+
+/// What differs between the columns, and the names of those that both have, in order.
+fn columns(recorded: &Table, replayed: &Table) -> (Vec<String>, Vec<String>) {
+    let empty = || std::sync::Arc::new(Schema::empty());
+    let (one, other) = (recorded.schema().unwrap_or_else(empty), replayed.schema().unwrap_or_else(empty));
+    let mut different = Vec::new();
+    let mut shared = Vec::new();
+    for field in one.fields() {
+        match other.field_with_name(field.name()) {
+            Ok(again) if again.data_type() == field.data_type() => shared.push(field.name().clone()),
+            Ok(again) => different.push(format!(
+                "column `{}` is {} in the lake and {} when made again",
+                field.name(),
+                field.data_type(),
+                again.data_type()
+            )),
+            Err(_) => different.push(format!("column `{}` is only in the lake", field.name())),
+        }
+    }
+    for field in other.fields().iter().filter(|field| one.field_with_name(field.name()).is_err()) {
+        different.push(format!("column `{}` is only there when made again", field.name()));
+    }
+    shared.sort();
+    (different, shared)
+}
+
+fn one_column(rows: &RecordBatch, index: usize) -> RecordBatch {
+    rows.project(&[index]).expect("because every index is of a column of these rows")
+}
+
+/// A number for each row: the same for the same values, whatever batch they are in.
+pub fn row_hashes(rows: &RecordBatch) -> Vec<u128> {
+    let of = |bytes: &[u8]| {
+        let digest = Sha256::digest(bytes);
+        u128::from_le_bytes(digest[..16].try_into().expect("because a SHA-256 has 32 bytes"))
+    };
+    match encode(rows.columns()) {
+        Ok(encoded) if rows.num_columns() > 0 => encoded.iter().map(|row| of(row.as_ref())).collect(),
+        // A type without a row encoding has one as JSON; a table without columns has equal rows.
+        _ => {
+            let all: Vec<usize> = (0..rows.num_rows()).collect();
+            format::rows_as_json(rows, &all).iter().map(|line| of(line)).collect()
+        }
+    }
+}
+
+fn encode(columns: &[ArrayRef]) -> Result<arrow_row::Rows, ArrowError> {
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    RowConverter::new(fields)?.convert_columns(columns)
+}
+
+fn bucket_of(hash: u128) -> usize {
+    // The top bits; the sums are over all of them.
+    (hash >> (u128::BITS - BUCKETS.ilog2())) as usize
+}

@@ -1,0 +1,222 @@
+//! Rows come back out of quarantine, once: through the source's decoder, the module or into
+//! the table, whichever refused them, as these are now.
+//!
+//! The tables commit first, in a lane of their own (`#quarantine`, or `#quarantine/<reason>`)
+//! whose position is the quarantine's version; then the quarantine gives the rows up, and takes
+//! back those that are refused again, in one commit with the same position. A crash in between
+//! leaves tables ahead of the quarantine, which the next retry sees and finishes first, with
+//! the very code that began it.
+
+mod attempt;
+mod fault;
+mod outlet;
+mod pairs;
+mod typed;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use tokio::runtime::Handle;
+
+pub use fault::RetryError;
+
+use super::PipelineError;
+use super::bind::{Bound, bind, upstream_schema};
+use super::group;
+use super::lookup::Lookups;
+use super::replay::{Kept, ReadPlan};
+use attempt::Attempt;
+use sluicebox_core::batch::Lane;
+use sluicebox_core::plan::{HopSpec, Plan, TableName};
+use sluicebox_lake::{Lake, Step};
+use sluicebox_sandbox::{Sandbox, spawn_guest_thread};
+
+/// The lane of retried rows.
+const LANE: &str = "#quarantine";
+
+/// What is to be retried, and with what.
+pub struct Retry<'a> {
+    /// The pipeline as it is now.
+    pub plan: &'a Plan,
+    /// Its modules and columns.
+    pub bound: &'a Bound,
+    /// The lake.
+    pub lake: &'a Lake,
+    /// Runs the modules.
+    pub sandbox: &'a Arc<Sandbox>,
+    /// A folder for modules while they run.
+    pub scratch: &'a Path,
+    /// Reads kept pipelines, to finish what was interrupted.
+    pub read: ReadPlan<'a>,
+    /// For I/O.
+    pub runtime: &'a Handle,
+    /// The hop.
+    pub hop: &'a str,
+    /// Only rows refused for this reason.
+    pub reason: Option<&'a str>,
+}
+
+/// What came of one retry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retried {
+    /// The reason that was asked for, if one was.
+    pub reason: Option<String>,
+    /// The version of the quarantine whose rows were retried.
+    pub version: u64,
+    /// It was begun by an earlier retry that was interrupted.
+    pub finished: bool,
+    /// Rows that were tried.
+    pub rows: u64,
+    /// The rows that each table took.
+    pub taken: Vec<(TableName, u64)>,
+    /// Rows that were refused again.
+    pub refused: u64,
+    /// Rows that cannot be tried, by why; they stay where they are.
+    pub left: Vec<(String, u64)>,
+}
+
+/// Retries rows of a hop's quarantine; first finishes what earlier retries began. Blocks.
+///
+/// # Errors
+/// What stands in the way, or what failed.
+pub fn retry(request: &Retry<'_>) -> Result<Vec<Retried>, RetryError> {
+    let plan = request.plan;
+    let Some(hop) = plan.hops.iter().find(|hop| hop.name == request.hop) else {
+        let hops = plan.hops.iter().map(|hop| hop.name.clone()).collect();
+        return Err(RetryError::NoHop { hop: request.hop.to_owned(), hops });
+    };
+    if group::is_whole(plan, hop) {
+        return Err(RetryError::Whole { hop: hop.name.clone() });
+    }
+    let mut retried = Vec::new();
+    for (lane, version) in request.runtime.block_on(unfinished(request, hop))? {
+        retried.push(finish(request, hop, lane, version)?);
+    }
+    let quarantine = request.runtime.block_on(request.lake.quarantine(&hop.name))?;
+    if let Some(version) = quarantine.version() {
+        let lane = match request.reason {
+            None => LANE.to_owned(),
+            Some(reason) => format!("{LANE}/{reason}"),
+        };
+        let attempt = prepare(request, plan, request.bound, hop, lane.into(), version)?;
+        retried.extend(on_guest_thread(&hop.name, attempt)?);
+    }
+    Ok(retried)
+}
+
+/// Lanes in which a table is ahead of the quarantine.
+async fn unfinished(request: &Retry<'_>, hop: &HopSpec) -> Result<BTreeSet<(Lane, u64)>, RetryError> {
+    let prefix = format!("{}/{}/", request.plan.name, hop.name);
+    let done = request.lake.quarantine(&hop.name).await?.positions(&prefix).await?;
+    let mut found = BTreeSet::new();
+    for spec in hop.to.iter().filter_map(|(_, table)| request.plan.table(table)) {
+        let recorded = request.lake.table(spec).await?.positions(&prefix).await?;
+        let lanes = recorded.iter().filter(|(lane, _)| &***lane == LANE || lane.starts_with("#quarantine/"));
+        for (lane, at) in lanes.filter(|(lane, at)| done.get(lane) < Some(*at)) {
+            found.insert((lane.clone(), at.unsigned_abs()));
+        }
+    }
+    Ok(found)
+}
+
+/// Finishes a retry with what it was begun with: a row that one table took then must not be
+/// refused now.
+fn finish(request: &Retry<'_>, hop: &HopSpec, lane: Lane, version: u64) -> Result<Retried, RetryError> {
+    let begun = request.runtime.block_on(begun_with(request, hop, &lane, version))?;
+    let present = request.bound.modules.get(&hop.name).map(|module| module.module.digest());
+    let attempt = match begun {
+        Some((hash, digest)) if hash != request.plan.config_hash || digest.as_deref() != present => {
+            let unfinished = |source| RetryError::Unfinished(Box::new(source));
+            let kept =
+                Kept { lake: request.lake, read: request.read, scratch: request.scratch, runtime: request.runtime };
+            let plan = kept.plan(&hash).map_err(unfinished)?;
+            let hop = kept.hop(&plan, &hop.name, digest.as_deref()).map_err(unfinished)?;
+            let plan = Plan { hops: vec![hop.clone()], ..plan };
+            let bound = bind(&plan, request.sandbox, request.lake, request.runtime).map_err(first)?;
+            prepare(request, &plan, &bound, &hop, lane, version)?
+        }
+        _ => prepare(request, request.plan, request.bound, hop, lane, version)?,
+    };
+    let retried = on_guest_thread(&hop.name, attempt)?;
+    // Without a row to retry there would be no table that is ahead.
+    Ok(retried.map_or_else(
+        || Retried { reason: None, version, finished: true, rows: 0, taken: Vec::new(), refused: 0, left: Vec::new() },
+        |retried| Retried { finished: true, ..retried },
+    ))
+}
+
+/// The configuration and module of the commits that an interrupted retry made.
+async fn begun_with(
+    request: &Retry<'_>,
+    hop: &HopSpec,
+    lane: &Lane,
+    version: u64,
+) -> Result<Option<(String, Option<String>)>, RetryError> {
+    let app = format!("{}/{}/{lane}", request.plan.name, hop.name);
+    for spec in hop.to.iter().filter_map(|(_, table)| request.plan.table(table)) {
+        let table = request.lake.table(spec).await?;
+        if table.version().is_none() {
+            continue;
+        }
+        let mut history = table.history().await?;
+        while let Some(step) = history.try_next().await? {
+            if let Step::Commit(commit) = step
+                && commit.transactions.iter().any(|(other, at)| *other == app && *at == version as i64)
+                && let Some(hash) = commit.made("configHash")
+            {
+                return Ok(Some((hash.to_owned(), commit.digest().map(str::to_owned))));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn prepare(
+    request: &Retry<'_>,
+    plan: &Plan,
+    bound: &Bound,
+    hop: &HopSpec,
+    lane: Lane,
+    version: u64,
+) -> Result<Attempt, RetryError> {
+    let module = bound.modules.get(&hop.name).cloned();
+    if let Some(module) = &module
+        && (module.descriptor.stateful || !module.descriptor.row_preserving)
+    {
+        let module = module.descriptor.name.clone();
+        return Err(RetryError::NotByRow { hop: hop.name.clone(), module });
+    }
+    let names: Vec<_> = hop.lookups.iter().map(|(_, table)| table.clone()).collect();
+    let memory = hop.module.as_ref().map_or(0, |module| module.limits.memory);
+    let lookups = request.runtime.block_on(Lookups::read(request.lake, plan, &hop.name, &names, memory))?;
+    let reason = lane.strip_prefix("#quarantine/").map(str::to_owned);
+    Ok(Attempt {
+        plan: plan.clone(),
+        hop: hop.clone(),
+        module,
+        upstream: upstream_schema(plan, hop, bound, request.runtime)?,
+        schemas: bound.schemas.clone(),
+        existing: bound.existing.clone(),
+        lookups,
+        lake: request.lake.clone(),
+        runtime: request.runtime.clone(),
+        lane,
+        version,
+        reason,
+    })
+}
+
+fn on_guest_thread(hop: &str, attempt: Attempt) -> Result<Option<Retried>, RetryError> {
+    let thread = spawn_guest_thread(&format!("retry-{hop}"), move || attempt.run())
+        .map_err(|source| PipelineError::Thread { hop: hop.to_owned(), source })?;
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn first(mut problems: Vec<PipelineError>) -> RetryError {
+    RetryError::Pipeline(Box::new(problems.swap_remove(0)))
+}

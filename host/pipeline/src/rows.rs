@@ -1,0 +1,98 @@
+//! Rows on their way through a hop: cut for the sandbox, and with or without the columns
+//! that say where they came from.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono::{DateTime, Utc};
+
+use super::quarantine::UNKNOWN_POSITION;
+use sluicebox_core::batch::{Lane, Reject, Stage, column};
+use sluicebox_formats as format;
+
+/// Rows that cross the sandbox in one call. More fall out of the processor's cache
+/// and are slower per row, fewer pay more for the call.
+const ROWS_PER_PUSH: usize = 8_192;
+
+/// Bytes that cross the sandbox in one call, for rows that are large.
+const BYTES_PER_PUSH: usize = 4 << 20;
+
+/// Rows in pieces that may cross the sandbox in one call.
+pub fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let total = rows.num_rows();
+    let per_row = rows.get_array_memory_size() / total.max(1);
+    let step = (BYTES_PER_PUSH / per_row.max(1)).clamp(1, ROWS_PER_PUSH);
+    (0..total).step_by(step).map(move |from| rows.slice(from, step.min(total - from)))
+}
+
+/// Rows without the columns that say where they came from: quarantine has its own for that.
+pub fn without_origin(rows: &RecordBatch) -> RecordBatch {
+    let origin = [column::LANE, column::POSITION, column::INGESTED_AT];
+    let schema = rows.schema();
+    let kept: Vec<usize> =
+        (0..rows.num_columns()).filter(|at| !origin.contains(&schema.field(*at).name().as_str())).collect();
+    rows.project(&kept).expect("every index is of a column of these rows")
+}
+
+/// Rows with the time at which they were landed.
+pub fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {
+    let column: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from_value(now.timestamp_micros(), rows.num_rows()).with_timezone("UTC"));
+    let mut fields = rows.schema().fields().to_vec();
+    fields.push(Arc::new(ingested_at()));
+    let mut columns = rows.columns().to_vec();
+    columns.push(column);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .expect("the new column has the type of its field and a value for every row")
+}
+
+/// The column that says when a row was landed.
+pub fn ingested_at() -> Field {
+    Field::new(column::INGESTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+}
+
+/// The columns of a table's changes: its own, and those that say what becomes of each row.
+pub fn with_marks(table: &SchemaRef) -> SchemaRef {
+    let mut fields = table.fields().to_vec();
+    fields.push(Arc::new(Field::new(column::CHANGE_TYPE, DataType::Utf8, true)));
+    fields.push(Arc::new(Field::new(column::WEIGHT, DataType::Int64, true)));
+    Arc::new(Schema::new(fields))
+}
+
+/// Where rows came from and what they hold, for quarantine; reason and message are left to the
+/// caller. Rows that do not say their lane come from `upstream`.
+pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &Stage) -> Vec<Reject> {
+    let lanes = rows.column_by_name(column::LANE).and_then(|lanes| arrow_cast::cast(lanes, &DataType::Utf8).ok());
+    let positions =
+        rows.column_by_name(column::POSITION).and_then(|positions| positions.as_primitive_opt::<Int64Type>().cloned());
+    indexes
+        .iter()
+        .zip(format::rows_as_json(&without_origin(rows), indexes))
+        .map(|(row, payload)| Reject {
+            lane: match &lanes {
+                Some(lanes) if !lanes.is_null(*row) => Lane::from(lanes.as_string::<i32>().value(*row)),
+                _ => upstream.clone(),
+            },
+            position: match &positions {
+                Some(positions) if !positions.is_null(*row) => positions.value(*row),
+                _ => UNKNOWN_POSITION,
+            },
+            line: None,
+            reason: String::new(),
+            message: String::new(),
+            stage: stage.clone(),
+            payload,
+        })
+        .collect()
+}
+
+/// Where rows came from, for errors that are about all of them.
+pub fn origin_of(rows: &RecordBatch) -> Option<String> {
+    let lanes = arrow_cast::cast(rows.column_by_name(column::LANE)?, &DataType::Utf8).ok()?;
+    let positions = rows.column_by_name(column::POSITION)?.as_primitive_opt::<Int64Type>()?;
+    let lane = lanes.as_string_opt::<i32>().filter(|lanes| !lanes.is_empty() && lanes.is_valid(0))?.value(0);
+    Some(format!(" at record {} of `{lane}`", positions.value(0)))
+}

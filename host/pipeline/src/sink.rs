@@ -1,0 +1,302 @@
+//! One output of a hop: a table, its open writer, and how far it was written before.
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::TryStreamExt;
+use tokio::runtime::Handle;
+
+use super::fault::PipelineError;
+use super::flow::Flow;
+use super::group;
+use super::keeper::Keeper;
+use super::queue::Sender;
+use sluicebox_core::batch::{Positions, Reject};
+use sluicebox_core::meter::{Expected, Meters};
+use sluicebox_core::plan::{Contract, Drift, Plan, TableName, TableSpec, WriteMode};
+use sluicebox_lake::{self as lake, Added, Changes, Commit, Groups, Lake, LakeError, Provenance, Table, Writer};
+
+/// A table that a hop writes.
+pub struct Sink {
+    /// The table's name.
+    pub name: TableName,
+    /// The one writer of that table in this process.
+    pub table: Table,
+    /// The positions of this hop that the table had when the hop started.
+    pub recorded: Positions,
+    /// Rows of it change after they were written, so its followers get changes.
+    changes: bool,
+    /// The columns that name a group, where groups of it are replaced.
+    by: Vec<String>,
+    /// The groups that this run makes, if not all.
+    named: Option<Groups>,
+    followers: Vec<Follower>,
+    writer: Option<Writer>,
+    rows: u64,
+    unmet: Vec<lake::Unmet>,
+    keeper: Keeper,
+    contract: Contract,
+}
+
+/// A hop below that takes what this table gets from memory.
+struct Follower {
+    to: Sender<Flow>,
+    /// The version up to which it knows the table.
+    seen: Option<u64>,
+}
+
+impl Sink {
+    /// Opens the table and reads how far this hop came in it.
+    pub async fn open(lake: &Lake, plan: &Plan, spec: &TableSpec, app: &str) -> Result<Self, LakeError> {
+        let table = lake.table(spec).await?;
+        let recorded = table.positions(&format!("{app}/")).await?;
+        let changes = group::has_changes(&spec.mode);
+        let by = match &spec.mode {
+            WriteMode::Replace { by } => by.clone(),
+            _ => Vec::new(),
+        };
+        let (name, followers) = (spec.name.clone(), Vec::new());
+        Ok(Self {
+            name,
+            table,
+            recorded,
+            changes,
+            by,
+            named: None,
+            followers,
+            writer: None,
+            rows: 0,
+            unmet: Vec::new(),
+            keeper: Keeper::new(plan, spec),
+            contract: spec.contract,
+        })
+    }
+
+    /// The same table, which the next commit makes anew.
+    pub fn rewriting(self) -> Self {
+        Self { table: self.table.rewritten(), ..self }
+    }
+
+    /// Whether the table has the groups of these columns of its upstream, of the same types.
+    pub fn groups_fit(&self, columns: &[String], upstream: &SchemaRef) -> bool {
+        let Some(own) = self.table.schema() else { return false };
+        let data_type = |schema: &SchemaRef, column: &str| {
+            let field = schema.fields().iter().find(|field| field.name().eq_ignore_ascii_case(column));
+            field.map(|field| field.data_type().clone())
+        };
+        self.by.len() == columns.len()
+            && self.by.iter().zip(columns).all(|(by, column)| {
+                let own = data_type(&own, by);
+                own.is_some() && own == data_type(upstream, column)
+            })
+    }
+
+    /// The next commit makes these groups and leaves all others as they are. A group that gets
+    /// no row is gone.
+    pub async fn name_groups(&mut self, groups: &Groups) -> Result<(), LakeError> {
+        let rows = groups.rows(&self.by)?;
+        let mut named = Groups::new(self.table.name(), rows.schema_ref(), &self.by)?;
+        named.add(&rows)?;
+        let mut writer = self.table.begin().await?;
+        writer.replace_groups(&rows)?;
+        self.writer = Some(writer);
+        self.named = Some(named);
+        Ok(())
+    }
+
+    /// From now on hands on what the table gets to a hop that has read it up to version `seen`.
+    pub fn follow(&mut self, to: Sender<Flow>, seen: Option<u64>) {
+        self.followers.push(Follower { to, seen });
+    }
+
+    /// Writes rows that the next commit will make visible, and passes them down.
+    /// Gives back the rows that the table's contract or its expectations refuse.
+    pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<lake::Refused>, LakeError> {
+        if rows.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(runtime.block_on(self.table.begin())?),
+        };
+        let written = writer.write(rows)?;
+        if let Some(named) = &self.named
+            && let Some(group) = named.stranger(&written.rows)?
+        {
+            return Err(LakeError::Stranger { table: self.name.to_string(), group });
+        }
+        self.rows += written.rows.num_rows() as u64;
+        self.unmet.extend(written.unmet);
+        // What rows change in a table is known when they are committed.
+        if written.rows.num_rows() > 0 && !self.changes {
+            // A follower that is gone has failed and says so itself; this table goes on.
+            self.followers.retain(|follower| follower.to.send(Flow::Rows(written.rows.clone())));
+        }
+        Ok(written.refused)
+    }
+
+    /// Rows written since the last commit.
+    pub fn pending(&self) -> u64 {
+        self.rows
+    }
+
+    /// Commits what was written together with the positions, and lets followers count it.
+    pub fn commit(
+        &mut self,
+        app: &str,
+        (begun, positions): (&Positions, &Positions),
+        provenance: Provenance,
+        whole: bool,
+        runtime: &Handle,
+    ) -> Result<lake::Committed, LakeError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => runtime.block_on(self.table.begin())?,
+        };
+        let (positions, begun) = (positions.clone(), Some(begun.clone()));
+        let commit = Commit { app: app.to_owned(), positions, begun, provenance, whole };
+        let committed = runtime.block_on(self.table.commit(writer, commit))?;
+        self.rows = 0;
+        Ok(committed)
+    }
+
+    /// What the table's contract says to a record that is no row for its type, or for fields too many or too
+    /// few: it is refused, unless the contract's answer is to stop.
+    pub fn check_drift(&self, reject: &Reject) -> Result<(), lake::LakeError> {
+        let kept = match reject.reason.as_str() {
+            // A table that is there cannot follow a single value.
+            "csv.type" | "json.type" | "parquet.type" | "avro.type"
+                if matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve) =>
+            {
+                "the types of its columns"
+            }
+            "json.new-field" | "avro.new-field" if self.contract.new_column == Drift::Freeze => "its columns",
+            "json.missing-field" | "avro.missing-field" if self.contract.missing_column == Drift::Freeze => {
+                "all of its columns"
+            }
+            _ => return Ok(()),
+        };
+        let place = match reject.line {
+            Some(line) => format!("{}:{line}", reject.lane),
+            None => format!("record {} of {}", reject.position, reject.lane),
+        };
+        Err(lake::LakeError::Frozen { table: self.name.to_string(), kept, place, message: reject.message.clone() })
+    }
+
+    /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.
+    pub fn keep(&mut self, committed: &lake::Committed, lake: &Lake, runtime: &Handle) {
+        self.keeper.after_commit(&mut self.table, committed, lake, runtime);
+    }
+
+    /// Counts the rows since the last call that did not fulfil an expectation.
+    pub fn count_unmet(&mut self, meter: &Meters) {
+        for lake::Unmet { column, rule, otherwise, rows } in self.unmet.drain(..) {
+            meter.add_unmet(Expected { table: self.name.to_string(), column, rule, otherwise }, rows);
+        }
+    }
+
+    /// Whether rows went down that a commit shows to be another run's: which of its versions
+    /// hold them is not known here.
+    pub fn is_overtaken(&self, committed: &lake::Committed) -> bool {
+        committed.already && !self.changes && !self.followers.is_empty()
+    }
+
+    /// Gives the followers what the table got up to this commit, and the word that it counts.
+    pub fn hand_on(&mut self, committed: &lake::Committed, runtime: &Handle) -> Result<(), LakeError> {
+        let version = committed.version;
+        for mut follower in std::mem::take(&mut self.followers) {
+            let own = match &committed.changes {
+                // Rows of an append table went down as they were written.
+                _ if !self.changes => Some(&[][..]),
+                // Another run has made this commit, in a version that is read like any other.
+                _ if committed.already => None,
+                // It was not recorded, and the files say it.
+                Changes::None => None,
+                Changes::InMemory(rows) => Some(rows.as_slice()),
+                Changes::Stored => None,
+            };
+            // Other processes commit too: what they did is read like any other upstream rows.
+            let last = if own.is_some() { version.checked_sub(1) } else { Some(version) };
+            let mut there = runtime.block_on(self.read_on(&follower, last))?;
+            for rows in own.unwrap_or_default() {
+                there = there && follower.to.send(Flow::Rows(rows.clone()));
+            }
+            if there && follower.to.send(Flow::Barrier(version)) {
+                follower.seen = Some(version);
+                self.followers.push(follower);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads anew how far this hop came in the table, whoever ran it.
+    pub async fn look_again(&mut self, app: &str) -> Result<(), LakeError> {
+        self.table.refresh().await?;
+        self.recorded = self.table.positions(&format!("{app}/")).await?;
+        Ok(())
+    }
+
+    /// Gives the followers what other processes have committed to the table since they heard of it
+    /// last. Nothing may have been written to it since the last commit.
+    pub fn catch_up(&mut self, runtime: &Handle) -> Result<(), LakeError> {
+        if self.followers.is_empty() {
+            return Ok(());
+        }
+        runtime.block_on(self.table.refresh())?;
+        let Some(version) = self.table.version() else { return Ok(()) };
+        for mut follower in std::mem::take(&mut self.followers) {
+            let there = runtime.block_on(self.read_on(&follower, Some(version)))?;
+            let news = follower.seen < Some(version);
+            if there && (!news || follower.to.send(Flow::Barrier(version))) {
+                follower.seen = Some(version);
+                self.followers.push(follower);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a follower what the versions after the one it knows hold, up to `last`. Gives
+    /// whether it is still there.
+    async fn read_on(&self, follower: &Follower, last: Option<u64>) -> Result<bool, LakeError> {
+        let Some(last) = last.filter(|last| Some(*last) > follower.seen) else { return Ok(true) };
+        let mut added = match self.changes {
+            true => self.table.changes_since(follower.seen).await?,
+            false => self.table.added_since(follower.seen).await?,
+        };
+        while let Some(next) = added.try_next().await? {
+            match next {
+                Added::Rows { version, rows } if version <= last => {
+                    // A full queue waits; this thread has nothing else to do.
+                    if !follower.to.send(Flow::Rows(rows)) {
+                        return Ok(false);
+                    }
+                }
+                Added::End { version } if version < last => {}
+                _ => break,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells the followers that the hop ended well.
+    pub fn end(&mut self) {
+        for follower in self.followers.drain(..) {
+            // A follower that is gone needs no word.
+            // Whoever does not listen any more needs no end.
+            let _ = follower.to.send(Flow::End);
+        }
+    }
+
+    /// Throws away what was written since the last commit.
+    pub fn abandon(&mut self, runtime: &Handle) {
+        self.unmet.clear();
+        if let Some(writer) = self.writer.take() {
+            runtime.block_on(writer.abandon());
+        }
+    }
+}
+
+/// Names a lake error with the hop and what it was doing.
+pub fn lake_error(hop: &str, doing: impl Into<String>) -> impl FnOnce(lake::LakeError) -> PipelineError {
+    let (hop, doing) = (hop.to_owned(), doing.into());
+    move |source| PipelineError::Lake { hop, doing, source: Box::new(source) }
+}

@@ -1,0 +1,104 @@
+//! A run that goes on for ever, because others write while it reads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use super::below::Below;
+use super::fault::PipelineError;
+use super::group::{self, Group};
+use super::run::{Outcome, Run};
+use sluicebox_core::plan::{SourceKind, Upstream};
+
+impl Run {
+    /// Whether a hop of the plan reads a source that never ends.
+    pub fn is_endless(&self) -> bool {
+        self.follow && group::groups(&self.plan).iter().any(|group| self.endless(group).is_some())
+    }
+
+    /// Runs for ever what reads a source without an end, and all else again and again, `pause`
+    /// between two times. Ends when it is stopped or something fails.
+    pub fn stream(self, pause: Duration) -> Outcome {
+        let stopped = self.stop.clone();
+        let run = Arc::new(Run { stop: stopped.child_token(), ..self });
+        let (endless, rest) = run.parts();
+        // The duties that only one of several hosts has come with the first lane of the first source.
+        let leading: Vec<_> = endless.iter().map(|(_, shared)| Arc::new(AtomicBool::new(!shared))).collect();
+        let mut outcome = Outcome { failures: Vec::new(), skipped: Vec::new(), interrupted: false };
+        let (done, ended) = mpsc::channel();
+        thread::scope(|scope| {
+            for ((group, shared), leading) in endless.iter().zip(&leading) {
+                let (run, done, leading) = (&run, done.clone(), leading.clone());
+                scope.spawn(move || {
+                    let failures = run.run_endless(group, *shared, leading);
+                    // One that ends by itself ends all.
+                    run.stop.cancel();
+                    // The receiver lives until every group has answered.
+                    let _ = done.send(failures);
+                });
+            }
+            drop(done);
+            loop {
+                match ended.recv_timeout(pause) {
+                    Ok(failures) => outcome.failures.extend(failures),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Timeout) => {
+                        let leads = leading.first().is_none_or(|leading| leading.load(Ordering::SeqCst));
+                        if leads && !rest.is_empty() && !run.stop.is_cancelled() {
+                            let passed = run.pass(&rest);
+                            if !passed.failures.is_empty() {
+                                run.stop.cancel();
+                            }
+                            outcome.failures.extend(passed.failures);
+                            outcome.skipped = passed.skipped;
+                        }
+                    }
+                }
+            }
+        });
+        outcome.interrupted = stopped.is_cancelled();
+        outcome
+    }
+
+    /// The groups that never end, each with whether it shares its source; and the others, which
+    /// need only each other.
+    fn parts(&self) -> (Vec<(Group, bool)>, Vec<Group>) {
+        let groups = group::groups(&self.plan);
+        let kept: Vec<usize> = (0..groups.len()).filter(|at| self.endless(&groups[*at]).is_none()).collect();
+        let (mut endless, mut rest) = (Vec::new(), Vec::new());
+        for group in groups {
+            match self.endless(&group) {
+                Some(shared) => endless.push((group, shared)),
+                None => {
+                    let needs = group.needs.iter().filter_map(|need| kept.iter().position(|at| at == need)).collect();
+                    rest.push(Group { needs, ..group });
+                }
+            }
+        }
+        (endless, rest)
+    }
+
+    /// Whether a group's source has no end: `Some`, with whether it is shared.
+    fn endless(&self, group: &Group) -> Option<bool> {
+        let head = &self.plan.hops[*group.hops.first()?];
+        let Upstream::Source(name) = &head.from else { return None };
+        match &self.plan.source(name)?.kind {
+            SourceKind::Kafka(spec) => Some(spec.group.is_some()),
+            SourceKind::Files(_) | SourceKind::Capture(_) | SourceKind::Simulate(_) => None,
+        }
+    }
+
+    fn run_endless(self: &Arc<Self>, group: &Group, shared: bool, leading: Arc<AtomicBool>) -> Vec<PipelineError> {
+        let (head, below) = match shared {
+            true => group.hops.split_at(1),
+            false => group.hops.split_at(group.hops.len()),
+        };
+        let below = shared.then(|| Below::new(self.clone(), below.to_vec(), leading));
+        match self.set_up(head, None) {
+            Ok(ready) => self.join(self.start(ready, below)).failures,
+            Err(failure) => vec![failure],
+        }
+    }
+}

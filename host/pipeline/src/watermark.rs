@@ -1,0 +1,296 @@
+//! How far event time has come in a hop.
+//!
+//! The watermark is the least of what the lanes have reached, less what rows may be late. It moves
+//! at commits only: what a row may be late for then depends on where commits ended, which the log
+//! records, and not on how rows happened to be cut into batches.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringArray};
+use serde_json::{Value, json};
+
+use sluicebox_core::batch::column;
+use sluicebox_core::plan::EventTime;
+
+/// For how long others must have given rows before a lane without any is thought to have none. Longer
+/// than one lane's backlog can keep the others waiting while it is being caught up with.
+const SILENCE: i64 = 10_000_000;
+
+/// A longer break between two arrivals says nothing of a lane: nobody was reading, or nobody wrote.
+const BREAK: i64 = 1_000_000;
+
+/// How far event time has come, in microseconds since 1970-01-01 UTC.
+#[derive(Debug)]
+pub(super) struct EventClock {
+    column: String,
+    lateness: i64,
+    /// The latest moment of all rows so far.
+    latest: Option<i64>,
+    /// When the last row came.
+    arrived: Option<i64>,
+    /// For how long rows have been coming, without the breaks.
+    flowed: i64,
+    lanes: BTreeMap<String, LaneClock>,
+    /// As of the last commit.
+    watermark: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LaneClock {
+    /// The latest moment of its rows.
+    latest: i64,
+    /// Where all rows were when its last one came.
+    alive: i64,
+    /// For how long rows had been coming then; `None` where rows do not say when they came.
+    flowed: Option<i64>,
+}
+
+impl EventClock {
+    /// Nothing seen yet.
+    pub(super) fn new(spec: &EventTime) -> Self {
+        let lateness = i64::try_from(spec.lateness.as_micros()).unwrap_or(i64::MAX);
+        let column = spec.column.clone();
+        Self { column, lateness, latest: None, arrived: None, flowed: 0, lanes: BTreeMap::new(), watermark: None }
+    }
+
+    /// The moment before which no row is expected, as it was at the last commit.
+    pub(super) fn watermark(&self) -> Option<i64> {
+        self.watermark
+    }
+
+    /// Takes note of rows' moments. One that lies further ahead of the row's arrival than rows may
+    /// be late is a sender's mistake, which must not make every other row late.
+    pub(super) fn see(&mut self, rows: &RecordBatch) {
+        let Some(times) = micros(rows.column_by_name(&self.column)) else { return };
+        let arrived = micros(rows.column_by_name(column::INGESTED_AT));
+        let lanes = Lanes::of(rows.column_by_name(column::LANE));
+        let mut start = 0;
+        while start < rows.num_rows() {
+            let end = lanes.run(start, rows.num_rows());
+            let sound = |row: &usize| {
+                let arrived = arrived.filter(|arrived| arrived.is_valid(*row));
+                times.is_valid(*row)
+                    && arrived
+                        .is_none_or(|arrived| times.value(*row) <= arrived.value(*row).saturating_add(self.lateness))
+            };
+            if let Some(latest) = (start..end).filter(sound).map(|row| times.value(row)).max() {
+                let alive = self.latest.map_or(latest, |all| all.max(latest));
+                self.latest = Some(alive);
+                let flowed = arrived.and_then(|arrived| self.flow(arrived, start..end));
+                match self.lanes.get_mut(lanes.name(start)) {
+                    Some(lane) => *lane = LaneClock { latest: lane.latest.max(latest), alive, flowed },
+                    None => {
+                        self.lanes.insert(lanes.name(start).to_owned(), LaneClock { latest, alive, flowed });
+                    }
+                }
+            }
+            start = end;
+        }
+    }
+
+    /// Takes note of when rows came, and says for how long rows have been coming now.
+    fn flow(&mut self, arrived: &PrimitiveArray<TimestampMicrosecondType>, rows: Range<usize>) -> Option<i64> {
+        let last = rows.filter(|row| arrived.is_valid(*row)).map(|row| arrived.value(row)).max()?;
+        let since = self.arrived.map_or(0, |before| last.saturating_sub(before));
+        self.arrived = self.arrived.max(Some(last));
+        self.flowed = self.flowed.saturating_add(since.clamp(0, BREAK));
+        Some(self.flowed)
+    }
+
+    /// Moves the watermark to where the lanes have come: a commit ends here.
+    ///
+    /// A lane that gave nothing while the others went on by more than rows may be late holds
+    /// nobody up: a file that was read to its end, or a partition without senders. But where much is
+    /// caught up with at once, the others go on by hours in a moment, and that says nothing yet.
+    pub(super) fn advance(&mut self) -> Option<i64> {
+        let latest = self.latest?;
+        let lateness = self.lateness;
+        let flowed = self.flowed;
+        let is_silent = |lane: &LaneClock| lane.flowed.is_none_or(|then| flowed.saturating_sub(then) > SILENCE);
+        self.lanes.retain(|_, lane| latest.saturating_sub(lane.alive) <= lateness || !is_silent(lane));
+        let reached = self.lanes.values().map(|lane| lane.latest).min().unwrap_or(latest);
+        self.watermark = self.watermark.max(Some(reached.saturating_sub(lateness)));
+        self.watermark
+    }
+
+    /// What the next run needs to know.
+    pub(super) fn save(&self) -> Value {
+        let lanes: serde_json::Map<String, Value> = self
+            .lanes
+            .iter()
+            .map(|(name, lane)| (name.clone(), json!([lane.latest, lane.alive, lane.flowed])))
+            .collect();
+        json!({
+            "latest": self.latest, "watermark": self.watermark, "arrived": self.arrived, "flowed": self.flowed,
+            "lanes": lanes,
+        })
+    }
+
+    /// Takes back what [`save`](Self::save) gave; what was not saved stays as it is.
+    pub(super) fn restore(&mut self, saved: &Value) {
+        self.latest = saved["latest"].as_i64();
+        self.watermark = saved["watermark"].as_i64();
+        self.arrived = saved["arrived"].as_i64();
+        self.flowed = saved["flowed"].as_i64().unwrap_or_default();
+        let lanes = saved["lanes"].as_object().into_iter().flatten();
+        self.lanes = lanes
+            .filter_map(|(name, lane)| {
+                let (latest, alive) = (lane[0].as_i64()?, lane[1].as_i64()?);
+                Some((name.clone(), LaneClock { latest, alive, flowed: lane[2].as_i64() }))
+            })
+            .collect();
+    }
+}
+
+fn micros(column: Option<&ArrayRef>) -> Option<&PrimitiveArray<TimestampMicrosecondType>> {
+    column?.as_primitive_opt::<TimestampMicrosecondType>()
+}
+
+/// The lane of each row; rows without one are all of the same.
+enum Lanes<'a> {
+    None,
+    Text(&'a StringArray),
+    Keys(&'a PrimitiveArray<Int32Type>, &'a StringArray),
+}
+
+impl<'a> Lanes<'a> {
+    fn of(column: Option<&'a ArrayRef>) -> Self {
+        let Some(column) = column else { return Self::None };
+        if let Some(texts) = column.as_string_opt::<i32>() {
+            return Self::Text(texts);
+        }
+        let keys = column.as_dictionary_opt::<Int32Type>();
+        match keys.and_then(|keys| Some((keys.keys(), keys.values().as_string_opt::<i32>()?))) {
+            Some((keys, values)) => Self::Keys(keys, values),
+            None => Self::None,
+        }
+    }
+
+    fn name(&self, row: usize) -> &'a str {
+        match self {
+            Self::None => "",
+            Self::Text(texts) if texts.is_valid(row) => texts.value(row),
+            Self::Keys(keys, values) if keys.is_valid(row) => values.value(keys.value(row) as usize),
+            Self::Text(_) | Self::Keys(..) => "",
+        }
+    }
+
+    /// The end of the run of rows of one lane that begins at `start`.
+    fn run(&self, start: usize, rows: usize) -> usize {
+        match self {
+            Self::None => rows,
+            // Rows of one lane mostly come together, so keys are compared before names are.
+            Self::Keys(keys, _) if keys.null_count() == 0 => {
+                let rest = &keys.values()[start..rows];
+                start + rest.iter().position(|key| *key != rest[0]).unwrap_or(rest.len())
+            }
+            _ => {
+                let name = self.name(start);
+                (start..rows).find(|row| self.name(*row) != name).unwrap_or(rows)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use arrow_array::TimestampMicrosecondArray;
+
+    use super::*;
+
+    fn clock() -> EventClock {
+        EventClock::new(&EventTime { column: "at".into(), lateness: Duration::from_micros(10) })
+    }
+
+    fn rows(lanes: &[&str], at: &[i64]) -> RecordBatch {
+        let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(at.to_vec()).with_timezone("UTC"));
+        let lanes: ArrayRef = Arc::new(StringArray::from(lanes.to_vec()));
+        RecordBatch::try_from_iter([("at", at), ("_lane", lanes)]).unwrap()
+    }
+
+    #[test]
+    fn it_is_the_least_of_the_lanes_less_the_lateness_and_never_goes_back() {
+        let mut clock = clock();
+        assert_eq!(clock.advance(), None);
+        clock.see(&rows(&["a", "a", "b"], &[100, 90, 95]));
+        assert_eq!(clock.watermark(), None, "it moves at commits only");
+        assert_eq!(clock.advance(), Some(85));
+        clock.see(&rows(&["a"], &[104]));
+        assert_eq!(clock.advance(), Some(85), "b is where it was");
+        clock.see(&rows(&["c"], &[50]));
+        assert_eq!(clock.advance(), Some(85), "a new lane with old rows does not bring it back");
+    }
+
+    #[test]
+    fn a_lane_without_rows_holds_nobody_up_for_long() {
+        let mut clock = clock();
+        clock.see(&rows(&["a", "b"], &[100, 100]));
+        clock.see(&rows(&["a"], &[110]));
+        assert_eq!(clock.advance(), Some(90));
+        clock.see(&rows(&["a"], &[111]));
+        assert_eq!(clock.advance(), Some(101));
+        // A lane that is behind and gives rows is catching up, and is waited for.
+        clock.see(&rows(&["b", "a"], &[103, 130]));
+        clock.see(&rows(&["b"], &[104]));
+        assert_eq!(clock.advance(), Some(101));
+    }
+
+    /// Rows of one lane that came at a time.
+    fn came(lane: &str, at: i64, arrived: i64) -> RecordBatch {
+        let time =
+            |value: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![value]).with_timezone("UTC")) };
+        let lanes: ArrayRef = Arc::new(StringArray::from(vec![lane]));
+        RecordBatch::try_from_iter([("at", time(at)), ("_lane", lanes), ("_ingested_at", time(arrived))]).unwrap()
+    }
+
+    #[test]
+    fn a_lane_whose_backlog_comes_after_that_of_another_is_waited_for() {
+        const SECOND: i64 = 1_000_000;
+        let mut clock = clock();
+        clock.see(&came("a", 100, SECOND));
+        clock.see(&came("b", 100, SECOND));
+        // Nobody read for a minute; then one lane's backlog comes in a moment, and the other's after it.
+        clock.see(&came("a", 5_000, 61 * SECOND));
+        assert_eq!(clock.advance(), Some(90));
+        clock.see(&came("b", 4_000, 62 * SECOND));
+        assert_eq!(clock.advance(), Some(3_990));
+        // But while others flow for long, a lane without any holds nobody up, also after a restart.
+        for second in 63..=73 {
+            let mut next = EventClock::new(&EventTime { column: "at".into(), lateness: Duration::from_micros(10) });
+            next.restore(&clock.save());
+            clock = next;
+            clock.see(&came("a", 5_000 + second, second * SECOND));
+        }
+        assert_eq!(clock.advance(), Some(5_063));
+    }
+
+    #[test]
+    fn a_moment_that_is_yet_to_come_does_not_count() {
+        let mut clock = clock();
+        let at = rows(&["a", "a", "a"], &[100, 900, 111]);
+        let arrived: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![100, 100, 101]).with_timezone("UTC"));
+        let columns = [("at", at.column(0).clone()), ("_ingested_at", arrived)];
+        clock.see(&RecordBatch::try_from_iter(columns).unwrap());
+        assert_eq!(clock.advance(), Some(101));
+    }
+
+    #[test]
+    fn it_goes_on_where_it_was_saved() {
+        let mut first = clock();
+        first.see(&rows(&["a", "b"], &[100, 95]));
+        first.advance();
+        let mut second = clock();
+        second.restore(&first.save());
+        assert_eq!(second.watermark(), Some(85));
+        for clock in [&mut first, &mut second] {
+            clock.see(&rows(&["b"], &[99]));
+        }
+        assert_eq!((first.advance(), first.save()), (second.advance(), second.save()));
+    }
+}

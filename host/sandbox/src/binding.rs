@@ -1,0 +1,316 @@
+//! A module's ports, bound to the tables of a pipeline.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+
+use super::cause::Cause;
+use super::descriptor::{Descriptor, OutputSchema, Role, Wanted};
+use super::schema::crossing;
+use super::widen::is_lossless;
+use sluicebox_core::batch::column;
+use sluicebox_core::fault::Fault;
+
+/// Tables that do not fit a module's ports.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BindError {
+    /// A port without a table.
+    #[error("input port `{port}` of module `{module}` is not given a table")]
+    Missing {
+        /// The module's name.
+        module: String,
+        /// The port.
+        port: String,
+    },
+    /// A table without a port.
+    #[error("module `{module}` has no input port `{port}`; it has {ports}")]
+    Unknown {
+        /// The module's name.
+        module: String,
+        /// The port that was named.
+        port: String,
+        /// The ports there are.
+        ports: String,
+    },
+    /// A column that the module needs.
+    #[error("input port `{port}` of module `{module}` wants column `{column}`, which is not there")]
+    Column {
+        /// The module's name.
+        module: String,
+        /// The port.
+        port: String,
+        /// The column.
+        column: String,
+    },
+    /// A column of another type.
+    #[error("input port `{port}` of module `{module}` wants column `{column}` as {wanted}, and it is {actual}")]
+    Type {
+        /// The module's name.
+        module: String,
+        /// The port.
+        port: String,
+        /// The column.
+        column: String,
+        /// The type the module wants.
+        wanted: String,
+        /// The type that is there.
+        actual: String,
+    },
+}
+
+impl Fault for BindError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { port, .. } => Some(format!("add `lookups = {{ {port} = \"layer.table\" }}` to the hop")),
+            Self::Unknown { .. } => None,
+            Self::Column { column, .. } => {
+                Some(format!("read a table that has `{column}`, or declare it nullable in the module"))
+            }
+            Self::Type { .. } => {
+                Some("only conversions that lose nothing are made; change the type where the column is declared".into())
+            }
+        }
+    }
+}
+
+/// What crosses at each input port, and what each output port gives.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    pub(super) descriptor: Descriptor,
+    pub(super) inputs: Vec<Input>,
+    pub(super) outputs: Vec<Output>,
+}
+
+/// An input port with its table.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    /// The table's own columns.
+    pub upstream: SchemaRef,
+    /// The columns that cross, in order.
+    pub crossing: SchemaRef,
+    columns: Vec<Column>,
+}
+
+/// Where a column that crosses comes from.
+#[derive(Clone, Debug)]
+enum Column {
+    /// The upstream column at this index, as it is.
+    Same(usize),
+    /// The upstream column at this index, turned into another type.
+    Cast(usize, DataType),
+    /// Nulls of this type, for a column that is not there.
+    Nulls(DataType),
+}
+
+/// An output port.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    /// All columns of the port's table.
+    pub full: SchemaRef,
+    /// The columns that the module emits.
+    pub emitted: SchemaRef,
+    /// For a pass-through port, where each column of `full` comes from.
+    pub same: Option<Same>,
+}
+
+/// The columns of a pass-through output.
+#[derive(Clone, Debug)]
+pub(super) struct Same {
+    /// Index of the input port.
+    pub input: usize,
+    /// For every column of the output, in order.
+    pub columns: Vec<From>,
+}
+
+/// Where a column of a pass-through output comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum From {
+    /// The upstream column at this index.
+    Upstream(usize),
+    /// The emitted column at this index.
+    Emitted(usize),
+}
+
+impl Descriptor {
+    /// Binds a table's schema to every input port.
+    ///
+    /// # Errors
+    /// When a port is left out or unknown, a column is missing that may not be null, or a
+    /// column's type cannot become the wanted one without loss.
+    pub fn bind(&self, inputs: &[(String, SchemaRef)]) -> Result<Binding, BindError> {
+        for (port, _) in inputs {
+            if self.input(port).is_none() {
+                let ports = self.inputs.iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ");
+                return Err(BindError::Unknown { module: self.name.clone(), port: port.clone(), ports });
+            }
+        }
+        let inputs = self
+            .inputs
+            .iter()
+            .map(|port| {
+                let (_, upstream) = inputs
+                    .iter()
+                    .find(|(name, _)| *name == port.name)
+                    .ok_or_else(|| BindError::Missing { module: self.name.clone(), port: port.name.clone() })?;
+                Input::bind(&self.name, &port.name, &port.wanted, upstream)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let outputs = self.outputs.iter().map(|port| Output::bind(&port.schema, &inputs)).collect();
+        Ok(Binding { descriptor: self.clone(), inputs, outputs })
+    }
+}
+
+impl Binding {
+    /// What the module is.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// All columns that output port `port` gives; `None` when there is no such port.
+    pub fn output_schema(&self, port: usize) -> Option<&SchemaRef> {
+        self.outputs.get(port).map(|output| &output.full)
+    }
+
+    /// The columns that cross at input port `port`; `None` when there is no such port.
+    pub fn input_schema(&self, port: usize) -> Option<&SchemaRef> {
+        self.inputs.get(port).map(|input| &input.crossing)
+    }
+
+    pub(super) fn is_rows(&self, port: usize) -> bool {
+        self.descriptor.inputs.get(port).is_some_and(|port| port.role == Role::Rows)
+    }
+}
+
+impl Input {
+    fn bind(module: &str, port: &str, wanted: &Wanted, upstream: &SchemaRef) -> Result<Self, BindError> {
+        let wanted: Vec<FieldRef> = match wanted {
+            Wanted::All => upstream
+                .fields()
+                .iter()
+                .map(|field| {
+                    Arc::new(Field::new(field.name(), crossing(field.data_type()), field.is_nullable())) as FieldRef
+                })
+                .collect(),
+            Wanted::Columns(schema) => schema.fields().iter().cloned().collect(),
+        };
+        let columns = wanted
+            .iter()
+            .map(|field| match upstream.column_with_name(field.name()) {
+                Some((index, found)) if found.data_type().equals_datatype(field.data_type()) => Ok(Column::Same(index)),
+                Some((index, found)) if is_lossless(found.data_type(), field.data_type()) => {
+                    Ok(Column::Cast(index, field.data_type().clone()))
+                }
+                Some((_, found)) => Err(BindError::Type {
+                    module: module.to_owned(),
+                    port: port.to_owned(),
+                    column: field.name().clone(),
+                    wanted: field.data_type().to_string(),
+                    actual: found.data_type().to_string(),
+                }),
+                None if field.is_nullable() => Ok(Column::Nulls(field.data_type().clone())),
+                None => Err(BindError::Column {
+                    module: module.to_owned(),
+                    port: port.to_owned(),
+                    column: field.name().clone(),
+                }),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { upstream: upstream.clone(), crossing: Arc::new(Schema::new(wanted)), columns })
+    }
+
+    /// The columns of `rows` that cross. Only columns of another type are copied.
+    pub(super) fn project(&self, rows: &RecordBatch) -> Result<RecordBatch, Cause> {
+        self.check(rows)?;
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (column, field) in self.columns.iter().zip(self.crossing.fields()) {
+            let array = match column {
+                Column::Same(index) => rows.column(*index).clone(),
+                Column::Cast(index, wanted) => cast(rows.column(*index), field.name(), wanted)?,
+                Column::Nulls(data_type) => new_null_array(data_type, rows.num_rows()),
+            };
+            if !field.is_nullable() && array.null_count() > 0 {
+                return Err(Cause::Null { column: field.name().clone(), nulls: array.null_count() });
+            }
+            columns.push(array);
+        }
+        // What the fields inside a list or struct are called is of no matter to the encoding.
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows())).with_match_field_names(false);
+        RecordBatch::try_new_with_options(self.crossing.clone(), columns, &options)
+            .map_err(|source| Cause::Encode { source })
+    }
+
+    /// Checks that `rows` has the columns that were bound; names and types, since the
+    /// rest differs from batch to batch without harm.
+    fn check(&self, rows: &RecordBatch) -> Result<(), Cause> {
+        let actual = rows.schema_ref();
+        if Arc::ptr_eq(actual, &self.upstream) {
+            return Ok(());
+        }
+        if actual.fields().len() != self.upstream.fields().len() {
+            let (has, bound) = (actual.fields().len(), self.upstream.fields().len());
+            return Err(Cause::Shape(format!("{has} columns instead of {bound}")));
+        }
+        for (actual, bound) in actual.fields().iter().zip(self.upstream.fields()) {
+            if Arc::ptr_eq(actual, bound) {
+                continue;
+            }
+            if actual.name() != bound.name() || !actual.data_type().equals_datatype(bound.data_type()) {
+                return Err(Cause::Shape(format!(
+                    "`{}` {} instead of `{}` {}",
+                    actual.name(),
+                    actual.data_type(),
+                    bound.name(),
+                    bound.data_type()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cast(array: &ArrayRef, column: &str, wanted: &DataType) -> Result<ArrayRef, Cause> {
+    // `safe` would turn a value that does not fit into a null, and nobody would know.
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, wanted, &options).map_err(|source| Cause::Cast {
+        column: column.to_owned(),
+        wanted: wanted.to_string(),
+        source,
+    })
+}
+
+impl Output {
+    fn bind(schema: &OutputSchema, inputs: &[Input]) -> Self {
+        match schema {
+            OutputSchema::Full(schema) => Self { full: schema.clone(), emitted: schema.clone(), same: None },
+            OutputSchema::SameAsInput { input, drop, replace } => {
+                let upstream = &inputs[*input].upstream;
+                let row: FieldRef = Arc::new(Field::new(column::ROW, DataType::UInt32, false));
+                let emitted = std::iter::once(row).chain(replace.fields().iter().cloned()).collect::<Vec<_>>();
+                let mut fields = Vec::new();
+                let mut columns = Vec::new();
+                for (index, field) in upstream.fields().iter().enumerate() {
+                    if let Ok(replaced) = replace.index_of(field.name()) {
+                        fields.push(replace.fields()[replaced].clone());
+                        columns.push(From::Emitted(replaced + 1));
+                    } else if !drop.contains(field.name()) {
+                        fields.push(field.clone());
+                        columns.push(From::Upstream(index));
+                    }
+                }
+                for (index, field) in replace.fields().iter().enumerate() {
+                    if upstream.index_of(field.name()).is_err() {
+                        fields.push(field.clone());
+                        columns.push(From::Emitted(index + 1));
+                    }
+                }
+                Self {
+                    full: Arc::new(Schema::new(fields)),
+                    emitted: Arc::new(Schema::new(emitted)),
+                    same: Some(Same { input: *input, columns }),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Compiled modules kept on disk.
+//!
+//! Compiling takes a second for each megabyte; loading takes milliseconds. But what is
+//! loaded is machine code that runs with all of the host's rights, so an entry counts
+//! only with a code (HMAC-SHA-256) under a key that lies beside it and that nobody else
+//! may read. The code is checked on the very bytes that are then loaded.
+
+use std::fs::{self, DirBuilder};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// Where compiled modules are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheDir {
+    /// `sluicebox/modules` in the user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`.
+    User,
+    /// This folder.
+    At(PathBuf),
+    /// Nowhere: every process compiles anew.
+    None,
+}
+
+/// Bytes of an authentication code.
+const CODE: usize = 32;
+const KEY: &str = "key";
+
+/// A folder of compiled modules.
+pub(super) struct Cache {
+    folder: PathBuf,
+    key: [u8; 32],
+}
+
+/// Why an entry was not used.
+enum Miss {
+    /// There is none.
+    Absent,
+    /// It is there and cannot be used.
+    Unusable(String),
+}
+
+impl Cache {
+    /// Opens the folder and makes its key if need be. A cache that cannot be used is left
+    /// out with a warning: everything works without it, only slower.
+    pub(super) fn open(place: &CacheDir) -> Option<Self> {
+        let folder = match place {
+            CacheDir::None => return None,
+            CacheDir::At(folder) => folder.clone(),
+            CacheDir::User => match user_folder() {
+                Some(folder) => folder,
+                None => {
+                    tracing::warn!("no cache of compiled modules: neither XDG_CACHE_HOME nor HOME is set");
+                    return None;
+                }
+            },
+        };
+        match open_key(&folder) {
+            Ok(key) => Some(Self { folder, key }),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "no cache of compiled modules");
+                None
+            }
+        }
+    }
+
+    /// The compiled module of that digest, if there is one that can be trusted.
+    pub(super) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let name = entry(engine, digest);
+        match self.try_load(engine, &name) {
+            Ok(component) => Some(component),
+            Err(Miss::Absent) => None,
+            Err(Miss::Unusable(why)) => {
+                tracing::warn!(entry = %self.folder.join(&name).display(), why, "compiling a cached module anew");
+                None
+            }
+        }
+    }
+
+    fn try_load(&self, engine: &Engine, name: &str) -> Result<Component, Miss> {
+        let bytes = match fs::read(self.folder.join(name)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Miss::Absent),
+            Err(error) => return Err(Miss::Unusable(error.to_string())),
+        };
+        let (code, artefact) = bytes
+            .split_at_checked(CODE)
+            .ok_or_else(|| Miss::Unusable("it is shorter than its authentication code".into()))?;
+        self.mac(name, artefact)
+            .verify_slice(code)
+            .map_err(|_| Miss::Unusable("its authentication code does not fit".into()))?;
+        // SAFETY: `deserialize` asks for bytes that an engine has serialized and nobody has
+        // changed since. Only this process and others of the same user know the key, they
+        // write only what `serialize` gave them, and the code was just checked on these very
+        // bytes, which are in our own memory.
+        unsafe { Component::deserialize(engine, artefact) }.map_err(|error| Miss::Unusable(error.to_string()))
+    }
+
+    /// Keeps a compiled module.
+    pub(super) fn store(&self, engine: &Engine, digest: &str, component: &Component) {
+        let name = entry(engine, digest);
+        if let Err(error) = self.try_store(&name, component) {
+            tracing::warn!(folder = %self.folder.display(), %error, "a compiled module could not be kept");
+        }
+    }
+
+    fn try_store(&self, name: &str, component: &Component) -> io::Result<()> {
+        let artefact = component.serialize().map_err(|error| io::Error::other(error.to_string()))?;
+        let code = self.mac(name, &artefact).finalize().into_bytes();
+        // A temporary file has mode 0600, and renaming makes the entry appear whole; one
+        // that a power cut tears has no valid code.
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(&code)?;
+        file.write_all(&artefact)?;
+        file.persist(self.folder.join(name))?;
+        Ok(())
+    }
+
+    /// Over the name as well, so that one module cannot stand in for another.
+    fn mac(&self, name: &str, artefact: &[u8]) -> Hmac<Sha256> {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).expect("cannot fail because HMAC takes keys of any length");
+        mac.update(&(name.len() as u64).to_le_bytes());
+        mac.update(name.as_bytes());
+        mac.update(artefact);
+        mac
+    }
+}
+
+/// The name of a module's entry for this engine: another version or setting of the engine
+/// is another entry.
+fn entry(engine: &Engine, digest: &str) -> String {
+    let mut hasher = Stable(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let settings = hex(&hasher.0.finalize());
+    format!("{digest}-{}.cwasm", &settings[..16])
+}
+
+fn user_folder() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(cache.join("sluicebox").join("modules"))
+}
+
+fn open_key(folder: &Path) -> io::Result<[u8; 32]> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let path = folder.join(KEY);
+    if !path.try_exists()? {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&rand::random::<[u8; 32]>())?;
+        match file.persist_noclobber(&path) {
+            Ok(_) => {}
+            // Another process was faster, and its key is as good.
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.error),
+        }
+    }
+    let mode = fs::metadata(&path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(io::Error::other(format!(
+            "others may read or write `{}` (mode {:o})",
+            path.display(),
+            mode & 0o777
+        )));
+    }
+    let key = fs::read(&path)?;
+    <[u8; 32]>::try_from(key)
+        .map_err(|key| io::Error::other(format!("`{}` has {} bytes instead of 32", path.display(), key.len())))
+}
+
+/// Lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A hasher whose result stays the same from one build of the host to the next.
+struct Stable(Sha256);
+
+impl Hasher for Stable {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        digest.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::engine;
+
+    /// The smallest component there is.
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn open(folder: &Path) -> Cache {
+        Cache::open(&CacheDir::At(folder.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn only_an_untouched_entry_under_its_own_name_and_key_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine(1 << 20).unwrap();
+        let component = Component::from_binary(&engine, EMPTY).unwrap();
+        let cache = open(folder.path());
+        cache.store(&engine, "aa", &component);
+        assert!(cache.load(&engine, "aa").is_some());
+        assert!(cache.load(&engine, "bb").is_none());
+
+        let path = folder.path().join(entry(&engine, "aa"));
+        let whole = fs::read(&path).unwrap();
+        for at in [0, 31, 32, whole.len() / 2, whole.len() - 1] {
+            let mut forged = whole.clone();
+            forged[at] ^= 1;
+            fs::write(&path, forged).unwrap();
+            assert!(cache.load(&engine, "aa").is_none(), "byte {at}");
+        }
+        for length in [0, 10, 32, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(cache.load(&engine, "aa").is_none(), "{length} bytes");
+        }
+
+        fs::write(&path, &whole).unwrap();
+        fs::write(folder.path().join(entry(&engine, "bb")), &whole).unwrap();
+        assert!(cache.load(&engine, "bb").is_none(), "another module's entry");
+        assert!(cache.load(&engine, "aa").is_some());
+        fs::write(folder.path().join(KEY), [7; 32]).unwrap();
+        assert!(open(folder.path()).load(&engine, "aa").is_none(), "another key");
+    }
+
+    #[test]
+    fn processes_that_start_together_agree_on_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| open(folder.path()).key)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+}

@@ -1,0 +1,231 @@
+//! One module in one store, and what its calls come to.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow_array::RecordBatch;
+use wasmtime::component::ResourceAny;
+use wasmtime::{Store, Trap, WasmBacktrace};
+
+use super::binding::Binding;
+use super::bindings::Transformer;
+use super::bindings::sluicebox::transform::types as wire;
+use super::cause::{Cause, FailureKind};
+use super::engine::{STACK_CEILING, ticks};
+use super::error::{Call, JobError, Trace};
+use super::guest::Guest;
+use super::sandbox::{Module, Ready};
+use super::text::printable;
+use super::thread::is_guest_thread;
+use sluicebox_core::plan::Limits;
+
+/// Bytes that the host copies out of a module in one `describe`.
+const DESCRIPTOR: usize = 4 << 20;
+/// Bytes that the host looks at in one call of an import. The imports look before they
+/// copy, so this only bounds how long one of them can take.
+const LOOKED_AT: usize = 1 << 30;
+/// Bytes of a module's own words in an error.
+const WORDS: usize = 4 << 10;
+/// Functions shown with an error.
+const FRAMES: usize = 8;
+
+/// A module in a store of its own. A trap poisons the store, so there is one job in each.
+pub(super) struct Instance {
+    store: Store<Guest>,
+    exports: Transformer,
+    ready: Arc<Ready>,
+    ended: bool,
+    module: Arc<str>,
+}
+
+impl Instance {
+    /// Asks a fresh instance what it is.
+    pub(super) fn describe(module: &Module, config: &str, limits: &Limits) -> Result<wire::Descriptor, JobError> {
+        let (mut instance, ()) = Self::start(module, Call::Describe, None, limits, |_, _| Ok(Ok(())))?;
+        instance.store.set_hostcall_fuel(DESCRIPTOR);
+        instance.call(Call::Describe, None, |exports, store| {
+            exports.sluicebox_transform_transform().call_describe(store, config)
+        })
+    }
+
+    /// Opens a job in a fresh instance, within one time limit.
+    pub(super) fn open(
+        module: &Module,
+        binding: Arc<Binding>,
+        limits: &Limits,
+        config: &str,
+        inputs: &[wire::BoundInput],
+        restored: Option<&wire::SavedState>,
+    ) -> Result<(Self, ResourceAny), JobError> {
+        Self::start(module, Call::Open, Some(binding), limits, |exports, store| {
+            exports.sluicebox_transform_transform().job().call_open(store, config, inputs, restored)
+        })
+    }
+
+    fn start<R>(
+        module: &Module,
+        call: Call,
+        binding: Option<Arc<Binding>>,
+        limits: &Limits,
+        first: impl FnOnce(&Transformer, &mut Store<Guest>) -> wasmtime::Result<Result<R, wire::Failure>>,
+    ) -> Result<(Self, R), JobError> {
+        let name = module.shared_name();
+        let failed = |cause| JobError { module: name.to_string(), call, cause, trace: Box::default() };
+        if !is_guest_thread() {
+            return Err(failed(Cause::WrongThread));
+        }
+        if limits.stack as usize > STACK_CEILING {
+            return Err(failed(Cause::StackCeiling { wanted: limits.stack, limit: STACK_CEILING as u32 }));
+        }
+        let ready = module.ready(limits.stack).map_err(|source| failed(Cause::Prepare { source: Box::new(source) }))?;
+        let pre = &ready.pre;
+        let mut store = Store::new(pre.engine(), Guest::new(name.clone(), binding, limits.clone()));
+        store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(LOOKED_AT);
+        store.set_max_component_handles(limits.handles as usize);
+        store.epoch_deadline_trap();
+        store.set_epoch_deadline(ticks(limits.time));
+        store.data_mut().begin(call, None);
+
+        let running = ready.floor.clock.running();
+        let exports = match pre.instantiate(&mut store) {
+            Ok(exports) => exports,
+            Err(error) => return Err(explain(&name, call, error, &mut store, true)),
+        };
+        let result = first(&exports, &mut store);
+        drop(running);
+        let value = settle(&name, call, result, &mut store)?;
+        store.data_mut().log.end();
+        Ok((Self { store, exports, ready, ended: false, module: name }, value))
+    }
+
+    /// Makes one call into the module. After a trap, or after a promise was found broken,
+    /// the instance has ended and every later call says so.
+    pub(super) fn call<R>(
+        &mut self,
+        call: Call,
+        pushed: Option<(usize, RecordBatch)>,
+        work: impl FnOnce(&Transformer, &mut Store<Guest>) -> wasmtime::Result<Result<R, wire::Failure>>,
+    ) -> Result<R, JobError> {
+        if self.ended {
+            return Err(self.failed(call, Cause::Ended));
+        }
+        if !is_guest_thread() {
+            return Err(self.failed(call, Cause::WrongThread));
+        }
+        self.store.data_mut().begin(call, pushed);
+        let time = self.store.data().limits.time;
+        self.store.set_epoch_deadline(ticks(time));
+        let running = self.ready.floor.clock.running();
+        let start = Instant::now();
+        let result = work(&self.exports, &mut self.store);
+        let took = start.elapsed();
+        drop(running);
+        self.store.data_mut().took(took);
+        let settled = settle(&self.module, call, result, &mut self.store);
+        self.ended = settled.as_ref().is_err_and(|error| !matches!(error.cause, Cause::Failure { .. }));
+        settled
+    }
+
+    /// What the latest call left behind.
+    pub(super) fn guest(&mut self) -> &mut Guest {
+        self.store.data_mut()
+    }
+
+    /// Ends the instance for a reason that was found after the call.
+    pub(super) fn end(&mut self, call: Call, cause: Cause) -> JobError {
+        self.ended = true;
+        self.failed(call, cause)
+    }
+
+    /// An error that leaves the instance as it is.
+    pub(super) fn failed(&self, call: Call, cause: Cause) -> JobError {
+        JobError {
+            module: self.module.to_string(),
+            call,
+            cause,
+            trace: Box::new(Trace { frames: Vec::new(), log: self.store.data().log.recent() }),
+        }
+    }
+}
+
+/// Turns what a call came to into a value or an error that can be read.
+fn settle<R>(
+    module: &str,
+    call: Call,
+    result: wasmtime::Result<Result<R, wire::Failure>>,
+    store: &mut Store<Guest>,
+) -> Result<R, JobError> {
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(failure)) => {
+            store.data_mut().log.end();
+            let (kind, words) = match failure {
+                wire::Failure::Config(words) => (FailureKind::Config, words),
+                wire::Failure::Input(words) => (FailureKind::Input, words),
+                wire::Failure::State(words) => (FailureKind::State, words),
+                wire::Failure::Internal(words) => (FailureKind::Internal, words),
+            };
+            let cause = Cause::Failure { kind, message: printable(&words, WORDS) };
+            Err(JobError {
+                module: module.to_owned(),
+                call,
+                cause,
+                trace: Box::new(Trace { frames: Vec::new(), log: store.data().log.recent() }),
+            })
+        }
+        Err(error) => Err(explain(module, call, error, store, false)),
+    }
+}
+
+fn explain(module: &str, call: Call, error: wasmtime::Error, store: &mut Store<Guest>, starting: bool) -> JobError {
+    let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let guest = store.data_mut();
+    guest.log.end();
+    let cause = match error.downcast::<Cause>() {
+        Ok(cause) => cause,
+        Err(error) => classify(&error, guest, starting),
+    };
+    JobError { module: module.to_owned(), call, cause, trace: Box::new(Trace { frames, log: guest.log.recent() }) }
+}
+
+fn classify(error: &wasmtime::Error, guest: &Guest, starting: bool) -> Cause {
+    let memory = guest.memory.refused().map(|wanted| Cause::Memory { wanted, limit: guest.memory.limit() });
+    let Some(trap) = error.downcast_ref::<Trap>() else {
+        let words = error.root_cause().to_string();
+        // The engine has no type for this one; a test holds it to these words.
+        if words.contains("store handle limit exceeded") {
+            return Cause::Handles { limit: guest.limits.handles };
+        }
+        let words = printable(&words, WORDS);
+        return match memory {
+            Some(memory) if starting => memory,
+            _ if starting => Cause::Start(words),
+            _ => Cause::Abi(words),
+        };
+    };
+    match trap {
+        Trap::Interrupt => Cause::Time { limit: guest.limits.time },
+        Trap::StackOverflow => Cause::Stack { limit: guest.limits.stack },
+        // A program that is refused memory panics, or writes to where it has none.
+        Trap::UnreachableCodeReached => memory.unwrap_or(Cause::Panic),
+        Trap::MemoryOutOfBounds | Trap::TableOutOfBounds => memory.unwrap_or(Cause::OutOfBounds),
+        Trap::IntegerDivisionByZero => Cause::DivisionByZero,
+        other => Cause::Trap(other.to_string().trim_start_matches("wasm trap: ").to_owned()),
+    }
+}
+
+/// The names of a module's functions as its author wrote them, without those that every
+/// panic goes through.
+fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
+    const MACHINERY: [&str; 6] =
+        ["abort", "__rustc::", "core::panicking", "std::panicking", "std::sys::", "std::process::abort"];
+    backtrace
+        .frames()
+        .iter()
+        .filter_map(|frame| frame.func_name())
+        .map(|name| printable(&format!("{:#}", rustc_demangle::demangle(name)), 200))
+        .filter(|name| !MACHINERY.iter().any(|machinery| name.starts_with(machinery)))
+        .take(FRAMES)
+        .collect()
+}

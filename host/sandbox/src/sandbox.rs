@@ -1,0 +1,176 @@
+//! The one sandbox of a process, and the modules it has let in.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::admission;
+use super::bindings::TransformerPre;
+use super::cache::{Cache, CacheDir};
+use super::descriptor::{self, Descriptor};
+use super::engine::{Ticker, engine};
+use super::error::{AdmissionError, ModuleError, SandboxError};
+use super::guest::Guest;
+use super::instance::Instance;
+use super::sink;
+use super::text::printable;
+use super::thread::spawn_guest_thread;
+use sluicebox_core::plan::Limits;
+
+/// Compiles modules and runs them: one for each process.
+pub struct Sandbox {
+    cache: Option<Cache>,
+    /// Everything that belongs to one size of stack.
+    floors: Mutex<HashMap<u32, Arc<Floor>>>,
+    /// What is loaded at present, so that hops with the same module share its code.
+    modules: Mutex<HashMap<String, Weak<Code>>>,
+}
+
+/// An engine with its linker and its clock. The engine decides the stack of what runs on
+/// it, so `limits.stack` chooses a floor.
+pub(super) struct Floor {
+    linker: Linker<Guest>,
+    pub(super) clock: Ticker,
+}
+
+/// A module ready to run on one floor.
+pub(super) struct Ready {
+    pub(super) floor: Arc<Floor>,
+    pub(super) pre: TransformerPre<Guest>,
+}
+
+/// A compiled module, shared by all of its jobs.
+#[derive(Clone)]
+pub struct Module {
+    code: Arc<Code>,
+    name: Arc<str>,
+    path: Arc<Path>,
+}
+
+/// The same bytes are one code, wherever they lie.
+struct Code {
+    sandbox: Arc<Sandbox>,
+    digest: String,
+    bytes: Vec<u8>,
+    ready: Mutex<HashMap<u32, Arc<Ready>>>,
+}
+
+impl Sandbox {
+    /// Sets up the engine and its clock.
+    ///
+    /// # Errors
+    /// When the processor is not one the engine knows, or no thread can be started. A
+    /// cache that cannot be used is only a warning.
+    pub fn new(cache: CacheDir) -> Result<Arc<Self>, SandboxError> {
+        let sandbox = Self { cache: Cache::open(&cache), floors: Mutex::default(), modules: Mutex::default() };
+        // Here rather than at the first module, so that a machine that cannot do it says so at once.
+        sandbox.floor(Limits::default().stack)?;
+        Ok(Arc::new(sandbox))
+    }
+
+    /// Lets a module in: reads it, compiles it or takes it from the cache, and checks what
+    /// it imports and exports. The same bytes are compiled once, whatever their path.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is too large, is no component, or wants more of the
+    /// world than the contract has.
+    pub fn load(self: &Arc<Self>, path: &Path) -> Result<Module, AdmissionError> {
+        let bytes = admission::read(path)?;
+        let digest = admission::digest(&bytes);
+        let code = self.code(digest, bytes);
+        let name = path.file_stem().map_or_else(|| "module".into(), |stem| stem.to_string_lossy());
+        let module = Module { code, name: Arc::from(printable(&name, 100)), path: Arc::from(path) };
+        module.ready(Limits::default().stack)?;
+        Ok(module)
+    }
+
+    fn code(self: &Arc<Self>, digest: String, bytes: Vec<u8>) -> Arc<Code> {
+        let mut modules = lock(&self.modules);
+        if let Some(code) = modules.get(&digest).and_then(Weak::upgrade) {
+            return code;
+        }
+        modules.retain(|_, code| code.strong_count() > 0);
+        let code = Arc::new(Code { sandbox: self.clone(), digest: digest.clone(), bytes, ready: Mutex::default() });
+        modules.insert(digest, Arc::downgrade(&code));
+        code
+    }
+
+    fn floor(&self, stack: u32) -> Result<Arc<Floor>, SandboxError> {
+        let mut floors = lock(&self.floors);
+        if let Some(floor) = floors.get(&stack) {
+            return Ok(floor.clone());
+        }
+        let engine: Engine = engine(stack as usize)?;
+        let mut linker = Linker::new(&engine);
+        sink::link(&mut linker).map_err(|error| SandboxError::Link { source: error.into_boxed_dyn_error() })?;
+        let floor = Arc::new(Floor { linker, clock: Ticker::start(&engine)? });
+        floors.insert(stack, floor.clone());
+        Ok(floor)
+    }
+}
+
+impl Module {
+    /// SHA-256 of the component, as lower-case hex.
+    pub fn digest(&self) -> &str {
+        &self.code.digest
+    }
+
+    /// The component, as it was read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.code.bytes
+    }
+
+    /// The name of its file, without ending.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks the module what it is under `config`, which is one JSON object as text.
+    ///
+    /// The module runs on a thread of its own, so this can be called from anywhere.
+    ///
+    /// # Errors
+    /// When the call fails or is over a limit, or its answer does not make sense.
+    pub fn describe(&self, config: &str, limits: &Limits) -> Result<Descriptor, ModuleError> {
+        let name = self.name.to_string();
+        let failed = |source| ModuleError::Thread { module: name.clone(), source };
+        let (module, config, limits) = (self.clone(), config.to_owned(), limits.clone());
+        let thread =
+            spawn_guest_thread("describe", move || Instance::describe(&module, &config, &limits)).map_err(failed)?;
+        let said = match thread.join() {
+            Ok(said) => said.map_err(ModuleError::Call)?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        descriptor::check(said).map_err(|source| ModuleError::Descriptor { module: name, source })
+    }
+
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// The module on the floor of that stack size.
+    pub(super) fn ready(&self, stack: u32) -> Result<Arc<Ready>, AdmissionError> {
+        let code = &*self.code;
+        let mut ready = lock(&code.ready);
+        if let Some(ready) = ready.get(&stack) {
+            return Ok(ready.clone());
+        }
+        let floor = code
+            .sandbox
+            .floor(stack)
+            .map_err(|source| AdmissionError::Prepare { path: self.path.to_path_buf(), source })?;
+        let cache = code.sandbox.cache.as_ref();
+        let pre = admission::admit(&self.path, &code.bytes, &code.digest, &floor.linker, cache)?;
+        let made = Arc::new(Ready { floor, pre });
+        ready.insert(stack, made.clone());
+        Ok(made)
+    }
+}
+
+/// A panic while the lock was held leaves a map that is whole: nothing under it is done in steps.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

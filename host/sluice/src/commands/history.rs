@@ -1,0 +1,195 @@
+//! `sluice history`.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table as Text, presets};
+use futures::TryStreamExt;
+use serde_json::{Map, Value, json};
+
+use super::Exit;
+use super::head::open_any;
+use super::session::{fail, open_lake, runtime};
+use crate::report;
+use sluicebox_lake::{CommitRecord, LakeError, Step};
+use sluicebox_sources::Position;
+
+/// Lanes of a commit that a line of the table spells out.
+const LANES: usize = 2;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+One line a commit, the newest first: who made it out of what. Commits of other programs are
+shown as what they call themselves; commits that the log does not have any more are said to
+be gone, not guessed.
+
+  sluice history silver.orders --lake lake
+  sluice history quarantine.clean_orders --lake lake
+  sluice history gold.fact_sales --lake lake --json | jq .module.digest")]
+pub struct Args {
+    /// A table such as `silver.orders`, or `quarantine.HOP`.
+    table: String,
+    /// The lake: a folder or a URL.
+    #[arg(long, value_name = "DIR|URL", default_value = "lake")]
+    lake: String,
+    /// How many commits; 0 for all.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    limit: usize,
+    /// Print one JSON object a commit.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what became of a table.
+pub fn run(args: &Args) -> Exit {
+    let Some((layer, name)) = args.table.split_once('.').filter(|(layer, _)| is_layer(layer)) else {
+        report::message(
+            &format!("`{}` names no table", args.table),
+            Some("write layer.table, such as gold.fact_sales, or quarantine.HOP"),
+        );
+        return Exit::Usage;
+    };
+    let (lake, runtime) = match (open_lake(&args.lake), runtime()) {
+        (Ok(lake), Ok(runtime)) => (lake, runtime),
+        (Err(exit), _) | (_, Err(exit)) => return exit,
+    };
+    let steps = runtime.block_on(async {
+        let table = open_any(&lake, layer, name).await?;
+        let mut history = table.history().await?;
+        let (mut steps, mut left) = (Vec::new(), if args.limit == 0 { usize::MAX } else { args.limit });
+        while left > 0 {
+            let Some(step) = history.try_next().await? else { break };
+            // Commits that are gone are no commits to show; they must not hide those that are there.
+            left -= usize::from(matches!(step, Step::Commit(_)));
+            steps.push(step);
+        }
+        Ok::<_, LakeError>(steps)
+    });
+    match steps {
+        Ok(steps) if args.json => {
+            for step in &steps {
+                report::line(json(step));
+            }
+            Exit::Done
+        }
+        Ok(steps) => {
+            report::line(table(&steps));
+            Exit::Done
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn is_layer(word: &str) -> bool {
+    ["bronze", "silver", "gold", "quarantine"].contains(&word)
+}
+
+fn json(step: &Step) -> Value {
+    let commit = match step {
+        Step::Gone { first, last } => return json!({ "gone": { "first": first, "last": last } }),
+        Step::Commit(commit) => commit,
+    };
+    let positions: Map<String, Value> = commit.transactions.iter().map(|(app, at)| (app.clone(), json!(at))).collect();
+    json!({
+        "version": commit.version,
+        "at": commit.at.map(|at| at.to_rfc3339()),
+        "operation": commit.operation,
+        "engine": commit.engine,
+        "pipeline": commit.made("pipeline"),
+        "hop": commit.made("hop"),
+        "module": commit.maker.get("module"),
+        "contract": commit.made("contract"),
+        "config_hash": commit.made("configHash"),
+        "rows_in": commit.count("rowsIn"),
+        "rows_out": commit.count("rowsOut"),
+        "rows_rejected": commit.count("rowsRejected"),
+        "rows_added": commit.rows_added,
+        "files_added": commit.files_added,
+        "files_removed": commit.files_removed,
+        "bytes_added": commit.bytes_added,
+        "bytes_removed": commit.bytes_removed,
+        "data_change": commit.data_change,
+        "positions": positions,
+    })
+}
+
+fn table(steps: &[Step]) -> Text {
+    let mut text = Text::new();
+    text.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    text.set_header([
+        "version",
+        "time",
+        "operation",
+        "made by",
+        "module",
+        "in",
+        "out",
+        "rejected",
+        "files",
+        "MiB",
+        "positions",
+    ]);
+    for step in steps {
+        match step {
+            Step::Commit(commit) => text.add_row(cells(commit)),
+            Step::Gone { first, last } if first == last => {
+                text.add_row([first.to_string(), String::new(), "(no longer in the log)".to_owned()])
+            }
+            Step::Gone { first, last } => {
+                text.add_row([format!("{first}–{last}"), String::new(), "(no longer in the log)".to_owned()])
+            }
+        };
+    }
+    for column in [0, 5, 6, 7, 8, 9] {
+        if let Some(column) = text.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    text
+}
+
+fn cells(commit: &CommitRecord) -> [String; 11] {
+    let count = |key| commit.count(key).map_or_else(String::new, report::count);
+    // What strangers wrote into the log must not steer the terminal.
+    let seen = |text: Option<&str>| report::visible(text.unwrap_or_default());
+    let maker = match (commit.made("pipeline"), commit.made("hop")) {
+        (Some(pipeline), Some(hop)) => report::visible(&format!("{pipeline}/{hop}")),
+        _ => seen(commit.engine.as_deref()),
+    };
+    let module = match (commit.maker["module"]["name"].as_str(), commit.digest()) {
+        (Some(name), Some(digest)) => report::visible(&format!("{name} {}", digest.get(..12).unwrap_or(digest))),
+        _ => String::new(),
+    };
+    let rearranged =
+        if commit.data_change || commit.files_added + commit.files_removed == 0 { "" } else { ", same rows" };
+    [
+        commit.version.to_string(),
+        commit.at.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+        format!("{}{rearranged}", seen(commit.operation.as_deref().or(Some("(nobody says)")))),
+        maker,
+        module,
+        count("rowsIn"),
+        count("rowsOut"),
+        count("rowsRejected"),
+        format!("+{} −{}", report::count(commit.files_added), report::count(commit.files_removed)),
+        format!("{:.1}", commit.bytes_added as f64 / f64::from(1 << 20)),
+        positions(commit),
+    ]
+}
+
+/// The first lanes and how many more there are; the JSON has them all.
+fn positions(commit: &CommitRecord) -> String {
+    let own = match (commit.made("pipeline"), commit.made("hop")) {
+        (Some(pipeline), Some(hop)) => format!("{pipeline}/{hop}/"),
+        _ => String::new(),
+    };
+    let shown = commit.transactions.iter().take(LANES).map(|(app, at)| {
+        let lane = report::visible(app.strip_prefix(&own).unwrap_or(app));
+        match Position::read(Some(*at)) {
+            Position::Sealed(bytes) => format!("{lane} to its end ({} bytes)", report::count(bytes)),
+            Position::Records(_) => format!("{lane} {at}"),
+        }
+    });
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if commit.transactions.len() > LANES {
+        text.push_str(&format!(" and {} more", commit.transactions.len() - LANES));
+    }
+    text
+}

@@ -1,0 +1,338 @@
+//! What a run did, at its end.
+
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, ContentArrangement, Row, Table, TableComponent, presets};
+use indicatif::{HumanBytes, HumanCount, HumanFloatCount};
+use serde_json::Value as Json;
+
+use super::{usage, visible};
+use sluicebox_core::meter::Expected;
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// How it ended.
+    pub status: Status,
+    /// From its start to its end, in seconds.
+    pub seconds: f64,
+    /// Processor time of this process, all threads, without children, in seconds.
+    pub cpu_seconds: f64,
+    /// The most memory that was resident at once, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Every hop, in the order of the plan.
+    pub hops: Vec<HopSummary>,
+    /// What went wrong, each in one line.
+    pub errors: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Everything there was to do was done.
+    Done,
+    /// At least one hop stopped at an error.
+    Failed,
+    /// It was asked to stop, and stopped cleanly.
+    Interrupted,
+}
+
+/// What one hop did in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HopSummary {
+    /// Its name.
+    pub hop: String,
+    /// The name of its module, if it has one.
+    pub module: Option<String>,
+    /// SHA-256 of its module, as lower-case hex.
+    pub digest: Option<String>,
+    /// Rows read from the upstream.
+    pub rows_in: u64,
+    /// Rows written to tables.
+    pub rows_out: u64,
+    /// Rows sent to quarantine.
+    pub rows_rejected: u64,
+    /// Commits made.
+    pub commits: u64,
+    /// Rows that did not fulfil an expectation, where there were any.
+    pub expectations: Vec<(Expected, u64)>,
+    /// What the module reported by `metric`, by name, where it did.
+    pub metrics: Vec<(String, f64)>,
+    /// How often another writer committed first, so that a commit was made again.
+    pub conflicts: u64,
+    /// The most bytes of rows that waited for the hop, or that it worked on, at one time.
+    pub peak_in_flight_bytes: u64,
+}
+
+impl Status {
+    /// Its word in JSON and in the table's last line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::Failed => "failed",
+            Status::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Summary {
+    /// Of a run that was over before a hop began.
+    pub fn not_started(after: Duration, errors: Vec<String>) -> Self {
+        let (cpu_seconds, peak_memory_bytes) =
+            usage().map_or((0.0, 0), |usage| (usage.cpu_seconds, usage.peak_memory_bytes));
+        let seconds = after.as_secs_f64();
+        Self { status: Status::Failed, seconds, cpu_seconds, peak_memory_bytes, hops: Vec::new(), errors }
+    }
+
+    /// One JSON object on one line, without a newline at its end. Its keys and their order
+    /// are a public interface; `errors`, and `conflicts`, `expectations` and `metrics` of a hop, are there
+    /// where there are any.
+    pub fn to_json(&self) -> String {
+        let hops: Vec<String> = self.hops.iter().map(HopSummary::to_json).collect();
+        let errors = match self.errors.is_empty() {
+            true => String::new(),
+            false => format!(",\"errors\":{}", Json::from(self.errors.clone())),
+        };
+        format!(
+            "{{\"status\":{},\"seconds\":{},\"cpu_seconds\":{},\"peak_memory_bytes\":{},\"hops\":[{}]{errors}}}",
+            Json::from(self.status.as_str()),
+            milliseconds(self.seconds),
+            milliseconds(self.cpu_seconds),
+            self.peak_memory_bytes,
+            hops.join(","),
+        )
+    }
+
+    /// A table for a person, and a line about the whole run, each line ending in a newline.
+    pub fn to_table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');
+        table.set_header(["hop", "module", "rows in", "rows out", "rejected", "commits", "rows/s"]);
+        for hop in &self.hops {
+            table.add_row(hop.to_row(self.seconds));
+        }
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let conflicts: String =
+            self.hops.iter().filter(|hop| hop.conflicts > 0).map(HopSummary::to_conflicts).collect();
+        let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
+        let unmet: String = self.hops.iter().flat_map(HopSummary::expectations_lines).collect();
+        let metrics: String = self.hops.iter().filter_map(HopSummary::metrics_line).collect();
+        format!(
+            "{body}{conflicts}{unmet}{metrics}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
+            self.status.as_str(),
+            self.seconds,
+            self.cpu_seconds,
+            HumanBytes(self.peak_memory_bytes),
+        )
+    }
+}
+
+impl HopSummary {
+    fn to_json(&self) -> String {
+        let conflicts = match self.conflicts {
+            0 => String::new(),
+            some => format!(",\"conflicts\":{some}"),
+        };
+        format!(
+            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{},\"peak_in_flight_bytes\":{}{conflicts}{}{}}}",
+            Json::from(self.hop.as_str()),
+            Json::from(self.module.as_deref()),
+            Json::from(self.digest.as_deref()),
+            self.rows_in,
+            self.rows_out,
+            self.rows_rejected,
+            self.commits,
+            self.peak_in_flight_bytes,
+            self.expectations_json(),
+            self.metrics_json(),
+        )
+    }
+
+    /// A further field, only where there is something to say.
+    fn expectations_json(&self) -> String {
+        let of = |(expected, rows): &(Expected, u64)| {
+            format!(
+                "{{\"table\":{},\"column\":{},\"rule\":{},\"otherwise\":{},\"rows\":{rows}}}",
+                Json::from(expected.table.as_str()),
+                Json::from(expected.column.as_str()),
+                Json::from(expected.rule),
+                Json::from(expected.otherwise.as_str()),
+            )
+        };
+        match self.expectations.as_slice() {
+            [] => String::new(),
+            unmet => format!(",\"expectations\":[{}]", unmet.iter().map(of).collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    fn expectations_lines(&self) -> impl Iterator<Item = String> {
+        self.expectations.iter().map(|(expected, rows)| {
+            let (table, column) = (&expected.table, visible(&expected.column));
+            let (rule, otherwise) = (expected.rule, expected.otherwise.as_str());
+            format!("{table}: {} rows unlike what is expected of {column} ({rule}: {otherwise})\n", HumanCount(*rows))
+        })
+    }
+
+    /// A further field, only where there is something to say.
+    fn metrics_json(&self) -> String {
+        let of = |(name, sum): &(String, f64)| format!("{}:{}", Json::from(name.as_str()), number(*sum));
+        match self.metrics.as_slice() {
+            [] => String::new(),
+            metrics => format!(",\"metrics\":{{{}}}", metrics.iter().map(of).collect::<Vec<_>>().join(",")),
+        }
+    }
+
+    fn metrics_line(&self) -> Option<String> {
+        let of = |(name, sum): &(String, f64)| format!("{} {}", visible(name), HumanFloatCount(*sum));
+        let metrics: Vec<String> = self.metrics.iter().map(of).collect();
+        (!metrics.is_empty()).then(|| format!("{}: {}\n", self.hop, metrics.join(", ")))
+    }
+
+    fn to_conflicts(&self) -> String {
+        let (hop, count) = (&self.hop, HumanCount(self.conflicts));
+        format!("{hop}: another writer committed first {count} times, and each commit was made again\n")
+    }
+
+    fn to_row(&self, seconds: f64) -> Row {
+        let module = match (&self.module, &self.digest) {
+            (Some(module), Some(digest)) => format!("{module}@{}", digest.get(..12).unwrap_or(digest)),
+            (Some(module), None) => module.clone(),
+            (None, _) => "–".to_owned(),
+        };
+        let module = visible(&module);
+        let rate = if seconds > 0.0 { self.rows_in as f64 / seconds } else { 0.0 };
+        Row::from([
+            self.hop.clone(),
+            module,
+            HumanCount(self.rows_in).to_string(),
+            HumanCount(self.rows_out).to_string(),
+            HumanCount(self.rows_rejected).to_string(),
+            HumanCount(self.commits).to_string(),
+            // Casts of floats saturate, so a rate beyond all counts stays a count.
+            HumanCount(rate as u64).to_string(),
+        ])
+    }
+}
+
+/// A sum, without a point where it is a whole number; null where it is none.
+fn number(sum: f64) -> Json {
+    // Whole numbers are exact up to here.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if sum.fract() == 0.0 && sum.abs() < EXACT { Json::from(sum as i64) } else { Json::from(sum) }
+}
+
+/// Seconds to three digits: a clock is not better than that across threads.
+fn milliseconds(seconds: f64) -> Json {
+    Json::from((seconds * 1_000.0).round() / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluicebox_core::plan::Otherwise;
+
+    fn summary() -> Summary {
+        Summary {
+            status: Status::Done,
+            seconds: 12.345_678,
+            cpu_seconds: 20.0,
+            peak_memory_bytes: 312 << 20,
+            hops: vec![
+                HopSummary {
+                    hop: "land_users".into(),
+                    module: None,
+                    digest: None,
+                    rows_in: 1_234_567,
+                    rows_out: 1_234_500,
+                    rows_rejected: 67,
+                    commits: 3,
+                    expectations: Vec::new(),
+                    metrics: Vec::new(),
+                    conflicts: 0,
+                    peak_in_flight_bytes: 1_000,
+                },
+                HopSummary {
+                    hop: "clean_users".into(),
+                    module: Some("c2c \"clean\" users".into()),
+                    digest: Some("0123456789abcdef".repeat(4)),
+                    rows_in: 1_234_500,
+                    rows_out: 0,
+                    rows_rejected: 0,
+                    commits: 1_000,
+                    expectations: vec![(
+                        Expected {
+                            table: "silver.users".into(),
+                            column: "age".into(),
+                            rule: "range",
+                            otherwise: Otherwise::Warn,
+                        },
+                        1_200,
+                    )],
+                    metrics: vec![("duplicates".into(), 1_234.0), ("share".into(), 0.25)],
+                    conflicts: 0,
+                    peak_in_flight_bytes: 1_000,
+                },
+            ],
+            errors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_rare_is_shown_where_there_is_any() {
+        let mut summary = summary();
+        summary.hops[1].conflicts = 2;
+        summary.errors = vec!["hop `clean_users`: \"no\"".into()];
+        let json: Json = serde_json::from_str(&summary.to_json()).expect("it is JSON");
+        assert_eq!(json["hops"][1]["conflicts"], 2);
+        assert_eq!(json["hops"][0].get("conflicts"), None);
+        assert_eq!(json["errors"][0], "hop `clean_users`: \"no\"");
+        assert!(summary.to_table().contains("clean_users: another writer committed first 2 times"));
+    }
+
+    #[test]
+    fn the_json_is_one_line_with_its_keys_in_order() {
+        let digest = "0123456789abcdef".repeat(4);
+        let expected = format!(
+            concat!(
+                r#"{{"status":"done","seconds":12.346,"cpu_seconds":20.0,"peak_memory_bytes":327155712,"hops":["#,
+                r#"{{"hop":"land_users","module":null,"digest":null,"rows_in":1234567,"rows_out":1234500,"rows_rejected":67,"commits":3,"peak_in_flight_bytes":1000}},"#,
+                r#"{{"hop":"clean_users","module":"c2c \"clean\" users","digest":"{}","rows_in":1234500,"rows_out":0,"rows_rejected":0,"commits":1000,"peak_in_flight_bytes":1000,"#,
+                r#""expectations":[{{"table":"silver.users","column":"age","rule":"range","otherwise":"warn","rows":1200}}],"metrics":{{"duplicates":1234,"share":0.25}}}}]}}"#,
+            ),
+            digest
+        );
+        assert_eq!(summary().to_json(), expected);
+        serde_json::from_str::<Json>(&summary().to_json()).expect("it is JSON");
+    }
+
+    #[test]
+    fn the_table_groups_digits_and_ends_with_the_whole_run() {
+        let expected = "\
+hop           module                             rows in    rows out   rejected   commits   rows/s
+────────────────────────────────────────────────────────────────────────────────────────────────────
+land_users    –                                1,234,567   1,234,500         67         3   99,999
+clean_users   c2c \"clean\" users@0123456789ab   1,234,500           0          0     1,000   99,994
+silver.users: 1,200 rows unlike what is expected of age (range: warn)
+clean_users: duplicates 1,234, share 0.25
+done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
+";
+        assert_eq!(summary().to_table(), expected);
+    }
+
+    #[test]
+    fn a_run_without_hops_or_time_is_no_special_case() {
+        let nothing = Summary {
+            status: Status::Interrupted,
+            seconds: 0.0,
+            cpu_seconds: 0.0,
+            peak_memory_bytes: 0,
+            hops: Vec::new(),
+            errors: Vec::new(),
+        };
+        assert!(nothing.to_json().ends_with("\"hops\":[]}"));
+        assert!(nothing.to_table().ends_with("interrupted in 0.0 s; 0.0 s of processor time; at most 0 B of memory\n"));
+    }
+}

@@ -1,0 +1,327 @@
+//! Files that Event Hubs Capture wrote, read as what they are: the partitions of a hub.
+//!
+//! A lane is a partition and a position is a sequence number plus one, exactly as for the live
+//! hub. A partition's numbers have no holes, and that is what everything here stands on: an event
+//! that comes twice is known by its number alone, a file that is late shows as a hole in front of
+//! the next one, and the live hub goes on at the very event at which the files end.
+
+mod event;
+mod handover;
+mod layout;
+mod partition;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
+use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use tokio::runtime::Handle;
+
+use self::event::EventColumns;
+pub(super) use self::handover::HandOver;
+use self::layout::Layout;
+use self::partition::{Partition, Segment};
+use super::bodies::{self, Bodies};
+use super::files::{list, with_columns};
+use super::kafka::decode_again;
+use super::{Again, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
+use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
+use sluicebox_core::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FilesSpec, Format, Gaps};
+use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
+
+/// Reads captured files, the oldest first, from all partitions in turn.
+///
+/// The folder is listed once, when the source is opened.
+pub(super) struct CaptureSource {
+    name: String,
+    spec: CaptureSpec,
+    bodies: Bodies,
+    partitions: Vec<Partition>,
+    open: Option<OpenFile>,
+    done_bytes: u64,
+    total_bytes: u64,
+}
+
+struct OpenFile {
+    /// Which partition it is of.
+    partition: usize,
+    segment: Segment,
+    rows: Box<dyn Rows>,
+    meter: Meter,
+}
+
+impl CaptureSource {
+    /// Lists the folder and leaves out what is done.
+    pub(super) fn open(request: &OpenSource<'_>, spec: &CaptureSpec) -> Result<Self, SourceError> {
+        let name = &request.spec.name;
+        let bodies = bodies(name, spec, request.runtime)?.demanding(request.demands());
+        let mut partitions = Vec::new();
+        for (lane, files) in segments(name, &spec.files, request.runtime)? {
+            let next = request.done.get(&lane);
+            partitions.push(Partition::new(name, lane, next, files, spec.files.overlap)?);
+        }
+        let total_bytes = partitions.iter().map(Partition::bytes).sum();
+        Ok(Self { name: name.clone(), spec: spec.clone(), bodies, partitions, open: None, done_bytes: 0, total_bytes })
+    }
+
+    /// Begins with the oldest file that is left, of whatever partition: if one partition were read
+    /// to its end before the next, all events of the next would be late.
+    fn begin(&mut self) -> Result<Option<OpenFile>, SourceError> {
+        let waiting = self.partitions.iter().enumerate();
+        let oldest = waiting.filter_map(|(at, partition)| Some((partition.front()?, at))).min();
+        let Some((_, at)) = oldest else { return Ok(None) };
+        let Some(segment) = self.partitions[at].take_front() else { return Ok(None) };
+        let meter = Meter::default();
+        let rows = open_file(&segment.input, &meter).map_err(|error| self.failed(&segment, error))?;
+        Ok(Some(OpenFile { partition: at, segment, rows, meter }))
+    }
+
+    fn failed(&self, segment: &Segment, source: FormatError) -> SourceError {
+        SourceError::File { name: self.name.clone(), file: segment.location.clone(), source: Box::new(source) }
+    }
+
+    /// The events of a batch that are next in their partition; `None` if there are none.
+    fn take(&mut self, open: &OpenFile, decoded: &Decoded) -> Result<Option<SourceBatch>, SourceError> {
+        let events = EventColumns::of(&decoded.rows).map_err(|column| SourceError::NotCaptured {
+            name: self.name.clone(),
+            file: open.segment.location.clone(),
+            column,
+        })?;
+        let partition = &mut self.partitions[open.partition];
+        let (mut chosen, mut repeated) = (Vec::with_capacity(decoded.rows.num_rows()), 0_u64);
+        for row in 0..decoded.rows.num_rows() {
+            let sequence = events.sequence(row);
+            match partition.next {
+                Some(next) if sequence < next => {
+                    repeated += 1;
+                    continue;
+                }
+                Some(next) if sequence > next => {
+                    let (source, lane, file) = (&self.name, &*partition.lane, &open.segment.location);
+                    if self.spec.files.gaps == Gaps::Wait {
+                        tracing::warn!(
+                            source,
+                            lane,
+                            file,
+                            from = next,
+                            to = sequence - 1,
+                            "events are missing before this file; the partition waits for them"
+                        );
+                        partition.wait();
+                        break;
+                    }
+                    tracing::warn!(source, lane, file, from = next, to = sequence - 1, "missing events are left out");
+                }
+                _ => {}
+            }
+            chosen.push(row);
+            partition.next = Some(sequence.saturating_add(1));
+        }
+        if repeated > 0 {
+            tracing::debug!(source = self.name, lane = &*partition.lane, repeated, "events were captured again");
+        }
+        let Some(position) = partition.next.filter(|_| !chosen.is_empty()) else { return Ok(None) };
+        let lane = partition.lane.clone();
+        self.batch(&lane, &events, &chosen, position).map(Some)
+    }
+
+    /// Rows of some events of one lane, which they leave at `position`.
+    fn batch(
+        &mut self,
+        lane: &Lane,
+        events: &EventColumns<'_>,
+        chosen: &[usize],
+        position: i64,
+    ) -> Result<SourceBatch, SourceError> {
+        let (mut bodies, mut full, mut rejects) = (Vec::with_capacity(chosen.len()), Vec::new(), Vec::new());
+        let reject = |row: usize, reason: &str, message: String, payload: &[u8]| Reject {
+            lane: lane.clone(),
+            position: events.sequence(row),
+            line: None,
+            reason: reason.to_owned(),
+            message,
+            stage: Stage::Source,
+            payload: payload.to_vec(),
+        };
+        for row in chosen {
+            match events.body(*row) {
+                Some(body) => {
+                    bodies.push(body);
+                    full.push(*row);
+                }
+                None => rejects.push(reject(*row, "capture.no-body", "the event has no body".to_owned(), &[])),
+            }
+        }
+        let decoded = self.bodies.decode(lane, &bodies)?;
+        for bad in decoded.bad {
+            rejects.push(reject(full[bad.at], bad.reason, bad.message, bodies[bad.at]));
+        }
+        rejects.sort_by_key(|reject| reject.position);
+        let taken: Vec<usize> = match decoded.taken {
+            None => full,
+            Some(taken) => taken.into_iter().map(|at| full[at]).collect(),
+        };
+        let positions: Int64Array = taken.iter().map(|row| events.sequence(*row)).collect::<Vec<_>>().into();
+        let rows = with_envelope(&decoded.rows, events, &taken, self.spec.raw);
+        let rows = rows.and_then(|rows| with_columns(&rows, lane, positions));
+        let rows = rows.map_err(|error| self.bodies.failed(lane, error))?;
+        Ok(SourceBatch {
+            batch: Batch { rows, positions: Positions::of(lane.clone(), position) },
+            rejects,
+            finished: None,
+        })
+    }
+}
+
+impl Source for CaptureSource {
+    fn next(&mut self) -> Result<Next, SourceError> {
+        loop {
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => match self.begin()? {
+                    Some(open) => open,
+                    None => return Ok(Next::End),
+                },
+            };
+            let Some(decoded) = open.rows.next().map_err(|error| self.failed(&open.segment, error))? else {
+                self.done_bytes += open.segment.bytes;
+                continue;
+            };
+            let batch = self.take(&open, &decoded)?;
+            if self.partitions[open.partition].waits() {
+                self.done_bytes += open.segment.bytes;
+            } else {
+                self.open = Some(open);
+            }
+            if let Some(batch) = batch {
+                return Ok(Next::Rows(batch));
+            }
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let reading = self.open.as_ref().map_or(0, |open| open.meter.bytes().min(open.segment.bytes));
+        Progress { done: self.done_bytes + reading, total: Some(self.total_bytes), unit: Unit::Bytes }
+    }
+}
+
+/// Decodes bodies of one lane that could not be decoded before.
+pub(super) fn again(
+    name: &str,
+    spec: &CaptureSpec,
+    lane: &Lane,
+    records: &[Record<'_>],
+    demands: Demands,
+    runtime: &Handle,
+) -> Result<Vec<Again>, SourceError> {
+    decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
+}
+
+fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<Bodies, SourceError> {
+    Bodies::open(name, &spec.files.path, &spec.format, &spec.columns, runtime)
+}
+
+/// The columns of the rows, without `_lane` and `_position`: those of a message of the live hub.
+///
+/// # Errors
+/// Bodies cannot be decoded into the declared ones.
+pub(super) fn schema(name: &str, spec: &CaptureSpec) -> Result<arrow_schema::SchemaRef, SourceError> {
+    bodies::check(name, &spec.files.path, &spec.format, &spec.columns)?;
+    let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
+    fields.extend(envelope(spec.raw));
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// The columns that an event has beside its body.
+fn envelope(raw: bool) -> Vec<FieldRef> {
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let mut fields = vec![
+        Field::new(column::KEY, DataType::Binary, true),
+        Field::new(column::HEADERS, DataType::Utf8, true),
+        Field::new(column::TIMESTAMP, time, true),
+    ];
+    if raw {
+        fields.push(Field::new(column::RAW, DataType::Binary, true));
+    }
+    fields.into_iter().map(Arc::new).collect()
+}
+
+/// Decoded rows with what their events have beside their bodies.
+fn with_envelope(
+    rows: &RecordBatch,
+    events: &EventColumns<'_>,
+    taken: &[usize],
+    raw: bool,
+) -> Result<RecordBatch, FormatError> {
+    let mut keys = BinaryBuilder::with_capacity(taken.len(), 0);
+    let mut headers = StringBuilder::with_capacity(taken.len(), 0);
+    for row in taken {
+        keys.append_option(events.key(*row));
+        headers.append_option(events.headers(*row));
+    }
+    let times: TimestampMicrosecondArray = taken.iter().map(|row| events.enqueued(*row)).collect();
+    let mut arrays = rows.columns().to_vec();
+    let times: ArrayRef = Arc::new(times.with_timezone("UTC"));
+    arrays.extend([Arc::new(keys.finish()) as ArrayRef, Arc::new(headers.finish()), times]);
+    if raw {
+        let mut bodies = BinaryBuilder::with_capacity(taken.len(), 0);
+        taken.iter().for_each(|row| bodies.append_option(events.body(*row)));
+        arrays.push(Arc::new(bodies.finish()));
+    }
+    let mut fields: Vec<FieldRef> = rows.schema().fields().to_vec();
+    fields.extend(envelope(raw));
+    let options = RecordBatchOptions::new().with_row_count(Some(taken.len()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(FormatError::Rows)
+}
+
+fn open_file(input: &Input, meter: &Meter) -> Result<Box<dyn Rows>, FormatError> {
+    let spec = FileSpec {
+        format: &Format::Avro,
+        compression: Compression::None,
+        columns: None,
+        own_types: false,
+        demands: Demands::default(),
+        skip: 0,
+    };
+    format::open(input, &spec, meter)
+}
+
+/// Every captured file, by its partition.
+fn segments(name: &str, spec: &CaptureFiles, runtime: &Handle) -> Result<BTreeMap<Lane, Vec<Segment>>, SourceError> {
+    let layout = Layout::new(&spec.layout)
+        .map_err(|_| SourceError::Layout { name: name.to_owned(), file: spec.path.clone() })?;
+    let files = FilesSpec {
+        path: spec.path.clone(),
+        glob: vec!["**/*.avro".to_owned()],
+        recursive: true,
+        format: Format::Avro,
+        compression: Compression::None,
+        columns: None,
+        keep_files: false,
+        changed_files: ChangedFiles::Ignore,
+    };
+    let mut found: BTreeMap<Lane, Vec<Segment>> = BTreeMap::new();
+    let mut hubs: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for file in list(name, &files, runtime)? {
+        let Some(place) = layout.read(&file.name) else {
+            return Err(SourceError::Layout { name: name.to_owned(), file: file.location });
+        };
+        let hub = place.hub.or_else(|| spec.hub.clone()).unwrap_or_else(|| name.to_owned());
+        // Numbers of two hubs of one name would be taken for each other's.
+        let namespace = hubs.entry(hub.clone()).or_insert_with(|| place.namespace.clone());
+        if *namespace != place.namespace {
+            return Err(SourceError::TwoHubs { name: name.to_owned(), hub, file: file.location });
+        }
+        let lane = Lane::from(format!("{hub}/{}", place.partition));
+        let segment = Segment {
+            time: place.time,
+            name: file.name,
+            location: file.location,
+            input: file.input,
+            bytes: file.bytes,
+        };
+        found.entry(lane).or_default().push(segment);
+    }
+    Ok(found)
+}

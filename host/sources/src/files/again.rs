@@ -1,0 +1,144 @@
+//! Records that could not be decoded, decoded again: out of quarantine, under the rules that
+//! the source has now.
+
+use std::io::Write;
+
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::SchemaRef;
+use tokio::runtime::Handle;
+
+use super::{declared, listing, with_columns};
+use crate::{Again, Record, SourceError};
+use sluicebox_core::batch::Lane;
+use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format};
+use sluicebox_formats::{self as format, FileSpec, FormatError, Input, Meter, PAYLOAD_BYTES};
+
+/// Why a record of which only the beginning is kept stays where it is.
+pub const NOT_WHOLE: &str = "records of this size are not kept whole";
+
+/// Decodes records of one lane. `Ok(Err(why))` where records of this source cannot be
+/// decoded by themselves.
+pub(crate) fn again(
+    name: &str,
+    spec: &FilesSpec,
+    lane: &Lane,
+    records: &[Record<'_>],
+    (known, demands): (Option<SchemaRef>, Demands),
+    runtime: &Handle,
+) -> Result<Result<Vec<Again>, String>, SourceError> {
+    if records.iter().any(|record| record.bytes.len() >= PAYLOAD_BYTES) {
+        return Ok(Err(NOT_WHOLE.to_owned()));
+    }
+    let columns = declared(spec, known);
+    let mut header = Vec::new();
+    let (format, columns) = match &spec.format {
+        Format::Parquet | Format::Avro => {
+            return Ok(Err("records of Parquet and Avro files cannot be read by themselves".to_owned()));
+        }
+        Format::JsonLines { .. } => (spec.format.clone(), columns),
+        Format::Csv(csv) => {
+            let names = match (csv.header, &columns) {
+                (true, _) => {
+                    // Which field is which is said by the file alone.
+                    let file = listing::list(name, spec, runtime)?.into_iter().find(|file| file.name == **lane);
+                    let Some(file) = file else {
+                        return Ok(Err(format!("the header of `{lane}` is needed, and the file is gone")));
+                    };
+                    let names = format::csv::names(&file.input, csv, spec.compression);
+                    names.map_err(|source| SourceError::File {
+                        name: name.to_owned(),
+                        file: file.location,
+                        source: Box::new(source),
+                    })?
+                }
+                (false, Some(columns)) => columns.fields().iter().map(|field| field.name().clone()).collect(),
+                (false, None) => return Ok(Err("the file has no header, and no columns are declared".to_owned())),
+            };
+            if csv.encoding != Encoding::Utf8 && !names.iter().all(|name| name.is_ascii()) {
+                return Ok(Err("its header has letters that are not ASCII, in another encoding than UTF-8".to_owned()));
+            }
+            header = header_line(&names, csv);
+            (Format::Csv(CsvFormat { header: true, ..csv.clone() }), columns)
+        }
+    };
+    let failed = |source| SourceError::File { name: name.to_owned(), file: lane.to_string(), source: Box::new(source) };
+    let how = How { header, format, columns, demands };
+    let all: Vec<usize> = (0..records.len()).collect();
+    let together = decode(&how, lane, records, &all).map_err(failed)?;
+    let counted: usize = together.iter().map(|again| again.rows.num_rows() + again.bad.len()).sum();
+    if counted == records.len() {
+        return Ok(Ok(together));
+    }
+    // A record with half a quote swallows those behind it, so each is read alone.
+    let mut apart = Vec::new();
+    for index in all {
+        let one = decode(&how, lane, records, &[index]).map_err(failed)?;
+        let counted: usize = one.iter().map(|again| again.rows.num_rows() + again.bad.len()).sum();
+        if counted == 1 {
+            apart.extend(one);
+        } else {
+            let message = format!("the record is {counted} records by now");
+            apart
+                .push(Again { rows: super::stamp::no_rows(), bad: vec![(index, "retry.records".to_owned(), message)] });
+        }
+    }
+    Ok(Ok(apart))
+}
+
+/// How records are read that stand by themselves.
+struct How {
+    /// What stands above them.
+    header: Vec<u8>,
+    format: Format,
+    columns: Option<SchemaRef>,
+    demands: Demands,
+}
+
+/// The first line of a file with these columns. Every name is in quotes, so that none is taken
+/// for two.
+fn header_line(names: &[String], csv: &CsvFormat) -> Vec<u8> {
+    let mut line = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        if index > 0 {
+            line.push(csv.delimiter);
+        }
+        line.push(csv.quote);
+        for byte in name.bytes() {
+            line.extend(std::iter::repeat_n(byte, if byte == csv.quote { 2 } else { 1 }));
+        }
+        line.push(csv.quote);
+    }
+    line.push(b'\n');
+    line
+}
+
+fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> Result<Vec<Again>, FormatError> {
+    let mut file = tempfile::NamedTempFile::new().map_err(FormatError::Open)?;
+    file.write_all(&how.header).map_err(FormatError::Write)?;
+    for index in chosen {
+        file.write_all(records[*index].bytes).and_then(|()| file.write_all(b"\n")).map_err(FormatError::Write)?;
+    }
+    file.flush().map_err(FormatError::Write)?;
+    let spec = FileSpec {
+        format: &how.format,
+        compression: Compression::None,
+        columns: how.columns.as_ref(),
+        own_types: false,
+        demands: how.demands,
+        skip: 0,
+    };
+    let mut rows = format::open(&Input::Local(file.path().to_owned()), &spec, &Meter::default())?;
+    let mut found = Vec::new();
+    while let Some(decoded) = rows.next()? {
+        let numbers = decoded.numbers.to_vec(decoded.rows.num_rows());
+        let place = |number: u64| usize::try_from(number).ok().and_then(|number| chosen.get(number)).copied();
+        let taken: Option<Vec<usize>> = numbers.into_iter().map(place).collect();
+        let bad = decoded.bad.iter().map(|bad| Some((place(bad.record)?, bad.reason.to_owned(), bad.message.clone())));
+        // More records than were put in: whoever called counts and sees it.
+        let (Some(taken), Some(bad)) = (taken, bad.collect::<Option<Vec<_>>>()) else { continue };
+        let positions: Int64Array = taken.iter().map(|index| records[*index].position).collect();
+        let rows: RecordBatch = with_columns(&decoded.rows, lane, positions)?;
+        found.push(Again { rows, bad });
+    }
+    Ok(found)
+}

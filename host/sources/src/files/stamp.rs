@@ -1,0 +1,48 @@
+//! The system columns of a source's rows.
+
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
+
+use sluicebox_core::batch::{Lane, column};
+use sluicebox_formats::{Decoded, FormatError, Numbers};
+
+/// The decoded rows with `_lane` and `_position` after their own columns.
+pub(super) fn stamp(decoded: Decoded, lane: &Lane) -> Result<RecordBatch, FormatError> {
+    let rows = decoded.rows.num_rows();
+    let positions: Int64Array = match decoded.numbers {
+        Numbers::From(first) => (first as i64..first as i64 + rows as i64).collect(),
+        Numbers::Each(numbers) => numbers.into_iter().map(|number| number as i64).collect(),
+    };
+    with_columns(&decoded.rows, lane, positions)
+}
+
+/// `rows` with a lane and those positions.
+pub(crate) fn with_columns(rows: &RecordBatch, lane: &Lane, positions: Int64Array) -> Result<RecordBatch, FormatError> {
+    let mut fields: Vec<FieldRef> = rows.schema().fields().to_vec();
+    fields.extend(system_fields());
+    let mut arrays = rows.columns().to_vec();
+    arrays.push(lanes(lane, rows.num_rows()));
+    arrays.push(Arc::new(positions));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(FormatError::Rows)
+}
+
+/// A batch that only moves a lane.
+pub(crate) fn no_rows() -> RecordBatch {
+    RecordBatch::new_empty(Arc::new(Schema::new(system_fields().to_vec())))
+}
+
+fn system_fields() -> [FieldRef; 2] {
+    let lane = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    [Arc::new(Field::new(column::LANE, lane, false)), Arc::new(Field::new(column::POSITION, DataType::Int64, false))]
+}
+
+fn lanes(lane: &Lane, rows: usize) -> ArrayRef {
+    let keys = Int32Array::from(vec![0; rows]);
+    let values = StringArray::from(vec![lane.as_ref()]);
+    // Every key is the one value's.
+    Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)))
+}

@@ -1,0 +1,175 @@
+//! What librdkafka says besides messages: its callbacks, and what they leave behind.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::bindings as rd;
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+
+use super::super::token::Tokens;
+use super::{Partition, list, text};
+
+/// What the library said besides messages.
+#[derive(Clone, Debug)]
+pub(in crate::kafka) enum News {
+    /// The group wants these to be read here.
+    Assigned(Vec<Partition>),
+    /// The group wants these to be read elsewhere.
+    Revoked(Vec<Partition>),
+    /// Something is wrong with the brokers or the way to them.
+    Trouble(Trouble),
+    /// There is no token to show to the brokers, for this reason.
+    NoToken(String),
+}
+
+/// Something wrong with the brokers or the way to them.
+#[derive(Clone, Debug)]
+pub(in crate::kafka) struct Trouble {
+    /// The library's code for it.
+    pub(in crate::kafka) code: Code,
+    /// Its words.
+    pub(in crate::kafka) reason: String,
+}
+
+/// What callbacks leave behind. Its address is known to the library.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub(super) news: Mutex<VecDeque<News>>,
+    /// What the group asked for last, until it is answered.
+    pub(super) owed: Mutex<Option<News>>,
+    /// Nobody answers any more, so partitions are let go of at once.
+    pub(super) closing: AtomicBool,
+    /// By which it says who it is, where brokers take tokens.
+    pub(super) tokens: Option<Tokens>,
+    /// The last attempt to get one failed, which is told as such and not as a broker's refusal.
+    pub(super) tokenless: AtomicBool,
+}
+
+impl Heard {
+    pub(super) fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
+        // A list is whole between any two calls on it.
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn owed(&self) -> MutexGuard<'_, Option<News>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The group gives or takes partitions. They are only noted: whoever reads has to commit and look
+/// at its tables before it answers.
+pub(super) unsafe extern "C" fn on_rebalance(
+    raw: *mut rd::rd_kafka_t,
+    code: Code,
+    partitions: *mut rd::rd_kafka_topic_partition_list_t,
+    heard: *mut c_void,
+) {
+    // SAFETY: it is the address that the client was opened with, of something that outlives it.
+    let heard = unsafe { &*heard.cast::<Heard>() };
+    if heard.closing.load(Ordering::SeqCst) {
+        // SAFETY: the client and the list are live during the callback.
+        unsafe {
+            let error = match code {
+                Code::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => rd::rd_kafka_incremental_unassign(raw, partitions),
+                _ => ptr::null_mut(),
+            };
+            if !error.is_null() {
+                rd::rd_kafka_error_destroy(error);
+            }
+        }
+        return;
+    }
+    // SAFETY: the list is live during the callback, has as many entries as it says, and names that end
+    // with a zero.
+    let partitions = unsafe { list((*partitions).elems, (*partitions).cnt) };
+    // SAFETY: see above.
+    let partitions = partitions.iter().map(|each| (unsafe { text(each.topic) }, each.partition)).collect();
+    let news = match code {
+        Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => News::Assigned(partitions),
+        _ => News::Revoked(partitions),
+    };
+    *heard.owed() = Some(news.clone());
+    heard.news().push_back(news);
+}
+
+/// Something is wrong with the brokers or the way to them.
+pub(super) unsafe extern "C" fn on_error(
+    _raw: *mut rd::rd_kafka_t,
+    code: c_int,
+    reason: *const c_char,
+    heard: *mut c_void,
+) {
+    // SAFETY: the text ends with a zero and stays as it is during the callback.
+    let reason = unsafe { text(reason) };
+    // Those that decide something; all others are only told.
+    let known = [
+        Code::RD_KAFKA_RESP_ERR__AUTHENTICATION,
+        Code::RD_KAFKA_RESP_ERR__SSL,
+        Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+        Code::RD_KAFKA_RESP_ERR__RESOLVE,
+        Code::RD_KAFKA_RESP_ERR__FATAL,
+    ];
+    let code = known.into_iter().find(|known| *known as c_int == code).unwrap_or(Code::RD_KAFKA_RESP_ERR__TRANSPORT);
+    // SAFETY: it is the address that the client was opened with, of something that outlives it.
+    let heard = unsafe { &*heard.cast::<Heard>() };
+    if code == Code::RD_KAFKA_RESP_ERR__AUTHENTICATION && heard.tokenless.load(Ordering::SeqCst) {
+        return;
+    }
+    heard.news().push_back(News::Trouble(Trouble { code, reason }));
+}
+
+/// The library has something to tell those who look for faults.
+pub(super) unsafe extern "C" fn on_log(
+    _raw: *const rd::rd_kafka_t,
+    _level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
+    // SAFETY: both texts end with a zero and stay as they are during the callback.
+    let (facility, line) = unsafe { (text(facility), text(line)) };
+    tracing::debug!(target: "librdkafka", facility, "{line}");
+}
+
+/// A token is needed, for the first time or because the one before runs out.
+pub(super) unsafe extern "C" fn on_token(raw: *mut rd::rd_kafka_t, _config: *const c_char, heard: *mut c_void) {
+    // SAFETY: it is the address that the client was opened with, of something that outlives it.
+    let heard = unsafe { &*heard.cast::<Heard>() };
+    let fresh = match &heard.tokens {
+        Some(tokens) => tokens.fresh(),
+        None => return,
+    };
+    let token = fresh.and_then(|fresh| {
+        let text = CString::new(fresh.text).map_err(|_| "the token has a zero byte".to_owned())?;
+        let subject = CString::new(fresh.subject).map_err(|_| "the token's subject has a zero byte".to_owned())?;
+        Ok((text, fresh.until, subject))
+    });
+    let mut said = [0 as c_char; 512];
+    let failed = match token {
+        // SAFETY: the client is live during the callback, the texts end with a zero and are copied, and there
+        // is room for as many bytes as are told.
+        Ok((text, until, subject)) => unsafe {
+            let set = rd::rd_kafka_oauthbearer_set_token(
+                raw,
+                text.as_ptr(),
+                until,
+                subject.as_ptr(),
+                ptr::null_mut(),
+                0,
+                said.as_mut_ptr(),
+                said.len(),
+            );
+            (set != Code::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| super::text(said.as_ptr()))
+        },
+        Err(why) => Some(why),
+    };
+    heard.tokenless.store(failed.is_some(), Ordering::SeqCst);
+    if let Some(why) = failed {
+        let told = CString::new(why.replace('\0', "")).unwrap_or_default();
+        heard.news().push_back(News::NoToken(why));
+        // SAFETY: the client is live during the callback, and the text ends with a zero and is copied.
+        unsafe { rd::rd_kafka_oauthbearer_set_token_failure(raw, told.as_ptr()) };
+    }
+}

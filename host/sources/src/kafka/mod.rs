@@ -1,0 +1,397 @@
+//! Topics of Kafka and hubs of Event Hubs: a partition is a lane, an offset plus one a position.
+//!
+//! Where a lane goes on is said by the tables alone. The offsets that Kafka keeps for a group are
+//! set for those who watch how far it has come, and never read.
+
+mod client;
+mod partitions;
+mod producer;
+mod rows;
+mod settings;
+mod token;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_array::Int64Array;
+use arrow_schema::{FieldRef, Schema, SchemaRef};
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+use tokio::runtime::Handle;
+
+use self::client::{Client, News, TopicId, Trouble};
+use self::partitions::{Owned, lane_of, list};
+use self::rows::RowMaker;
+use self::token::Tokens;
+pub use producer::{Outgoing, Producer};
+
+use super::bodies::{self, Bodies};
+use super::files::with_columns;
+use super::{Again, LaneChange, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
+use sluicebox_core::batch::{Lane, Positions};
+use sluicebox_core::plan::{Demands, KafkaSpec};
+use sluicebox_formats::BATCH_ROWS;
+
+/// How long to wait for messages before looking at other things.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Bytes of messages that are taken at once, roughly.
+const FETCH_BYTES: usize = 16 << 20;
+
+/// Messages of the first call, when nobody knows yet how large they are.
+const FIRST: usize = 64;
+
+/// After how long without a taker nothing is fetched any more.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is said that brokers are away.
+const REMINDER: Duration = Duration::from_secs(30);
+
+/// How often the group is told how far it has come. Event Hubs allows four times a second.
+const COURTESY: Duration = Duration::from_secs(1);
+
+/// How often a run that goes on without a group looks for new partitions.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Refusals in a row that are believed. A broker that is about to end may refuse as well.
+const REFUSALS: u32 = 5;
+
+/// Reads partitions.
+pub(super) struct KafkaSource {
+    name: String,
+    spec: KafkaSpec,
+    client: Client,
+    maker: RowMaker,
+    /// It goes on for ever.
+    follow: bool,
+    /// The group says what it reads.
+    member: bool,
+    owned: Vec<Owned>,
+    /// Where in `owned` the last message's partition stands.
+    last: Option<(TopicId, i32, usize)>,
+    ready: VecDeque<SourceBatch>,
+    /// Messages to take at once, by how large they were.
+    most: usize,
+    /// What the group has asked for and was not answered.
+    changing: Option<News>,
+    full_since: Option<Instant>,
+    paused: bool,
+    committed: Positions,
+    told: Instant,
+    looked: Instant,
+    reminded: Option<Instant>,
+    refusals: u32,
+    done: u64,
+    total: u64,
+}
+
+impl KafkaSource {
+    /// Finds the brokers and the topics. Without a group, or for a run that ends, it takes all
+    /// partitions.
+    pub(super) fn open(request: &OpenSource<'_>, spec: &KafkaSpec) -> Result<Self, SourceError> {
+        let name = request.spec.name.clone();
+        let bodies = bodies(&name, spec, request.runtime)?.demanding(request.demands());
+        let config = settings::consumer(&name, spec, request.follow)?;
+        let client = Client::open(&config, Tokens::of(&name, &spec.connection, request.runtime)?);
+        let client = client.map_err(|reason| SourceError::Settings { name: name.clone(), reason })?;
+        let mut source = Self {
+            name,
+            spec: spec.clone(),
+            client,
+            maker: RowMaker::new(bodies, spec.raw),
+            follow: request.follow,
+            member: request.follow && spec.group.is_some(),
+            owned: Vec::new(),
+            last: None,
+            ready: VecDeque::new(),
+            most: FIRST,
+            changing: None,
+            full_since: None,
+            paused: false,
+            committed: Positions::default(),
+            told: Instant::now(),
+            looked: Instant::now(),
+            reminded: None,
+            refusals: 0,
+            done: 0,
+            total: 0,
+        };
+        let partitions = source.find_partitions()?;
+        if source.member {
+            let joined = source.client.subscribe(&spec.topics);
+            joined.map_err(|trouble| source.broken(trouble))?;
+        } else {
+            source.take_on(partitions, request.done)?;
+        }
+        Ok(source)
+    }
+
+    /// Takes what there is and makes rows of it.
+    fn fetch(&mut self) -> Result<(), SourceError> {
+        let fetched = self.client.fetch(self.most, WAIT);
+        let (mut bytes, mut troubles, mut ended) = (0, Vec::new(), Vec::new());
+        for at in 0..fetched.len() {
+            let message = fetched.message(at);
+            if let Some(trouble) = message.trouble() {
+                let partition = (message.topic().to_owned(), message.partition());
+                if trouble.code == Code::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+                    ended.push(partition);
+                } else {
+                    troubles.push((partition, trouble));
+                }
+                continue;
+            }
+            bytes += message.body().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
+            let id = (message.topic_id(), message.partition());
+            let found = match self.last {
+                Some((topic, partition, found)) if (topic, partition) == id => Some(found),
+                _ => self.owned.iter().position(|owned| owned.is(message.topic(), message.partition())),
+            };
+            let Some(found) = found else { continue };
+            self.last = Some((id.0, id.1, found));
+            self.owned[found].pick(at, message.offset());
+        }
+        if let Some(mean) = bytes.checked_div(fetched.len()) {
+            self.most = (FETCH_BYTES / mean.max(1)).clamp(1, BATCH_ROWS);
+            self.refusals = 0;
+        }
+        for owned in &mut self.owned {
+            if owned.picked.is_empty() {
+                continue;
+            }
+            self.done += owned.picked.len() as u64;
+            let batch = self.maker.batch(&owned.lane, &fetched, &owned.picked, owned.next);
+            owned.picked.clear();
+            self.ready.push_back(batch?);
+        }
+        drop(fetched);
+        for (topic, partition) in ended {
+            if let Some(owned) = self.owned.iter_mut().find(|owned| owned.is(&topic, partition)) {
+                owned.end = Some(owned.next);
+            }
+        }
+        for (partition, trouble) in troubles {
+            match trouble.code {
+                Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => {
+                    self.find_place(&partition)?;
+                }
+                _ => self.trouble(trouble)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what is wrong, or that it is over.
+    fn trouble(&mut self, trouble: Trouble) -> Result<(), SourceError> {
+        let name = self.name.clone();
+        match trouble.code {
+            Code::RD_KAFKA_RESP_ERR__AUTHENTICATION | Code::RD_KAFKA_RESP_ERR__SSL => {
+                self.refusals += 1;
+                if self.owned.is_empty() && !self.member || self.refusals >= REFUSALS {
+                    return Err(refused(name, trouble));
+                }
+            }
+            Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+            | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
+            | Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED => return Err(refused(name, trouble)),
+            Code::RD_KAFKA_RESP_ERR__FATAL => return Err(self.broken(trouble)),
+            // The library says so as well while a broker comes up; who asks knows.
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+            | Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+            | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION => {
+                self.find_partitions()?;
+            }
+            _ => {}
+        }
+        if self.reminded.is_none_or(|reminded| reminded.elapsed() >= REMINDER) {
+            self.reminded = Some(Instant::now());
+            let reason = &trouble.reason;
+            tracing::warn!(source = self.name, reason, "trouble with the brokers; it goes on as soon as they answer");
+        }
+        Ok(())
+    }
+
+    fn broken(&self, trouble: Trouble) -> SourceError {
+        SourceError::Broker { name: self.name.clone(), reason: trouble.reason }
+    }
+
+    /// What the group asks for.
+    fn change(&self, news: &News) -> LaneChange {
+        let mut change = LaneChange::default();
+        let mut owned: Vec<Lane> = self.owned.iter().map(|owned| owned.lane.clone()).collect();
+        match news {
+            News::Assigned(partitions) => {
+                change.assigned = partitions.iter().map(lane_of).collect();
+                owned.extend(change.assigned.iter().cloned());
+            }
+            News::Revoked(partitions) => {
+                change.revoked = partitions.iter().map(lane_of).collect();
+                owned.retain(|lane| !change.revoked.contains(lane));
+            }
+            News::Trouble(_) | News::NoToken(_) => {}
+        }
+        let first = self.spec.topics.first().map(|topic| lane_of(&(topic.clone(), 0)));
+        change.first = owned.iter().any(|lane| first.as_ref() == Some(lane));
+        change.owned = owned;
+        change
+    }
+
+    /// Tells the group how far its tables are, at most once a second.
+    fn tell(&mut self) {
+        if self.spec.group.is_none() || self.committed.is_empty() || self.told.elapsed() < COURTESY {
+            return;
+        }
+        let owned = self.owned.iter();
+        let places = owned.filter_map(|owned| Some((&owned.partition, self.committed.get(&owned.lane)?)));
+        if let Err(trouble) = self.client.commit(&list(places)) {
+            tracing::debug!(source = self.name, reason = trouble.reason, "the group did not hear how far it is");
+        }
+        self.committed = Positions::default();
+        self.told = Instant::now();
+    }
+}
+
+impl Source for KafkaSource {
+    fn next(&mut self) -> Result<Next, SourceError> {
+        self.full_since = None;
+        if self.paused {
+            let places = self.owned.iter().map(|owned| (&owned.partition, owned.next));
+            self.client.resume(&list(places)).map_err(|trouble| self.broken(trouble))?;
+            self.paused = false;
+        }
+        if let Some(batch) = self.ready.pop_front() {
+            return Ok(Next::Rows(batch));
+        }
+        self.tell();
+        while let Some(news) = self.client.news() {
+            match news {
+                News::Trouble(trouble) => self.trouble(trouble)?,
+                // Connections last without one, and it is asked for again.
+                News::NoToken(reason) => {
+                    tracing::warn!(source = self.name, reason, "there is no new token to show to the brokers");
+                }
+                change => {
+                    let lanes = self.change(&change);
+                    self.changing = Some(change);
+                    return Ok(Next::Lanes(lanes));
+                }
+            }
+        }
+        if self.follow && !self.member && self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            let new = self.find_new();
+            if !new.is_empty() {
+                let change = News::Assigned(new);
+                let lanes = self.change(&change);
+                self.changing = Some(change);
+                return Ok(Next::Lanes(lanes));
+            }
+        }
+        if !self.follow && self.owned.iter().all(Owned::is_done) {
+            return Ok(Next::End);
+        }
+        self.fetch()?;
+        Ok(self.ready.pop_front().map_or(Next::Idle, Next::Rows))
+    }
+
+    fn assign(&mut self, from: &Positions) -> Result<(), SourceError> {
+        self.last = None;
+        match self.changing.take() {
+            Some(News::Assigned(partitions)) => self.take_on(partitions, from),
+            Some(News::Revoked(partitions)) => {
+                self.owned.retain(|owned| !partitions.contains(&owned.partition));
+                let gone = list(partitions.iter().map(|partition| (partition, 0)));
+                self.client.unassign(&gone).map_err(|trouble| self.broken(trouble))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn committed(&mut self, positions: &Positions) {
+        self.committed.merge(positions);
+    }
+
+    fn wait(&mut self) {
+        let since = *self.full_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < PATIENCE {
+            return;
+        }
+        if !self.paused {
+            let places = self.owned.iter().map(|owned| (&owned.partition, owned.next));
+            // What is not paused is fetched up to the limit, and is no harm.
+            self.paused = self.client.pause(&list(places)).is_ok();
+        }
+        // Nothing comes of it but callbacks; should something, it is kept. Trouble shows again.
+        if self.paused && self.ready.len() < self.owned.len() {
+            let most = std::mem::replace(&mut self.most, 1);
+            let _ = self.fetch();
+            self.most = most;
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let total = (!self.follow).then_some(self.total);
+        Progress { done: self.done, total, unit: Unit::Rows }
+    }
+}
+
+fn refused(name: String, trouble: Trouble) -> SourceError {
+    match trouble.code {
+        Code::RD_KAFKA_RESP_ERR__SSL => SourceError::Tls { name, reason: trouble.reason },
+        _ => SourceError::Refused { name, reason: trouble.reason },
+    }
+}
+
+fn bodies(name: &str, spec: &KafkaSpec, runtime: &Handle) -> Result<Bodies, SourceError> {
+    Bodies::open(name, &spec.topics.join(", "), &spec.format, &spec.columns, runtime)
+}
+
+/// The columns of its rows, without `_lane` and `_position`.
+///
+/// # Errors
+/// Bodies cannot be decoded into the declared ones.
+pub(super) fn schema(name: &str, spec: &KafkaSpec) -> Result<SchemaRef, SourceError> {
+    bodies::check(name, &spec.topics.join(", "), &spec.format, &spec.columns)?;
+    let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
+    fields.extend(rows::envelope(spec.raw));
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Decodes bodies that could not be decoded before. What their messages had beside them, a key, headers and
+/// a time, is not kept with them.
+pub(super) fn again(
+    name: &str,
+    spec: &KafkaSpec,
+    lane: &Lane,
+    records: &[Record<'_>],
+    demands: Demands,
+    runtime: &Handle,
+) -> Result<Vec<Again>, SourceError> {
+    decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
+}
+
+/// The same with bodies from wherever they came.
+pub(super) fn decode_again(
+    mut bodies: Bodies,
+    raw: bool,
+    lane: &Lane,
+    records: &[Record<'_>],
+) -> Result<Vec<Again>, SourceError> {
+    let mut found = Vec::new();
+    for (group, records) in records.chunks(BATCH_ROWS).enumerate() {
+        let first = group * BATCH_ROWS;
+        let kept: Vec<&[u8]> = records.iter().map(|record| record.bytes).collect();
+        let decoded = bodies.decode(lane, &kept)?;
+        let taken = decoded.taken.unwrap_or_else(|| (0..records.len()).collect());
+        let positions: Int64Array = taken.iter().map(|at| records[*at].position).collect::<Vec<_>>().into();
+        let rows = match raw {
+            true => rows::with_raw(&decoded.rows, taken.iter().map(|at| kept[*at])),
+            false => Ok(decoded.rows),
+        };
+        let rows = rows.and_then(|rows| with_columns(&rows, lane, positions));
+        let rows = rows.map_err(|error| bodies.failed(lane, error))?;
+        let bad = decoded.bad.into_iter().map(|bad| (first + bad.at, bad.reason.to_owned(), bad.message));
+        found.push(Again { rows, bad: bad.collect() });
+    }
+    Ok(found)
+}

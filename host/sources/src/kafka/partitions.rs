@@ -1,0 +1,224 @@
+//! The partitions that a reader owns, and where each of them goes on.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::{Client, News, Partition, Trouble};
+use super::{KafkaSource, refused};
+use crate::files::no_rows;
+use crate::{SourceBatch, SourceError};
+use sluicebox_core::batch::{Batch, Lane, Positions};
+use sluicebox_core::plan::{OnLost, StreamStart};
+
+/// How long brokers are looked for before somebody has to know.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A partition that is read here.
+pub(super) struct Owned {
+    /// Its topic and number.
+    pub(super) partition: Partition,
+    /// Its lane.
+    pub(super) lane: Lane,
+    /// The offset after the last message taken.
+    pub(super) next: i64,
+    /// Where a run that ends has enough.
+    pub(super) end: Option<i64>,
+    /// The messages of the present fetch that are its.
+    pub(super) picked: Vec<usize>,
+}
+
+impl Owned {
+    /// Whether it is this partition.
+    pub(super) fn is(&self, topic: &str, partition: i32) -> bool {
+        self.partition.1 == partition && self.partition.0 == topic
+    }
+
+    /// Whether a run that ends has all of it.
+    pub(super) fn is_done(&self) -> bool {
+        self.end.is_some_and(|end| self.next >= end)
+    }
+
+    /// Takes the message at place `at` of the present fetch, unless it was taken before or comes
+    /// after the end.
+    pub(super) fn pick(&mut self, at: usize, offset: i64) {
+        if offset >= self.next && self.end.is_none_or(|end| offset < end) {
+            self.next = offset + 1;
+            self.picked.push(at);
+        }
+    }
+}
+
+/// A partition's lane.
+pub(super) fn lane_of((topic, partition): &Partition) -> Lane {
+    format!("{topic}/{partition}").into()
+}
+
+/// Partitions with offsets, as the library takes them.
+pub(super) fn list<'a>(places: impl Iterator<Item = (&'a Partition, i64)>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), offset) in places {
+        // It fails for offsets that are none, and these are not.
+        let _ = list.add_partition_offset(topic, *partition, Offset::Offset(offset));
+    }
+    list
+}
+
+impl KafkaSource {
+    /// Every partition of its topics.
+    pub(super) fn find_partitions(&mut self) -> Result<Vec<Partition>, SourceError> {
+        let found = self.ask(|client| client.topics(ANSWER))?;
+        let mut partitions = Vec::new();
+        for wanted in &self.spec.topics {
+            match found.iter().find(|(topic, partitions)| topic == wanted && !partitions.is_empty()) {
+                Some((topic, numbers)) => partitions.extend(numbers.iter().map(|number| (topic.clone(), *number))),
+                None => {
+                    let shown = |topic: &&String| !topic.starts_with("__");
+                    let known = found.iter().map(|(topic, _)| topic).filter(shown).cloned().collect();
+                    return Err(SourceError::NoTopic { name: self.name.clone(), topic: wanted.clone(), known });
+                }
+            }
+        }
+        Ok(partitions)
+    }
+
+    /// Partitions that a topic has now and that are not read here.
+    pub(super) fn find_new(&self) -> Vec<Partition> {
+        // Whoever cannot answer now is asked again.
+        let found = self.client.topics(ANSWER).unwrap_or_default();
+        let wanted = found.into_iter().filter(|(topic, _)| self.spec.topics.contains(topic));
+        let all = wanted.flat_map(|(topic, numbers)| numbers.into_iter().map(move |number| (topic.clone(), number)));
+        all.filter(|partition| self.owned.iter().all(|owned| owned.partition != *partition)).collect()
+    }
+
+    /// Asks until there is an answer, or nobody can be expected to give one.
+    fn ask<T>(&mut self, question: impl Fn(&Client) -> Result<T, Trouble>) -> Result<T, SourceError> {
+        let begun = Instant::now();
+        let mut reason = None;
+        loop {
+            let trouble = match question(&self.client) {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => trouble,
+            };
+            if self.owned.is_empty() {
+                // Why nobody answers is said in callbacks, and as long as nothing is read they bring nothing else.
+                drop(self.client.fetch(1, Duration::ZERO));
+                let mut others = Vec::new();
+                while let Some(news) = self.client.news() {
+                    match news {
+                        News::Trouble(trouble) if is_refusal(&trouble) => {
+                            return Err(refused(self.name.clone(), trouble));
+                        }
+                        // That all are away says nothing of why.
+                        News::Trouble(trouble)
+                            if reason.is_none() || trouble.code != Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN =>
+                        {
+                            reason = Some(trouble.reason);
+                        }
+                        News::Trouble(_) => {}
+                        News::NoToken(reason) => {
+                            return Err(SourceError::NoToken { name: self.name.clone(), reason });
+                        }
+                        other => others.push(other),
+                    }
+                }
+                self.client.keep(others);
+            }
+            if begun.elapsed() >= PATIENCE {
+                return Err(SourceError::Unreachable {
+                    name: self.name.clone(),
+                    brokers: self.spec.connection.brokers.clone(),
+                    reason: reason.unwrap_or(trouble.reason),
+                });
+            }
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// Reads these partitions from now on: each where the tables are, or where the source says.
+    pub(super) fn take_on(&mut self, partitions: Vec<Partition>, from: &Positions) -> Result<(), SourceError> {
+        let mut taken = Vec::with_capacity(partitions.len());
+        // A partition that comes while all are read here is read from its beginning, whatever was said of others.
+        let all = self.member || self.owned.is_empty();
+        let start = if all { self.spec.start.clone() } else { StreamStart::Earliest };
+        for partition in partitions {
+            let lane = lane_of(&partition);
+            let recorded = from.get(&lane);
+            let (next, high) = self.place(&partition, recorded, &start)?;
+            let end = (!self.follow).then_some(high);
+            self.total += end.map_or(0, |end| (end - next).max(0).unsigned_abs());
+            if recorded.is_none() && start != StreamStart::Earliest {
+                // What comes from now on counts, also if nothing comes before this run ends.
+                let batch = Batch { rows: no_rows(), positions: Positions::of(lane.clone(), next) };
+                self.ready.push_back(SourceBatch { batch, rejects: Vec::new(), finished: None });
+            }
+            taken.push(Owned { partition, lane, next, end, picked: Vec::new() });
+        }
+        let assigned = list(taken.iter().map(|owned| (&owned.partition, owned.next)));
+        self.client.assign(&assigned).map_err(|trouble| self.broken(trouble))?;
+        self.owned.retain(|owned| !taken.iter().any(|new| new.partition == owned.partition));
+        self.owned.extend(taken);
+        Ok(())
+    }
+
+    /// Goes on in a partition whose next message is not there any more.
+    pub(super) fn find_place(&mut self, partition: &Partition) -> Result<(), SourceError> {
+        let Some(at) = self.owned.iter().position(|owned| owned.partition == *partition) else { return Ok(()) };
+        let (next, _) = self.place(partition, Some(self.owned[at].next), &StreamStart::Earliest)?;
+        self.owned[at].next = next;
+        let places = list([(partition, next)].into_iter());
+        self.client.seek(&places, ANSWER).map_err(|trouble| self.broken(trouble))
+    }
+
+    /// The offset of the next message to take of a partition of which the tables have everything
+    /// before `recorded`, and the offset after its last one.
+    fn place(
+        &mut self,
+        partition: &Partition,
+        recorded: Option<i64>,
+        start: &StreamStart,
+    ) -> Result<(i64, i64), SourceError> {
+        let (low, high) = self.ask(|client| client.watermarks(partition, ANSWER))?;
+        let (name, lane) = (self.name.clone(), lane_of(partition).to_string());
+        let chosen = match start {
+            StreamStart::Positions(chosen) => chosen.get(&lane).copied(),
+            _ => None,
+        };
+        let next = match recorded.or(chosen) {
+            Some(position) if position > high => {
+                return Err(SourceError::Ahead { name, lane, position, end: high });
+            }
+            Some(position) if position < low && self.spec.on_lost == OnLost::Stop => {
+                return Err(SourceError::Lost { name, lane, position, oldest: low });
+            }
+            Some(position) if position < low => {
+                let lost = low - position;
+                tracing::warn!(source = name, lane, from = position, lost, "messages are gone that nobody took");
+                low
+            }
+            Some(position) => position,
+            None => match start {
+                StreamStart::Earliest | StreamStart::Positions(_) => low,
+                StreamStart::Latest => high,
+                StreamStart::At(time) => {
+                    let found = self.ask(|client| {
+                        let times = list([(partition, time.timestamp_millis())].into_iter());
+                        client.offsets_for_times(&times, ANSWER)?;
+                        Ok(times.elements().first().and_then(|found| found.offset().to_raw()))
+                    })?;
+                    // Where nothing is so late there is nothing to take yet.
+                    found.filter(|offset| *offset >= 0).unwrap_or(high)
+                }
+            },
+        };
+        Ok((next, high))
+    }
+}
+
+fn is_refusal(trouble: &Trouble) -> bool {
+    matches!(trouble.code, Code::RD_KAFKA_RESP_ERR__AUTHENTICATION | Code::RD_KAFKA_RESP_ERR__SSL)
+}
