@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::problem::Draft;
 use super::section::Section;
-use super::{bodies, sources};
+use super::{message_format, sources};
 use sluicebox_core::plan::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
 
 /// What Capture calls its files where nobody chose otherwise.
@@ -30,7 +30,7 @@ const TOKENS: [(&str, LayoutPart); 9] = [
 pub(super) fn capture(section: &Section<'_>, folder: &Path) -> Option<CaptureSpec> {
     let files = files(section, folder);
     let raw = section.or("raw", true, Section::flag);
-    let (format, columns) = bodies::read(section, folder).unzip();
+    let (format, columns) = message_format::read(section, folder).unzip();
     Some(CaptureSpec { files: files?, format: format?, columns: columns?, raw: raw? })
 }
 

@@ -9,7 +9,6 @@ mod problem;
 pub mod schema;
 mod text;
 
-mod bodies;
 mod capture;
 mod columns;
 mod context;
@@ -20,6 +19,7 @@ mod identity;
 mod json;
 mod layout;
 mod links;
+mod message_format;
 mod mode;
 mod modes;
 mod names;

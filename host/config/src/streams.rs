@@ -11,7 +11,7 @@ use super::problem::Draft;
 use super::section::Section;
 use super::text::Span;
 use super::tree::{Node, Value};
-use super::{bodies, identity};
+use super::{identity, message_format};
 use sluicebox_core::plan::{CaptureFiles, KafkaConnection, KafkaSpec, OnLost, Security, StreamStart};
 
 /// A `kafka` source.
@@ -58,7 +58,7 @@ fn stream(section: &Section<'_>, folder: &Path) -> Option<KafkaSpec> {
     let on_lost = section.or("on_lost", OnLost::Stop, Section::word);
     let raw = section.or("raw", true, Section::flag);
     let max_in_flight = section.or("max_in_flight", 64 << 20, Section::size);
-    let (format, columns) = bodies::read(section, folder).unzip();
+    let (format, columns) = message_format::read(section, folder).unzip();
     Some(KafkaSpec {
         connection: KafkaConnection {
             brokers: String::new(),

@@ -14,13 +14,13 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use roaring::RoaringTreemap;
 
+use super::change_data::feed_schema;
 use super::data::Written;
 use super::error::LakeError;
-use super::feed::feed_schema;
 use super::follow::{Added, rows_of};
 use super::log::{self, Entry};
-use super::marks;
-use super::read::{Arrangement, DataRef, Shelf, path_of};
+use super::read::{Arrangement, DataRef, ReadContext, path_of};
+use super::row_changes;
 use super::table::Table;
 use super::vectors;
 use sluicebox_core::batch::column;
@@ -54,7 +54,7 @@ impl Table {
         let (shelf, schema) = (self.shelf()?, self.known_schema()?.clone());
         if after.is_none() && log::read(shelf.store.as_ref(), &shelf.table, 0).await?.is_none() {
             let files = self.files()?;
-            let inserts = all_as(Arc::new(shelf), files, &schema, marks::INSERT, last);
+            let inserts = all_as(Arc::new(shelf), files, &schema, row_changes::INSERT, last);
             return Ok(inserts.chain(ended(last)).boxed());
         }
         let first = after.map_or(0, |after| after.saturating_add(1));
@@ -71,7 +71,7 @@ fn ended(version: u64) -> Steps {
     stream::once(std::future::ready(Ok(Added::End { version }))).boxed()
 }
 
-async fn changes_in(shelf: Shelf, schema: SchemaRef, version: u64) -> Result<Steps, LakeError> {
+async fn changes_in(shelf: ReadContext, schema: SchemaRef, version: u64) -> Result<Steps, LakeError> {
     let table = shelf.table.clone();
     let entry = log::read(shelf.store.as_ref(), &table, version).await?;
     let entry = entry.ok_or_else(|| LakeError::LogGone { table: table.clone(), version })?;
@@ -110,12 +110,12 @@ async fn changes_in(shelf: Shelf, schema: SchemaRef, version: u64) -> Result<Ste
     let some = |file: &DataRef| file.only.as_ref().is_none_or(|only| !only.is_empty());
     removed.retain(some);
     added.retain(some);
-    let deletes = all_as(Arc::clone(&shelf), removed, &schema, marks::DELETE, version);
-    let inserts = all_as(shelf, added, &schema, marks::INSERT, version);
+    let deletes = all_as(Arc::clone(&shelf), removed, &schema, row_changes::DELETE, version);
+    let inserts = all_as(shelf, added, &schema, row_changes::INSERT, version);
     Ok(deletes.chain(inserts).chain(ended(version)).boxed())
 }
 
-async fn deleted_of(shelf: &Shelf, file: &DataRef) -> Result<RoaringTreemap, LakeError> {
+async fn deleted_of(shelf: &ReadContext, file: &DataRef) -> Result<RoaringTreemap, LakeError> {
     match &file.vector {
         Some(vector) => vectors::load(shelf, &file.path, vector).await,
         None => Ok(RoaringTreemap::new()),
@@ -123,7 +123,7 @@ async fn deleted_of(shelf: &Shelf, file: &DataRef) -> Result<RoaringTreemap, Lak
 }
 
 /// A file that a commit removed, as far as its log entry describes it.
-async fn removed_file(shelf: &Shelf, remove: &Remove) -> Result<DataRef, LakeError> {
+async fn removed_file(shelf: &ReadContext, remove: &Remove) -> Result<DataRef, LakeError> {
     let lacks = |what: &str| LakeError::Feature { table: shelf.table.clone(), feature: what.to_owned() };
     let partition = match (&remove.partition_values, shelf.partition_by.is_empty()) {
         (Some(partition), _) => partition.clone(),
@@ -145,7 +145,7 @@ async fn removed_file(shelf: &Shelf, remove: &Remove) -> Result<DataRef, LakeErr
 
 /// Every row of some files as the same change.
 fn all_as(
-    shelf: Arc<Shelf>,
+    shelf: Arc<ReadContext>,
     files: Vec<DataRef>,
     schema: &SchemaRef,
     change: &'static str,
@@ -162,7 +162,7 @@ fn all_as(
 fn told(rows: &RecordBatch, change: &str) -> Result<RecordBatch, ArrowError> {
     let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
     columns.push(Arc::new(StringArray::from(vec![change; rows.num_rows()])));
-    columns.push(Arc::new(Int64Array::from_value(marks::weight_of(change), rows.num_rows())));
+    columns.push(Arc::new(Int64Array::from_value(row_changes::weight_of(change), rows.num_rows())));
     RecordBatch::try_new(changes_schema(&feed_schema(&rows.schema())), columns)
 }
 
@@ -171,7 +171,7 @@ fn weighed(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let absent = || ArrowError::SchemaError(format!("change data without column '{}'", column::CHANGE_TYPE));
     let words = rows.column_by_name(column::CHANGE_TYPE).and_then(|words| words.as_string_opt::<i32>());
     let words = words.ok_or_else(absent)?;
-    let weights: Int64Array = words.iter().map(|word| word.map(marks::weight_of)).collect();
+    let weights: Int64Array = words.iter().map(|word| word.map(row_changes::weight_of)).collect();
     let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(weights));
     RecordBatch::try_new(changes_schema(rows.schema_ref()), columns)

@@ -19,10 +19,10 @@ use super::data::{Target, Written};
 use super::entry::{EntryError, new_id, write_entry};
 use super::error::LakeError;
 use super::log;
-use super::marks;
 use super::protocol;
 use super::provenance::Provenance;
 use super::read::DataRef;
+use super::row_changes;
 use super::schema::{find, from_delta, to_delta};
 use super::table::{CHECKPOINT_INTERVAL, Table};
 use super::upsert::{Change, Counts, Rewrite};
@@ -323,7 +323,7 @@ impl Table {
         let (files, word): (Vec<&Written>, _) = if !change.feed.is_empty() {
             (change.feed.iter().collect(), None)
         } else if change.removed.is_empty() {
-            (attempt.own.iter().chain(&change.written).collect(), Some(marks::INSERT))
+            (attempt.own.iter().chain(&change.written).collect(), Some(row_changes::INSERT))
         } else {
             return Ok(Changes::Stored);
         };

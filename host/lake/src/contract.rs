@@ -14,7 +14,7 @@ use super::derive;
 use super::error::LakeError;
 use super::json;
 use super::schema::{find, merge_struct, table_field};
-use super::table::Manner;
+use super::table::TableOptions;
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::{Contract, Derivation, Derived, Drift, Rule, WriteMode};
 
@@ -51,7 +51,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(manner: &Manner, partition_by: &[String]) -> Self {
+    pub(super) fn new(manner: &TableOptions, partition_by: &[String]) -> Self {
         let derived = |column: &String| manner.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(column));
         let sums = matches!(manner.mode, WriteMode::Accumulate { .. });
         let placing = manner.mode.key().iter().chain(partition_by);

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::error::LakeError;
 use super::log;
-use super::read::{DataRef, Shelf, open, select};
+use super::read::{DataRef, ReadContext, open, select};
 use super::table::Table;
 
 /// A step along a table's history.
@@ -64,7 +64,7 @@ impl Table {
 }
 
 async fn added_in(
-    shelf: Shelf,
+    shelf: ReadContext,
     schema: SchemaRef,
     version: u64,
 ) -> Result<BoxStream<'static, Result<Added, LakeError>>, LakeError> {
@@ -84,7 +84,7 @@ async fn added_in(
 
 /// The rows of some files in the shape of `schema`, file by file.
 pub(super) fn rows_of(
-    shelf: Arc<Shelf>,
+    shelf: Arc<ReadContext>,
     files: Vec<DataRef>,
     schema: SchemaRef,
 ) -> BoxStream<'static, Result<RecordBatch, LakeError>> {

@@ -7,6 +7,8 @@
 //! deltalake keeps the state of tables; Parquet is written here, because that is where the
 //! time goes, and so are commits, because that is where rows are counted once.
 
+mod artifacts;
+mod change_data;
 mod changes;
 mod checkpoint;
 mod commit;
@@ -18,25 +20,23 @@ mod disk;
 mod entry;
 mod error;
 mod expect;
-mod feed;
-mod files;
 mod follow;
 mod history;
 mod info;
 mod json;
-mod keep;
+mod landed;
 mod location;
 mod log;
 mod maintain;
 mod mapping;
-mod marks;
 mod object;
-mod origin;
 mod partition;
+mod partitioned_writer;
 mod protocol;
 mod provenance;
 mod quarantine;
 mod read;
+mod row_changes;
 mod scan;
 mod schema;
 mod sort;
@@ -74,7 +74,7 @@ pub use writer::{Accepted, Writer};
 
 use location::Location;
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
-use table::Manner;
+use table::TableOptions;
 
 /// The folder of the quarantine tables, and the layer that [`Lake::tables`] gives for them.
 const QUARANTINE: &str = "quarantine";
@@ -119,7 +119,7 @@ impl Lake {
 
     /// A table, which may not exist yet.
     pub async fn table(&self, spec: &TableSpec) -> Result<Table, LakeError> {
-        let manner = Manner {
+        let manner = TableOptions {
             name: spec.name.to_string(),
             mode: spec.mode.clone(),
             partition_by: spec.partition_by.clone(),
@@ -147,8 +147,8 @@ impl Lake {
         Table::open_at(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop), version).await
     }
 
-    fn of_quarantine(hop: &str) -> Manner {
-        Manner {
+    fn of_quarantine(hop: &str) -> TableOptions {
+        TableOptions {
             name: format!("{QUARANTINE}.{hop}"),
             mode: WriteMode::Append,
             partition_by: Vec::new(),
@@ -227,7 +227,7 @@ impl Lake {
     ///
     /// `from` is a path or a URL.
     pub async fn keep_file(&self, table: &TableName, from: &str, lane: &str) -> Result<(), LakeError> {
-        keep::keep(&self.folder(table)?, from, lane).await
+        landed::keep(&self.folder(table)?, from, lane).await
     }
 
     fn folder(&self, table: &TableName) -> Result<Location, LakeError> {

@@ -80,7 +80,7 @@ impl DataRef {
 
 /// Where to read, and what the table looks like.
 #[derive(Clone)]
-pub(super) struct Shelf {
+pub(super) struct ReadContext {
     pub(super) location: Location,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) table: String,
@@ -89,7 +89,7 @@ pub(super) struct Shelf {
     pub(super) mapping: Option<Arc<Mapping>>,
 }
 
-impl Shelf {
+impl ReadContext {
     /// A file as the log describes it, its columns under the table's names.
     pub(super) fn named(&self, file: DataRef) -> DataRef {
         match &self.mapping {
@@ -157,7 +157,7 @@ impl Arrangement {
 }
 
 /// The path of a data file in the table's store. Files outside of the table are not read.
-pub(super) fn path_of(shelf: &Shelf, file: &DataRef) -> Result<Path, LakeError> {
+pub(super) fn path_of(shelf: &ReadContext, file: &DataRef) -> Result<Path, LakeError> {
     if file.path.contains("://") {
         return Err(LakeError::Feature {
             table: shelf.table.clone(),
@@ -173,7 +173,7 @@ pub(super) fn path_of(shelf: &Shelf, file: &DataRef) -> Result<Path, LakeError> 
 
 /// The rows of a file with the columns of `schema`, in file order, one row group in memory at a time.
 pub(super) async fn open(
-    shelf: &Shelf,
+    shelf: &ReadContext,
     file: &DataRef,
     schema: SchemaRef,
 ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {

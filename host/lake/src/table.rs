@@ -22,7 +22,7 @@ use super::mapping::Mapping;
 use super::partition;
 use super::protocol;
 use super::provenance::Provenance;
-use super::read::{DataRef, Shelf};
+use super::read::{DataRef, ReadContext};
 use super::schema::{find, from_delta, table_schema};
 use super::sort::Order;
 use super::writer::Writer;
@@ -34,7 +34,7 @@ pub(super) const CHECKPOINT_INTERVAL: u64 = 20;
 
 /// How a table is written.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
+pub(super) struct TableOptions {
     /// As people see it, such as `silver.users`.
     pub(super) name: String,
     pub(super) mode: WriteMode,
@@ -50,7 +50,7 @@ pub(super) struct Manner {
     pub(super) rescues: bool,
 }
 
-impl Manner {
+impl TableOptions {
     /// The columns that readers look rows up by: their bounds are kept however many columns come
     /// before them.
     pub(super) fn telling_columns(&self) -> Vec<String> {
@@ -69,14 +69,14 @@ impl Manner {
             }
             mode if mode.key().is_empty() => table_schema(table, schema.as_ref()),
             // Words about a row's change are not part of the row.
-            _ => table_schema(table, &super::marks::without(schema)),
+            _ => table_schema(table, &super::row_changes::without(schema)),
         }
     }
 }
 
 /// A Delta table and the one writer of it in this process.
 pub struct Table {
-    pub(super) manner: Manner,
+    pub(super) manner: TableOptions,
     pub(super) location: Location,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) delta: DeltaTable,
@@ -93,16 +93,16 @@ pub struct Table {
 }
 
 impl Table {
-    pub(super) async fn open(location: Location, manner: Manner) -> Result<Self, LakeError> {
+    pub(super) async fn open(location: Location, manner: TableOptions) -> Result<Self, LakeError> {
         Self::open_pinned(location, manner, None).await
     }
 
     /// The table as it stood at `version`, whatever was committed since.
-    pub(super) async fn open_at(location: Location, manner: Manner, version: u64) -> Result<Self, LakeError> {
+    pub(super) async fn open_at(location: Location, manner: TableOptions, version: u64) -> Result<Self, LakeError> {
         Self::open_pinned(location, manner, Some(version)).await
     }
 
-    async fn open_pinned(location: Location, manner: Manner, pinned: Option<u64>) -> Result<Self, LakeError> {
+    async fn open_pinned(location: Location, manner: TableOptions, pinned: Option<u64>) -> Result<Self, LakeError> {
         if let Some(folder) = &location.folder
             && let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir())
         {
@@ -358,8 +358,8 @@ impl Table {
         columns
     }
 
-    pub(super) fn shelf(&self) -> Result<Shelf, LakeError> {
-        Ok(Shelf {
+    pub(super) fn shelf(&self) -> Result<ReadContext, LakeError> {
+        Ok(ReadContext {
             location: self.location.clone(),
             store: Arc::clone(&self.store),
             table: self.manner.name.clone(),

@@ -13,7 +13,7 @@ use roaring::RoaringTreemap;
 
 use super::data::{Sink, Target};
 use super::error::LakeError;
-use super::read::Shelf;
+use super::read::ReadContext;
 
 /// Begins every vector, least byte first.
 const MAGIC: u32 = 1_681_511_377;
@@ -51,7 +51,7 @@ pub enum VectorError {
 
 /// Reads a vector.
 pub(super) async fn load(
-    shelf: &Shelf,
+    shelf: &ReadContext,
     file: &str,
     descriptor: &DeletionVectorDescriptor,
 ) -> Result<RoaringTreemap, LakeError> {

@@ -13,9 +13,9 @@ use super::data::{Target, Written};
 use super::derive;
 use super::error::LakeError;
 use super::expect::{Checks, Judged, Origin, Unmet};
-use super::files::Files;
-use super::marks;
+use super::partitioned_writer::Files;
 use super::read::{select, to_schema};
+use super::row_changes;
 use super::schema::find;
 use super::upsert::{Fold, Keys, Source, Sums};
 use sluicebox_core::plan::WriteMode;
@@ -62,7 +62,7 @@ pub struct Writer {
 /// What becomes of the rows.
 pub(super) enum Body {
     /// They go to files as they come; for `replace`, the groups they name are kept.
-    Files { files: Option<Box<Files>>, groups: Option<Box<Keys>> },
+    PartitionedWriter { files: Option<Box<PartitionedWriter>>, groups: Option<Box<Keys>> },
     /// They wait until the table's rows of the same keys are known.
     Keyed(Box<Source>),
 }
@@ -143,7 +143,7 @@ impl Writer {
                 if stored.num_rows() > 0 {
                     let files = match files {
                         Some(files) => files,
-                        None => files.insert(Box::new(Files::new(self.target.clone(), &self.schema)?)),
+                        None => files.insert(Box::new(PartitionedWriter::new(self.target.clone(), &self.schema)?)),
                     };
                     files.write(&stored)?;
                 }
@@ -202,10 +202,10 @@ impl Writer {
             WriteMode::Upsert { delete_when, .. } => delete_when.as_ref(),
             _ => None,
         };
-        let (mut rows, weights) = marks::split(&self.rules.table, &self.schema, rows, delete_when)?;
+        let (mut rows, weights) = row_changes::split(&self.rules.table, &self.schema, rows, delete_when)?;
         let mut counts = None;
         if let WriteMode::Accumulate { count, .. } = &self.mode {
-            counts = marks::counts(&self.rules.table, count, &rows, weights.as_ref())?;
+            counts = row_changes::counts(&self.rules.table, count, &rows, weights.as_ref())?;
             rows = derive::onto(&self.rules.table, &self.rules.ahead, &rows)?;
             let wanted: Vec<usize> =
                 self.shaped.fields().iter().filter_map(|field| find(rows.schema_ref(), field.name())).collect();

@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 
 use super::columns;
 use super::fault::PipelineError;
-use super::group::{self, Taking};
 use super::module::{HopModule, Loader};
 use super::rows::{ingested_at, with_marks};
+use super::schedule::{self, Taking};
 use super::sink::lake_error;
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::{Contract, HopSpec, Plan, TableName, TableSpec, Upstream};
@@ -122,7 +122,7 @@ fn bind_hop(
             binding.output_schema(port).map(|schema| (hop.to[*sink].1.clone(), schema.clone()))
         });
     let outputs: Vec<_> = outputs.collect();
-    if group::taking(plan, hop) == Taking::Changes {
+    if schedule::taking(plan, hop) == Taking::Changes {
         columns::check_weights(plan, hop, &module, &outputs)?;
     }
     columns::check_event_time(plan, hop, &module, &rows)?;
@@ -138,7 +138,7 @@ pub(super) fn upstream_schema(
     runtime: &Handle,
 ) -> Result<Option<SchemaRef>, PipelineError> {
     match &hop.from {
-        Upstream::Table(table) => Ok(table_schema(bound, table).map(|schema| match group::taking(plan, hop) {
+        Upstream::Table(table) => Ok(table_schema(bound, table).map(|schema| match schedule::taking(plan, hop) {
             Taking::Changes => with_marks(&schema),
             _ => schema,
         })),

@@ -3,8 +3,8 @@
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 
 use super::fault::PipelineError;
-use super::group;
 use super::module::HopModule;
+use super::schedule;
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
 
@@ -112,7 +112,7 @@ pub(super) fn check_event_time(
             );
         }
     }
-    if !module.descriptor.stateful || group::taking(plan, hop).is_whole() {
+    if !module.descriptor.stateful || schedule::taking(plan, hop).is_whole() {
         return wrong(
             "`event_time` has no use here".into(),
             "only a module that remembers rows from commit to commit asks how far time has come; remove the key".into(),

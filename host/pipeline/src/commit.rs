@@ -3,7 +3,7 @@
 
 use super::fault::PipelineError;
 use super::hop::Hop;
-use super::passage::job_error;
+use super::module_stage::job_error;
 use super::sink::lake_error;
 use super::state::Memory;
 use sluicebox_core::batch::Positions;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::group::{self, Taking};
 use super::module::HopModule;
+use super::schedule::{self, Taking};
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{HopSpec, Plan, SourceKind, Upstream};
 use sluicebox_lake::Provenance;
@@ -41,7 +41,7 @@ impl HopContext {
             config_hash: plan.config_hash.clone(),
             meter,
             runtime,
-            taking: group::taking(plan, spec),
+            taking: schedule::taking(plan, spec),
             keep_files: match &spec.from {
                 Upstream::Source(name) => plan
                     .source(name)

@@ -13,7 +13,7 @@ use super::fault::PipelineError;
 use super::flow::{Flow, Intake};
 use super::lookup::Lookups;
 use super::module::HopModule;
-use super::passage::OpenJob;
+use super::module_stage::OpenJob;
 use super::quarantine::QuarantineSink;
 use super::queue;
 use super::rows::with_ingested_at;

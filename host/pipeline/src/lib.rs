@@ -5,30 +5,30 @@
 //! into its tables; rows go from hop to hop in memory and count once the commit
 //! behind them is there ([`flow`]).
 
-mod below;
+mod artifacts;
 pub mod bind;
 mod columns;
 mod commit;
 mod context;
+mod downstream;
 pub mod fault;
-mod feed;
 pub mod fixture;
 mod flow;
-pub mod group;
 mod hop;
+mod input;
 mod intake;
-pub mod keeper;
-mod lanes;
 mod lookup;
+pub mod maintenance;
 pub mod module;
-mod origin;
-mod passage;
+mod module_stage;
 mod quarantine;
 mod queue;
+mod rebalance;
 pub mod replay;
 pub mod retry;
 mod rows;
 pub mod run;
+pub mod schedule;
 mod sink;
 mod state;
 mod stream;

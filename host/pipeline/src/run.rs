@@ -10,19 +10,19 @@ use crossbeam_channel::{RecvTimeoutError, unbounded};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::below::Below;
 use super::bind::Bound;
 use super::context::HopContext;
+use super::downstream::Downstream;
 use super::fault::PipelineError;
-use super::feed::{Feed, Ready};
 use super::flow::{Flow, Inflow};
-use super::group::{self, Group, Taking};
 use super::hop::Hop;
+use super::input::{Input, Ready};
 use super::intake::Feeder;
 use super::lookup::Lookups;
 use super::quarantine::QuarantineSink;
 use super::queue::{Receiver, queue};
 use super::rows::with_marks;
+use super::schedule::{self, Group, Taking};
 use super::sink::{Sink, lake_error};
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{Plan, Upstream};
@@ -61,7 +61,7 @@ impl Run {
     /// Runs every group, as many at a time as there are processors, and none whose
     /// upstream failed. Blocks until all have ended.
     pub fn run(self) -> Outcome {
-        let groups = group::groups(&self.plan);
+        let groups = schedule::groups(&self.plan);
         Arc::new(self).pass(&groups)
     }
 
@@ -84,7 +84,7 @@ impl Run {
                     let needs = &groups[index].needs;
                     let names = groups[index].hops.iter().map(|hop| &run.plan.hops[*hop].name);
                     // Of a group that has ended it matters only how the hops above did.
-                    let mut above = groups[index].hops.iter().flat_map(|hop| group::above(&run.plan, *hop));
+                    let mut above = groups[index].hops.iter().flat_map(|hop| schedule::above(&run.plan, *hop));
                     if run.stop.is_cancelled() {
                         state[index] = State::Ended;
                         unfinished.extend(names.cloned());
@@ -128,7 +128,7 @@ impl Run {
 
     /// Starts hops, each on a thread of its own. What hangs on the first of them comes and goes with
     /// its lanes.
-    pub(super) fn start(self: &Arc<Self>, ready: Vec<Ready>, mut below: Option<Below>) -> Vec<Working> {
+    pub(super) fn start(self: &Arc<Self>, ready: Vec<Ready>, mut below: Option<Downstream>) -> Vec<Working> {
         let mut threads = Vec::new();
         for Ready { hop, feed } in ready {
             let name = hop.context().spec.name.clone();
@@ -177,7 +177,7 @@ impl Run {
             let mut live = None;
             let upstream = self.runtime.block_on(self.open_upstream(&context))?;
             if let (Some(above), Upstream::Table(name), Some(table)) =
-                (group::live_upstream(&self.plan, index), &hop.from, &upstream)
+                (schedule::live_upstream(&self.plan, index), &hop.from, &upstream)
             {
                 let above = match hops.iter().position(|hop| *hop == above) {
                     Some(above) => ready.get_mut(above).map(|above| &mut above.hop),
@@ -211,7 +211,7 @@ impl Run {
     ) -> Result<Ready, PipelineError> {
         let hop = context.spec.clone();
         let module = self.bound.modules.get(&hop.name).cloned();
-        super::origin::keep(&self.lake, &self.plan, &hop.name, module.as_ref()).await?;
+        super::artifacts::keep(&self.lake, &self.plan, &hop.name, module.as_ref()).await?;
         let mut sinks = Vec::new();
         for (_, name) in &hop.to {
             let failed = || lake_error(&hop.name, format!("opening {name} failed"));
@@ -260,8 +260,8 @@ pub(super) type Working = (String, std::io::Result<thread::JoinHandle<thread::Re
 /// One hop from its first row to its last commit.
 fn work(
     mut hop: Hop,
-    feed: Feed,
-    mut below: Option<Below>,
+    feed: Input,
+    mut below: Option<Downstream>,
     runtime: &Handle,
     stop: &CancellationToken,
 ) -> Result<(), PipelineError> {
@@ -269,13 +269,13 @@ fn work(
     let name = hop.context().spec.name.clone();
     let upstream = hop.context().upstream();
     let meter = hop.context().meter.clone();
-    let scanned = matches!(feed, Feed::Scan { .. });
-    if matches!(feed, Feed::Nothing) {
+    let scanned = matches!(feed, Input::Scan { .. });
+    if matches!(feed, Input::Nothing) {
         return hop.idle();
     }
     // A source stays open until the last commit is made: its lanes are another's the moment it closes.
     let (mut source, feed) = match feed {
-        Feed::Source(source) => (Some(source), Feed::Nothing),
+        Input::Source(source) => (Some(source), Input::Nothing),
         other => (None, other),
     };
     let (told, committed) = unbounded();
@@ -288,11 +288,11 @@ fn work(
             let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop, gone: &gone };
             let source = source.as_deref_mut();
             let feed = move || match feed {
-                Feed::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
-                Feed::Scan { table, groups, versions } => {
+                Input::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
+                Input::Scan { table, groups, versions } => {
                     feeder.scan_table(&table, groups.map(|groups| *groups), versions)
                 }
-                Feed::Source(_) | Feed::Nothing => match source {
+                Input::Source(_) | Input::Nothing => match source {
                     Some(source) => feeder.read_source(source, &meter, &committed),
                     None => Ok(()),
                 },
@@ -322,14 +322,14 @@ fn work(
             Err(failure)
         }
     };
-    match below.map_or(Ok(()), Below::ended) {
+    match below.map_or(Ok(()), Downstream::ended) {
         Ok(()) => ended,
         // What hangs on it failed by itself, or because it did.
         Err(failure) => ended.and(Err(failure)),
     }
 }
 
-fn take_all(hop: &mut Hop, intake: &Receiver<Inflow>, mut below: Option<&mut Below>) -> Result<(), PipelineError> {
+fn take_all(hop: &mut Hop, intake: &Receiver<Inflow>, mut below: Option<&mut Downstream>) -> Result<(), PipelineError> {
     loop {
         match intake.recv_timeout(hop.patience()) {
             Ok(Inflow::Rows(next)) => hop.take(next)?,

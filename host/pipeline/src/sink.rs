@@ -7,9 +7,9 @@ use tokio::runtime::Handle;
 
 use super::fault::PipelineError;
 use super::flow::Flow;
-use super::group;
-use super::keeper::Keeper;
+use super::maintenance::Maintainer;
 use super::queue::Sender;
+use super::schedule;
 use sluicebox_core::batch::{Positions, Reject};
 use sluicebox_core::meter::{Expected, Meters};
 use sluicebox_core::plan::{Contract, Drift, Plan, TableName, TableSpec, WriteMode};
@@ -33,7 +33,7 @@ pub struct Sink {
     writer: Option<Writer>,
     rows: u64,
     unmet: Vec<lake::Unmet>,
-    keeper: Keeper,
+    keeper: Maintainer,
     contract: Contract,
 }
 
@@ -49,7 +49,7 @@ impl Sink {
     pub async fn open(lake: &Lake, plan: &Plan, spec: &TableSpec, app: &str) -> Result<Self, LakeError> {
         let table = lake.table(spec).await?;
         let recorded = table.positions(&format!("{app}/")).await?;
-        let changes = group::has_changes(&spec.mode);
+        let changes = schedule::has_changes(&spec.mode);
         let by = match &spec.mode {
             WriteMode::Replace { by } => by.clone(),
             _ => Vec::new(),
@@ -66,7 +66,7 @@ impl Sink {
             writer: None,
             rows: 0,
             unmet: Vec::new(),
-            keeper: Keeper::new(plan, spec),
+            keeper: Maintainer::new(plan, spec),
             contract: spec.contract,
         })
     }

@@ -6,16 +6,16 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::below::Below;
+use super::downstream::Downstream;
 use super::fault::PipelineError;
-use super::group::{self, Group};
 use super::run::{Outcome, Run};
+use super::schedule::{self, Group};
 use sluicebox_core::plan::{SourceKind, Upstream};
 
 impl Run {
     /// Whether a hop of the plan reads a source that never ends.
     pub fn is_endless(&self) -> bool {
-        self.follow && group::groups(&self.plan).iter().any(|group| self.endless(group).is_some())
+        self.follow && schedule::groups(&self.plan).iter().any(|group| self.endless(group).is_some())
     }
 
     /// Runs for ever what reads a source without an end, and all else again and again, `pause`
@@ -65,7 +65,7 @@ impl Run {
     /// The groups that never end, each with whether it shares its source; and the others, which
     /// need only each other.
     fn parts(&self) -> (Vec<(Group, bool)>, Vec<Group>) {
-        let groups = group::groups(&self.plan);
+        let groups = schedule::groups(&self.plan);
         let kept: Vec<usize> = (0..groups.len()).filter(|at| self.endless(&groups[*at]).is_none()).collect();
         let (mut endless, mut rest) = (Vec::new(), Vec::new());
         for group in groups {
@@ -95,7 +95,7 @@ impl Run {
             true => group.hops.split_at(1),
             false => group.hops.split_at(group.hops.len()),
         };
-        let below = shared.then(|| Below::new(self.clone(), below.to_vec(), leading));
+        let below = shared.then(|| Downstream::new(self.clone(), below.to_vec(), leading));
         match self.set_up(head, None) {
             Ok(ready) => self.join(self.start(ready, below)).failures,
             Err(failure) => vec![failure],

@@ -24,21 +24,21 @@ use sluicebox_core::plan::Limits;
 pub struct Sandbox {
     cache: Option<Cache>,
     /// Everything that belongs to one size of stack.
-    floors: Mutex<HashMap<u32, Arc<Floor>>>,
+    floors: Mutex<HashMap<u32, Arc<EngineSlot>>>,
     /// What is loaded at present, so that hops with the same module share its code.
     modules: Mutex<HashMap<String, Weak<Code>>>,
 }
 
 /// An engine with its linker and its clock. The engine decides the stack of what runs on
 /// it, so `limits.stack` chooses a floor.
-pub(super) struct Floor {
+pub(super) struct EngineSlot {
     linker: Linker<Guest>,
     pub(super) clock: Ticker,
 }
 
 /// A module ready to run on one floor.
 pub(super) struct Ready {
-    pub(super) floor: Arc<Floor>,
+    pub(super) floor: Arc<EngineSlot>,
     pub(super) pre: TransformerPre<Guest>,
 }
 
@@ -98,7 +98,7 @@ impl Sandbox {
         code
     }
 
-    fn floor(&self, stack: u32) -> Result<Arc<Floor>, SandboxError> {
+    fn floor(&self, stack: u32) -> Result<Arc<EngineSlot>, SandboxError> {
         let mut floors = lock(&self.floors);
         if let Some(floor) = floors.get(&stack) {
             return Ok(floor.clone());
@@ -106,7 +106,7 @@ impl Sandbox {
         let engine: Engine = engine(stack as usize)?;
         let mut linker = Linker::new(&engine);
         sink::link(&mut linker).map_err(|error| SandboxError::Link { source: error.into_boxed_dyn_error() })?;
-        let floor = Arc::new(Floor { linker, clock: Ticker::start(&engine)? });
+        let floor = Arc::new(EngineSlot { linker, clock: Ticker::start(&engine)? });
         floors.insert(stack, floor.clone());
         Ok(floor)
     }

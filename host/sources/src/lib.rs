@@ -4,16 +4,16 @@
 //! then `_lane` and `_position`. It keeps no progress of its own: who opens it says
 //! what is done.
 
-mod bodies;
 mod capture;
 mod error;
 mod files;
+mod http;
 pub mod kafka;
+mod message_decoder;
 pub mod post;
 mod registry;
 mod secret;
 mod simulated;
-mod web;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -198,7 +198,7 @@ pub struct Record<'a> {
 
 /// Records that were decoded again.
 #[derive(Debug)]
-pub struct Again {
+pub struct Redecoded {
     /// Those that are rows now, with `_lane` and `_position`.
     pub rows: RecordBatch,
     /// Those that are still none: which of them, a reason and a message.
@@ -217,7 +217,7 @@ pub fn again(
     known: Option<SchemaRef>,
     demands: Demands,
     runtime: &Handle,
-) -> Result<Result<Vec<Again>, String>, SourceError> {
+) -> Result<Result<Vec<Redecoded>, String>, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::again(&spec.name, files, lane, records, (known, demands), runtime),
         SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records, demands, runtime).map(Ok),

@@ -6,7 +6,7 @@ use backon::BlockingRetryable as _;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-use super::{SourceError, secret, web};
+use super::{SourceError, http, secret};
 use sluicebox_core::plan::Registry;
 use sluicebox_formats::BadSchema;
 
@@ -42,7 +42,7 @@ impl SchemaRegistry {
             Some((user, password)) => Some((user.clone(), secret::reveal(name, password)?)),
             None => None,
         };
-        let client = web::client(name, spec.ca.as_deref())?;
+        let client = http::client(name, spec.ca.as_deref())?;
         let url = spec.url.trim_end_matches('/').to_owned();
         Ok(Self { name: name.to_owned(), url, user, client, runtime: runtime.clone() })
     }
@@ -115,7 +115,7 @@ impl SchemaRegistry {
 
     fn ask(&self, path: &str) -> Result<Answer, SourceError> {
         let asked = || self.runtime.block_on(self.ask_once(path));
-        let answer = asked.retry(web::patience()).when(|silence| matches!(silence, Silence::Passing(_))).call();
+        let answer = asked.retry(http::patience()).when(|silence| matches!(silence, Silence::Passing(_))).call();
         let (name, url) = (self.name.clone(), self.url.clone());
         answer.map_err(|silence| match silence {
             Silence::Passing(reason) => SourceError::Registry { name, url, reason },
@@ -130,7 +130,7 @@ impl SchemaRegistry {
         if let Some((user, password)) = &self.user {
             request = request.basic_auth(user, Some(password));
         }
-        let passing = |error: reqwest::Error| Silence::Passing(web::told(&error));
+        let passing = |error: reqwest::Error| Silence::Passing(http::told(&error));
         let answer = request.send().await.map_err(passing)?;
         let status = answer.status();
         let text = answer.text().await.map_err(passing)?;
@@ -144,7 +144,7 @@ impl SchemaRegistry {
             401 | 403 => Err(Silence::Refused(said())),
             // Every registry of the kind gives its errors a number; other servers know nothing of that.
             404 | 422 if told.as_ref().is_some_and(|told| told["error_code"].is_number()) => Ok(Err(said())),
-            _ if web::may_pass(status) => Err(Silence::Passing(said())),
+            _ if http::may_pass(status) => Err(Silence::Passing(said())),
             _ => Err(Silence::Lasting(said())),
         }
     }

@@ -16,9 +16,9 @@ use crate::commit::removal;
 use crate::data::{Target, Written, discard};
 use crate::entry::{EntryError, new_id, write_entry};
 use crate::error::LakeError;
-use crate::files::Files;
 use crate::log;
-use crate::read::{DataRef, Shelf, open};
+use crate::partitioned_writer::Files;
+use crate::read::{DataRef, ReadContext, open};
 use crate::schema::find;
 use crate::sort::Order;
 use crate::table::Table;
@@ -275,10 +275,10 @@ fn curve_of(columns: &[String]) -> String {
 }
 
 /// Reads files one row group at a time and writes their rows; runs on a thread that may block.
-fn pour(shelf: &Shelf, schema: &SchemaRef, target: Target, files: &[DataRef]) -> Result<Vec<Written>, LakeError> {
+fn pour(shelf: &ReadContext, schema: &SchemaRef, target: Target, files: &[DataRef]) -> Result<Vec<Written>, LakeError> {
     let runtime = Handle::current();
     let location = target.location.clone();
-    let mut out = Files::new(target, schema)?;
+    let mut out = PartitionedWriter::new(target, schema)?;
     let mut read = || {
         for file in files {
             let mut batches = runtime.block_on(open(shelf, file, schema.clone()))?;

@@ -22,13 +22,13 @@ use tokio::runtime::Handle;
 
 use crate::error::LakeError;
 use crate::object::Object;
-use crate::read::{Arrangement, BATCH_ROWS, DataRef, Shelf, of_rows, path_of};
+use crate::read::{Arrangement, BATCH_ROWS, DataRef, ReadContext, of_rows, path_of};
 use crate::schema::find;
 use crate::vectors;
 
 /// An open data file. Reading blocks.
 pub(super) struct OpenFile<'a> {
-    shelf: &'a Shelf,
+    shelf: &'a ReadContext,
     file: &'a DataRef,
     runtime: &'a Handle,
     path: Path,
@@ -42,7 +42,7 @@ pub(super) struct OpenFile<'a> {
 impl<'a> OpenFile<'a> {
     /// Reads the file's footer, and which rows are deleted, unless `marked` says it.
     pub(super) fn open(
-        shelf: &'a Shelf,
+        shelf: &'a ReadContext,
         file: &'a DataRef,
         runtime: &'a Handle,
         marked: Option<&Arc<RoaringTreemap>>,

@@ -8,7 +8,7 @@ use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{ArrowError, Schema};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::sieve::Sieve;
+use super::bloom_filter::BloomFilter;
 use crate::error::LakeError;
 use crate::schema::find;
 
@@ -22,7 +22,7 @@ pub(crate) struct Keys {
     /// Positions in `values`.
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    sieve: OnceLock<Option<Sieve>>,
+    sieve: OnceLock<Option<BloomFilter>>,
 }
 
 impl Keys {
@@ -74,7 +74,7 @@ impl Keys {
     /// The rows that have one of the keys, each with the position of its key. No key is added afterwards.
     pub(super) fn matches(&self, rows: &RecordBatch) -> Result<Vec<(usize, u32)>, ArrowError> {
         let columns = self.columns_of(rows)?;
-        let sieve = self.sieve.get_or_init(|| Sieve::of(self).ok().flatten());
+        let sieve = self.sieve.get_or_init(|| BloomFilter::of(self).ok().flatten());
         let possible = match (sieve, columns.as_slice()) {
             (Some(sieve), [column]) => sieve.possible(column),
             _ => None,

@@ -5,15 +5,15 @@
 //! and only a file with a row that changes is rewritten.
 
 mod accumulate;
+mod bloom_filter;
+mod deletion_vector_rewrite;
 mod file;
-mod heir;
+mod file_rewriter;
 mod keys;
 mod lane;
-mod mark;
 mod pass;
 mod prune;
 mod rewrite;
-mod sieve;
 mod source;
 
 use std::collections::{BTreeMap, HashSet};
@@ -33,13 +33,13 @@ pub(super) use keys::Keys;
 pub(super) use prune::Pruner;
 pub(super) use source::{Fold, Source};
 
+use super::change_data::ChangeDataWriter;
 use super::data::{Target, Written};
 use super::error::LakeError;
-use super::feed::Feed;
-use super::files::Files;
-use super::marks;
 use super::partition;
-use super::read::{DataRef, Shelf, open, select};
+use super::partitioned_writer::Files;
+use super::read::{DataRef, ReadContext, open, select};
+use super::row_changes;
 use super::vectors::Vectors;
 use lane::{Halt, Lane, Turns};
 use pass::Pass;
@@ -87,7 +87,7 @@ impl std::ops::AddAssign for Counts {
 
 /// A table as of one version, and where its rewritten rows go.
 pub(super) struct Rewrite<'a> {
-    pub(super) shelf: &'a Shelf,
+    pub(super) shelf: &'a ReadContext,
     pub(super) files: Vec<DataRef>,
     pub(super) schema: &'a SchemaRef,
     pub(super) runtime: &'a Handle,
@@ -142,7 +142,7 @@ impl Rewrite<'_> {
                 let file = DataRef::of(&written.add);
                 let mut batches = runtime.block_on(open(shelf, &file, schema.clone()))?;
                 while let Some(rows) = runtime.block_on(batches.try_next())? {
-                    work.tell(&rows, marks::INSERT)?;
+                    work.tell(&rows, row_changes::INSERT)?;
                 }
                 Ok(())
             })
@@ -155,7 +155,7 @@ impl Rewrite<'_> {
 
     fn begin(&self, kept: bool) -> Result<Work<'_>, LakeError> {
         let mut target = self.target.clone();
-        let feed = if self.feeds { Some(Feed::new(&target, self.schema)?) } else { None };
+        let feed = if self.feeds { Some(ChangeDataWriter::new(&target, self.schema)?) } else { None };
         if !kept {
             target.keeping = None;
         }
@@ -223,7 +223,7 @@ struct Marked {
 
 /// The change in the making.
 struct Work<'a> {
-    shelf: &'a Shelf,
+    shelf: &'a ReadContext,
     schema: &'a SchemaRef,
     runtime: &'a Handle,
     /// Files that are rewritten at once.
@@ -233,8 +233,8 @@ struct Work<'a> {
     files: Vec<DataRef>,
     /// Files that were written so far.
     made: Vec<Written>,
-    out: Option<Files>,
-    feed: Option<Feed>,
+    out: Option<PartitionedWriter>,
+    feed: Option<ChangeDataWriter>,
     removed: Vec<DataRef>,
     /// By path, where rows are only marked.
     marks: Option<BTreeMap<String, Marked>>,
@@ -330,7 +330,7 @@ impl Work<'_> {
     /// Writes rows that stay as they are or are new.
     fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
         if self.out.is_none() {
-            self.out = Some(Files::new(self.target.clone(), self.schema)?);
+            self.out = Some(PartitionedWriter::new(self.target.clone(), self.schema)?);
         }
         match &mut self.out {
             Some(out) => out.write(rows),
@@ -339,7 +339,7 @@ impl Work<'_> {
     }
 
     fn feed_is_empty(&self) -> bool {
-        self.feed.as_ref().is_none_or(Feed::is_empty)
+        self.feed.as_ref().is_none_or(ChangeDataWriter::is_empty)
     }
 
     /// Records changed rows.
@@ -365,7 +365,7 @@ impl Work<'_> {
                 .map_err(LakeError::arrow("choose rows", &self.shelf.table))?;
             self.write(&chosen)?;
             if told {
-                self.tell(&chosen, marks::INSERT)?;
+                self.tell(&chosen, row_changes::INSERT)?;
             }
         }
         Ok(())
@@ -410,8 +410,8 @@ impl Work<'_> {
 
     fn abandon(self, error: LakeError) -> LakeError {
         let mut paths: Vec<String> = self.made.iter().map(|written| written.add.path.clone()).collect();
-        paths.extend(self.out.iter().flat_map(Files::complete_paths));
-        paths.extend(self.feed.iter().flat_map(Feed::complete_paths));
+        paths.extend(self.out.iter().flat_map(PartitionedWriter::complete_paths));
+        paths.extend(self.feed.iter().flat_map(ChangeDataWriter::complete_paths));
         let Self { shelf, runtime, .. } = self;
         runtime.block_on(super::data::discard(&shelf.location, paths));
         error

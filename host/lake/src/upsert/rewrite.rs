@@ -9,16 +9,16 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use tokio::runtime::Handle;
 
 use super::file::OpenFile;
-use super::heir::Heir;
+use super::file_rewriter::FileRewriter;
 use super::lane::{Halt, Lane};
 use super::pass::{Pass, Settled, Verdict, equal_values};
 use super::prune::Pruner;
+use crate::change_data::with_changes;
 use crate::data::Target;
 use crate::error::LakeError;
-use crate::feed::with_changes;
-use crate::marks;
 use crate::partition;
-use crate::read::{DataRef, Shelf, select};
+use crate::read::{DataRef, ReadContext, select};
+use crate::row_changes;
 use crate::schema::find;
 
 /// Decoded rows that may wait for the first change of their row group.
@@ -28,7 +28,7 @@ const DENSE: usize = 8;
 
 /// Takes the rows of a pass to data files.
 pub(super) struct Rewriter<'a> {
-    pub(super) shelf: &'a Shelf,
+    pub(super) shelf: &'a ReadContext,
     pub(super) schema: &'a SchemaRef,
     pub(super) runtime: &'a Handle,
     pub(super) pass: &'a Pass<'a>,
@@ -53,7 +53,7 @@ pub(super) struct Match {
 
 impl<'a> Rewriter<'a> {
     pub(super) fn new(
-        shelf: &'a Shelf,
+        shelf: &'a ReadContext,
         schema: &'a SchemaRef,
         runtime: &'a Handle,
         pass: &'a Pass<'a>,
@@ -99,7 +99,7 @@ impl<'a> Rewriter<'a> {
     pub(super) fn rewrite(&self, file: &DataRef, mut lane: Lane<'_, '_, '_>) -> Result<(), Halt> {
         let open = OpenFile::open(self.shelf, file, self.runtime, None)?;
         self.target.encodings.learn(&self.data_schema, open.footer());
-        let mut heir = Heir::new(self, file, &open);
+        let mut heir = FileRewriter::new(self, file, &open);
         for group in 0..open.footer().num_row_groups() {
             let matches = match self.pruner.may_hold_group(open.footer(), group) {
                 true => self.matches(&open, group)?,
@@ -166,7 +166,7 @@ impl<'a> Rewriter<'a> {
     /// row goes, columns in which none of them differs are copied as they are.
     fn patch(
         &self,
-        heir: &mut Heir<'_>,
+        heir: &mut FileRewriter<'_>,
         group: usize,
         matches: &[Match],
         lane: &mut Lane<'_, '_, '_>,
@@ -370,11 +370,11 @@ impl<'a> Rewriter<'a> {
                 Verdict::Stays => {}
                 Verdict::Goes => {
                     chosen.push((0, row));
-                    words.push(marks::DELETE);
+                    words.push(row_changes::DELETE);
                 }
                 Verdict::Becomes => {
                     chosen.extend([(0, row), (1, row)]);
-                    words.extend([marks::BEFORE, marks::AFTER]);
+                    words.extend([row_changes::BEFORE, row_changes::AFTER]);
                 }
             }
         }

@@ -23,8 +23,8 @@ use super::accumulate::Sums;
 use super::keys::Keys;
 use super::pass::Pass;
 use crate::error::LakeError;
-use crate::marks;
 use crate::read::to_schema;
+use crate::row_changes;
 use crate::schema::find;
 
 /// Buckets that rows are sorted into when they are set aside.
@@ -352,7 +352,7 @@ fn with_gone_field(schema: &SchemaRef) -> SchemaRef {
 fn with_gone(rows: &RecordBatch, weights: &Int64Array) -> Result<RecordBatch, ArrowError> {
     let gone = weights.values().iter().map(|weight| match *weight {
         0.. => 0,
-        marks::DELETES => DELETED,
+        row_changes::DELETES => DELETED,
         _ => TAKEN,
     });
     let gone = Int8Array::from_iter_values(gone);

@@ -73,7 +73,7 @@ pub enum ReplayError {
     },
     /// The kept pipeline cannot be read, or is not the one that its name says.
     #[error("the pipeline {hash} that was kept in the lake cannot be used")]
-    Kept {
+    Artifacts {
         /// Its hash.
         hash: String,
         /// Why.
@@ -180,7 +180,7 @@ impl Fault for ReplayError {
             Self::Foreign { version, .. } | Self::Retried { version, .. } | Self::Unsaid { version, .. } => {
                 later(*version)
             }
-            Self::Kept { hint, .. } => hint.clone(),
+            Self::Artifacts { hint, .. } => hint.clone(),
             Self::Changed { .. } | Self::Lacks { .. } => {
                 Some("restore the file in `_pipelines` from a backup of the lake".into())
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use super::fault::ReplayError;
-use crate::group;
+use crate::schedule;
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{HopSpec, Layer, Plan, TableName, TableSpec, Upstream, WriteMode};
 use sluicebox_lake::{CommitRecord, Lake, Step};
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         if let Some(plan) = self.plans.get(hash) {
             return Ok(plan.clone());
         }
-        let plan = super::kept::plan(self.lake, self.read, hash).await?;
+        let plan = super::artifacts::plan(self.lake, self.read, hash).await?;
         let plan = Arc::new(plan);
         self.plans.insert(hash.to_owned(), plan.clone());
         Ok(plan)
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
                     let plan = self.plan(&made.config_hash).await?;
                     let hop = plan.hops.iter().find(|hop| hop.name == made.hop);
                     // What lies below a commit of the whole does not matter to it.
-                    owed = !hop.is_some_and(|hop| group::is_whole(&plan, hop));
+                    owed = !hop.is_some_and(|hop| schedule::is_whole(&plan, hop));
                     found.own.insert(made.version, made);
                 }
             }

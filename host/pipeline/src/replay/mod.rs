@@ -5,11 +5,11 @@
 //! then a run of its own: one hop, as it was configured then, that reads its upstream as it
 //! stood then, into a lake beside the real one. [`same`] compares the rows.
 
+mod artifacts;
 mod fault;
-mod kept;
 mod ledger;
 mod rebuild;
-mod same;
+mod table_diff;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+pub use artifacts::Artifacts;
 pub use fault::ReplayError;
-pub use kept::Kept;
 pub use ledger::ReadPlan;
-pub(super) use same::row_hashes;
-pub use same::{Sameness, Side};
+pub(super) use table_diff::row_hashes;
+pub use table_diff::{Sameness, Side};
 
 use ledger::Reader;
 use rebuild::Rebuild;
@@ -113,7 +113,7 @@ pub fn replay(request: &Replay<'_>) -> Result<Replayed, ReplayError> {
             let plain = TableSpec::new(name.clone(), WriteMode::Append);
             let recorded = request.lake.clone().pinned(&name, request.lake, version)?.table(&plain).await?;
             let again = request.into.table(&plain).await?;
-            same::compare(&recorded, &again).await
+            table_diff::compare(&recorded, &again).await
         })?;
         replayed.tables.push((name, version, sameness));
     }

@@ -8,8 +8,8 @@ use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::Replay;
+use super::artifacts::Artifacts;
 use super::fault::ReplayError;
-use super::kept::Kept;
 use super::ledger::{Ledger, Made, Reader};
 use crate::bind::bind;
 use crate::run::Run;
@@ -163,7 +163,7 @@ impl<'a> Rebuild<'a> {
     /// The hop as it was, with the module that was kept.
     fn hop(&self, plan: &Plan, made: &Made) -> Result<HopSpec, ReplayError> {
         let Replay { lake, read, scratch, runtime, .. } = *self.request;
-        let kept = Kept { lake, read, scratch, runtime };
+        let kept = Artifacts { lake, read, scratch, runtime };
         Ok(HopSpec { flush: AT_THE_END, ..kept.hop(plan, &made.hop, made.module.as_deref())? })
     }
 

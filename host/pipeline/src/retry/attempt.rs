@@ -12,16 +12,16 @@ use tokio::runtime::Handle;
 
 use super::Retried;
 use super::fault::RetryError;
-use super::outlet::{GoesBack, Outlets};
-use super::pairs::Pairs;
+use super::net_changes::NetChanges;
+use super::outputs::{GoesBack, Outputs};
 use super::typed::{Typed, typed};
 use crate::bind::{decoded_columns, landing};
 use crate::lookup::Lookups;
 use crate::module::HopModule;
-use crate::passage::job_error;
+use crate::module_stage::job_error;
 use crate::replay::row_hashes;
 use crate::rows::{describe, slices, with_ingested_at};
-use crate::{PipelineError, origin};
+use crate::{PipelineError, artifacts};
 use sluicebox_core::batch::{Lane, Positions, Reject, Stage};
 use sluicebox_core::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
 use sluicebox_formats::{self as format, PAYLOAD_BYTES};
@@ -55,12 +55,12 @@ pub struct Attempt {
 
 /// What the retry has taken so far.
 struct State {
-    out: Outlets,
+    out: Outputs,
     job: Option<(Job, SchemaRef)>,
     /// The rows that leave the quarantine, each as often as it does.
     leaving: HashMap<u128, u64>,
     /// Rows of which the upstream has taken back what it gave.
-    pairs: Pairs,
+    pairs: NetChanges,
     rows: u64,
     left: BTreeMap<String, u64>,
 }
@@ -71,12 +71,12 @@ impl Attempt {
         let app = format!("{}/{}", self.plan.name, self.hop.name);
         let runtime = self.runtime.clone();
         let maker = self.maker();
-        runtime.block_on(origin::keep(&self.lake, &self.plan, &self.hop.name, self.module.as_ref()))?;
+        runtime.block_on(artifacts::keep(&self.lake, &self.plan, &self.hop.name, self.module.as_ref()))?;
         let mut state = State {
             out: self.outlets(&app, &maker)?,
             job: None,
             leaving: HashMap::new(),
-            pairs: Pairs::default(),
+            pairs: NetChanges::default(),
             rows: 0,
             left: BTreeMap::new(),
         };
@@ -152,8 +152,8 @@ impl Attempt {
         }
     }
 
-    fn outlets(&self, app: &str, maker: &Provenance) -> Result<Outlets, RetryError> {
-        let mut out = Outlets::new(&self.hop.name, self.upstream_name(), maker.clone(), self.runtime.clone())?;
+    fn outlets(&self, app: &str, maker: &Provenance) -> Result<Outputs, RetryError> {
+        let mut out = Outputs::new(&self.hop.name, self.upstream_name(), maker.clone(), self.runtime.clone())?;
         for (_, name) in &self.hop.to {
             let Some(spec) = self.plan.table(name) else { continue };
             let mut table = self.runtime.block_on(self.lake.table(spec))?;

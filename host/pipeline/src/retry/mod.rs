@@ -9,8 +9,8 @@
 
 mod attempt;
 mod fault;
-mod outlet;
-mod pairs;
+mod net_changes;
+mod outputs;
 mod typed;
 
 use std::collections::BTreeSet;
@@ -24,9 +24,9 @@ pub use fault::RetryError;
 
 use super::PipelineError;
 use super::bind::{Bound, bind, upstream_schema};
-use super::group;
 use super::lookup::Lookups;
 use super::replay::{Kept, ReadPlan};
+use super::schedule;
 use attempt::Attempt;
 use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{HopSpec, Plan, TableName};
@@ -87,7 +87,7 @@ pub fn retry(request: &Retry<'_>) -> Result<Vec<Retried>, RetryError> {
         let hops = plan.hops.iter().map(|hop| hop.name.clone()).collect();
         return Err(RetryError::NoHop { hop: request.hop.to_owned(), hops });
     };
-    if group::is_whole(plan, hop) {
+    if schedule::is_whole(plan, hop) {
         return Err(RetryError::Whole { hop: hop.name.clone() });
     }
     let mut retried = Vec::new();

@@ -9,7 +9,7 @@ use super::session::{PipelineArgs, fail, no_tables, open_lake, runtime, variable
 use crate::report;
 use sluicebox_core::plan::{Layer, Plan, TableName, TableSpec, Upkeep, WriteMode};
 use sluicebox_lake::{Lake, LakeError, Maintained, Maintenance, Table, Unused};
-use sluicebox_pipeline::keeper;
+use sluicebox_pipeline::maintenance;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -103,7 +103,7 @@ pub fn run(args: &Args) -> Exit {
 
 async fn maintain(lake: &Lake, kept: &mut Kept, dry_run: bool) -> Result<Maintained, LakeError> {
     let followers = lake.followers(&kept.name, &kept.readers).await?;
-    let task = Maintenance { dry_run, ..keeper::task(&kept.upkeep, 2, true, followers) };
+    let task = Maintenance { dry_run, ..maintenance::task(&kept.upkeep, 2, true, followers) };
     kept.table.maintain(&task).await
 }
 
@@ -133,7 +133,7 @@ async fn tables(lake: &Lake, plan: Option<&Plan>) -> Result<(Vec<Kept>, Vec<(Str
                 _ => continue,
             },
         };
-        let readers = plan.map(|plan| keeper::readers(plan, &spec)).unwrap_or_default();
+        let readers = plan.map(|plan| maintenance::readers(plan, &spec)).unwrap_or_default();
         match lake.table(&spec).await {
             Ok(table) => tables.push(Kept { name: shown, table, upkeep: spec.upkeep, readers }),
             Err(error) => unreadable.push((shown, error)),

@@ -22,10 +22,10 @@ use self::event::EventColumns;
 pub(super) use self::handover::HandOver;
 use self::layout::Layout;
 use self::partition::{Partition, Segment};
-use super::bodies::{self, Bodies};
 use super::files::{list, with_columns};
 use super::kafka::decode_again;
-use super::{Again, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
+use super::message_decoder::{self, BodyDecoder};
+use super::{Next, OpenSource, Progress, Record, Redecoded, Source, SourceBatch, SourceError, Unit};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
 use sluicebox_core::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FilesSpec, Format, Gaps};
 use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
@@ -36,7 +36,7 @@ use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, M
 pub(super) struct CaptureSource {
     name: String,
     spec: CaptureSpec,
-    bodies: Bodies,
+    bodies: BodyDecoder,
     partitions: Vec<Partition>,
     open: Option<OpenFile>,
     done_bytes: u64,
@@ -214,12 +214,12 @@ pub(super) fn again(
     records: &[Record<'_>],
     demands: Demands,
     runtime: &Handle,
-) -> Result<Vec<Again>, SourceError> {
+) -> Result<Vec<Redecoded>, SourceError> {
     decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
 }
 
-fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<Bodies, SourceError> {
-    Bodies::open(name, &spec.files.path, &spec.format, &spec.columns, runtime)
+fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<BodyDecoder, SourceError> {
+    BodyDecoder::open(name, &spec.files.path, &spec.format, &spec.columns, runtime)
 }
 
 /// The columns of the rows, without `_lane` and `_position`: those of a message of the live hub.
@@ -227,7 +227,7 @@ fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<Bodies, So
 /// # Errors
 /// Bodies cannot be decoded into the declared ones.
 pub(super) fn schema(name: &str, spec: &CaptureSpec) -> Result<arrow_schema::SchemaRef, SourceError> {
-    bodies::check(name, &spec.files.path, &spec.format, &spec.columns)?;
+    message_decoder::check(name, &spec.files.path, &spec.format, &spec.columns)?;
     let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
     fields.extend(envelope(spec.raw));
     Ok(Arc::new(Schema::new(fields)))

@@ -1,8 +1,8 @@
 //! Files in a folder, each a lane named by its path.
 
-mod again;
 mod listing;
 mod position;
+mod redecode;
 mod stamp;
 
 use std::collections::VecDeque;
@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
-pub use again::NOT_WHOLE;
-pub(super) use again::again;
 pub(super) use listing::list;
 pub use position::Position;
+pub use redecode::NOT_WHOLE;
+pub(super) use redecode::again;
 pub(super) use stamp::{no_rows, with_columns};
 
 use self::listing::Listed;

@@ -25,9 +25,9 @@ use self::rows::RowMaker;
 use self::token::Tokens;
 pub use producer::{Outgoing, Producer};
 
-use super::bodies::{self, Bodies};
 use super::files::with_columns;
-use super::{Again, LaneChange, Next, OpenSource, Progress, Record, Source, SourceBatch, SourceError, Unit};
+use super::message_decoder::{self, BodyDecoder};
+use super::{LaneChange, Next, OpenSource, Progress, Record, Redecoded, Source, SourceBatch, SourceError, Unit};
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::plan::{Demands, KafkaSpec};
 use sluicebox_formats::BATCH_ROWS;
@@ -342,8 +342,8 @@ fn refused(name: String, trouble: Trouble) -> SourceError {
     }
 }
 
-fn bodies(name: &str, spec: &KafkaSpec, runtime: &Handle) -> Result<Bodies, SourceError> {
-    Bodies::open(name, &spec.topics.join(", "), &spec.format, &spec.columns, runtime)
+fn bodies(name: &str, spec: &KafkaSpec, runtime: &Handle) -> Result<BodyDecoder, SourceError> {
+    BodyDecoder::open(name, &spec.topics.join(", "), &spec.format, &spec.columns, runtime)
 }
 
 /// The columns of its rows, without `_lane` and `_position`.
@@ -351,7 +351,7 @@ fn bodies(name: &str, spec: &KafkaSpec, runtime: &Handle) -> Result<Bodies, Sour
 /// # Errors
 /// Bodies cannot be decoded into the declared ones.
 pub(super) fn schema(name: &str, spec: &KafkaSpec) -> Result<SchemaRef, SourceError> {
-    bodies::check(name, &spec.topics.join(", "), &spec.format, &spec.columns)?;
+    message_decoder::check(name, &spec.topics.join(", "), &spec.format, &spec.columns)?;
     let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
     fields.extend(rows::envelope(spec.raw));
     Ok(Arc::new(Schema::new(fields)))
@@ -366,17 +366,17 @@ pub(super) fn again(
     records: &[Record<'_>],
     demands: Demands,
     runtime: &Handle,
-) -> Result<Vec<Again>, SourceError> {
+) -> Result<Vec<Redecoded>, SourceError> {
     decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
 }
 
 /// The same with bodies from wherever they came.
 pub(super) fn decode_again(
-    mut bodies: Bodies,
+    mut bodies: BodyDecoder,
     raw: bool,
     lane: &Lane,
     records: &[Record<'_>],
-) -> Result<Vec<Again>, SourceError> {
+) -> Result<Vec<Redecoded>, SourceError> {
     let mut found = Vec::new();
     for (group, records) in records.chunks(BATCH_ROWS).enumerate() {
         let first = group * BATCH_ROWS;
@@ -391,7 +391,7 @@ pub(super) fn decode_again(
         let rows = rows.and_then(|rows| with_columns(&rows, lane, positions));
         let rows = rows.map_err(|error| bodies.failed(lane, error))?;
         let bad = decoded.bad.into_iter().map(|bad| (first + bad.at, bad.reason.to_owned(), bad.message));
-        found.push(Again { rows, bad: bad.collect() });
+        found.push(Redecoded { rows, bad: bad.collect() });
     }
     Ok(found)
 }

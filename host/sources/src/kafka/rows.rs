@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::client::{Fetched, Message};
-use crate::bodies::Bodies;
 use crate::files::with_columns;
+use crate::message_decoder::BodyDecoder;
 use crate::{SourceBatch, SourceError};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
 use sluicebox_formats::FormatError;
@@ -31,13 +31,13 @@ pub(super) fn envelope(raw: bool) -> Vec<FieldRef> {
 
 /// Makes rows of messages.
 pub(super) struct RowMaker {
-    bodies: Bodies,
+    bodies: BodyDecoder,
     raw: bool,
 }
 
 impl RowMaker {
     /// Keeps the bodies as they came, if `raw` says so.
-    pub(super) fn new(bodies: Bodies, raw: bool) -> Self {
+    pub(super) fn new(bodies: BodyDecoder, raw: bool) -> Self {
         Self { bodies, raw }
     }
 

@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-use crate::{SourceError, secret, web};
+use crate::{SourceError, http, secret};
 use sluicebox_core::plan::{KafkaConnection, Sasl, Token};
 
 /// How long a token lasts that does not say so, in milliseconds.
@@ -44,7 +44,7 @@ impl Tokens {
         };
         // Said now, rather than as the reason why no broker answers.
         secret::reveal(name, behind)?;
-        let client = web::client(name, None)?;
+        let client = http::client(name, None)?;
         Ok(Some(Self { name: name.to_owned(), token: token.clone(), client, runtime: runtime.clone() }))
     }
 
@@ -64,7 +64,7 @@ impl Tokens {
                 ];
                 form.extend(scope.as_deref().map(|scope| ("scope", scope)));
                 let asked = || self.runtime.block_on(self.ask(url, &form));
-                let answer = asked.retry(web::patience()).when(|(passing, _)| *passing).call();
+                let answer = asked.retry(http::patience()).when(|(passing, _)| *passing).call();
                 answer.map_err(|(_, why)| format!("no token from {url}: {why}"))
             }
         }
@@ -72,14 +72,14 @@ impl Tokens {
 
     /// Asks once; a failure with whether it may pass.
     async fn ask(&self, url: &str, form: &[(&str, &str)]) -> Result<Fresh, (bool, String)> {
-        let passing = |error: reqwest::Error| (true, web::told(&error));
+        let passing = |error: reqwest::Error| (true, http::told(&error));
         let answer = self.client.post(url).form(form).send().await.map_err(passing)?;
         let status = answer.status();
         let told: Value = serde_json::from_str(&answer.text().await.map_err(passing)?).unwrap_or_default();
         if !status.is_success() {
             let said = told["error_description"].as_str().or(told["error"].as_str());
             let why = said.map_or_else(|| status.to_string(), |said| format!("{status}: {said}"));
-            return Err((web::may_pass(status), why));
+            return Err((http::may_pass(status), why));
         }
         match told["access_token"].as_str() {
             Some(text) => Ok(fresh(text.to_owned(), told["expires_in"].as_i64())),

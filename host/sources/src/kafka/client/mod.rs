@@ -3,7 +3,7 @@
 //! The crate's own consumer gives one message at a time, which costs more than decoding it.
 //! Here thousands are taken in one call and looked at where they lie.
 
-mod heard;
+mod callbacks;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
@@ -16,8 +16,8 @@ use rdkafka::bindings as rd;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use self::heard::Heard;
-pub(super) use self::heard::{News, Trouble};
+use self::callbacks::Callbacks;
+pub(super) use self::callbacks::{News, Trouble};
 use super::token::Tokens;
 
 /// A partition of a topic.
@@ -30,7 +30,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 pub(super) struct Client {
     raw: NonNull<rd::rd_kafka_t>,
     queue: NonNull<rd::rd_kafka_queue_t>,
-    heard: Box<Heard>,
+    heard: Box<Callbacks>,
     /// Room for the messages of one call.
     room: Vec<*mut rd::rd_kafka_message_t>,
 }
@@ -43,7 +43,7 @@ impl Client {
     /// Opens a consumer. It connects when it is first asked for something.
     pub(super) fn open(config: &ClientConfig, tokens: Option<Tokens>) -> Result<Self, String> {
         let config = config.create_native_config().map_err(|error| error.to_string())?;
-        let heard = Box::new(Heard { tokens, ..Heard::default() });
+        let heard = Box::new(Callbacks { tokens, ..Callbacks::default() });
         let mut said = [0 as c_char; 512];
         // SAFETY: `config` is a live configuration, which is copied because the library takes the one that
         // it makes a client of. The callbacks have the types that the library calls them by, and `heard`
@@ -51,11 +51,11 @@ impl Client {
         let raw = unsafe {
             let config = rd::rd_kafka_conf_dup(config.ptr());
             rd::rd_kafka_conf_set_opaque(config, ptr::from_ref(heard.as_ref()).cast_mut().cast());
-            rd::rd_kafka_conf_set_rebalance_cb(config, Some(heard::on_rebalance));
-            rd::rd_kafka_conf_set_error_cb(config, Some(heard::on_error));
-            rd::rd_kafka_conf_set_log_cb(config, Some(heard::on_log));
+            rd::rd_kafka_conf_set_rebalance_cb(config, Some(callbacks::on_rebalance));
+            rd::rd_kafka_conf_set_error_cb(config, Some(callbacks::on_error));
+            rd::rd_kafka_conf_set_log_cb(config, Some(callbacks::on_log));
             if heard.tokens.is_some() {
-                rd::rd_kafka_conf_set_oauthbearer_token_refresh_cb(config, Some(heard::on_token));
+                rd::rd_kafka_conf_set_oauthbearer_token_refresh_cb(config, Some(callbacks::on_token));
                 // A thread of the library's own asks for tokens, since whoever reads may be waiting for
                 // an answer that needs one.
                 rd::rd_kafka_conf_enable_sasl_queue(config, 1);

@@ -16,7 +16,7 @@ use sluicebox_lake::{self as lake, Commit, Lake, Provenance, Table, Writer};
 const KEPT: usize = 4_096;
 
 /// One table of the hop.
-pub struct Outlet {
+pub struct Output {
     /// Its name.
     pub name: TableName,
     table: Table,
@@ -26,10 +26,10 @@ pub struct Outlet {
 }
 
 /// Everything that comes out of a retry.
-pub struct Outlets {
+pub struct Outputs {
     upstream: Lane,
     runtime: Handle,
-    tables: Vec<Outlet>,
+    tables: Vec<Output>,
     kept: Vec<Reject>,
     aside: Aside,
     /// Rows that are refused again.
@@ -44,7 +44,7 @@ struct Aside {
     writer: Option<Writer>,
 }
 
-impl Outlets {
+impl Outputs {
     /// With no table yet.
     pub fn new(hop: &str, upstream: Lane, maker: Provenance, runtime: Handle) -> Result<Self, RetryError> {
         let folder = TempDir::new().map_err(RetryError::Scratch)?;
@@ -56,7 +56,7 @@ impl Outlets {
 
     /// Adds a table; `done` if it has these rows already.
     pub fn add(&mut self, name: TableName, table: Table, done: bool) {
-        self.tables.push(Outlet { name, table, writer: None, done });
+        self.tables.push(Output { name, table, writer: None, done });
     }
 
     /// Whether an earlier attempt has committed to one of the tables.

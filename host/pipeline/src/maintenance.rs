@@ -9,7 +9,7 @@ use sluicebox_core::plan::{Plan, TableSpec, Upkeep, Upstream};
 use sluicebox_lake::{Committed, Followers, Lake, LakeError, Maintenance, Table};
 
 /// Remembers when a table was looked after, and how many small files have come since.
-pub struct Keeper {
+pub struct Maintainer {
     upkeep: Upkeep,
     small_bytes: u64,
     /// The hops of the plan that read the table, as `<pipeline>/<hop>`.
@@ -27,7 +27,7 @@ enum Due {
     Everything,
 }
 
-impl Keeper {
+impl Maintainer {
     /// The keeper of a table of a plan.
     pub fn new(plan: &Plan, spec: &TableSpec) -> Self {
         Self {

@@ -36,7 +36,7 @@ pub(in crate::kafka) struct Trouble {
 
 /// What callbacks leave behind. Its address is known to the library.
 #[derive(Default)]
-pub(super) struct Heard {
+pub(super) struct Callbacks {
     pub(super) news: Mutex<VecDeque<News>>,
     /// What the group asked for last, until it is answered.
     pub(super) owed: Mutex<Option<News>>,
@@ -48,7 +48,7 @@ pub(super) struct Heard {
     pub(super) tokenless: AtomicBool,
 }
 
-impl Heard {
+impl Callbacks {
     pub(super) fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
         // A list is whole between any two calls on it.
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +68,7 @@ pub(super) unsafe extern "C" fn on_rebalance(
     heard: *mut c_void,
 ) {
     // SAFETY: it is the address that the client was opened with, of something that outlives it.
-    let heard = unsafe { &*heard.cast::<Heard>() };
+    let heard = unsafe { &*heard.cast::<Callbacks>() };
     if heard.closing.load(Ordering::SeqCst) {
         // SAFETY: the client and the list are live during the callback.
         unsafe {
@@ -114,7 +114,7 @@ pub(super) unsafe extern "C" fn on_error(
     ];
     let code = known.into_iter().find(|known| *known as c_int == code).unwrap_or(Code::RD_KAFKA_RESP_ERR__TRANSPORT);
     // SAFETY: it is the address that the client was opened with, of something that outlives it.
-    let heard = unsafe { &*heard.cast::<Heard>() };
+    let heard = unsafe { &*heard.cast::<Callbacks>() };
     if code == Code::RD_KAFKA_RESP_ERR__AUTHENTICATION && heard.tokenless.load(Ordering::SeqCst) {
         return;
     }
@@ -136,7 +136,7 @@ pub(super) unsafe extern "C" fn on_log(
 /// A token is needed, for the first time or because the one before runs out.
 pub(super) unsafe extern "C" fn on_token(raw: *mut rd::rd_kafka_t, _config: *const c_char, heard: *mut c_void) {
     // SAFETY: it is the address that the client was opened with, of something that outlives it.
-    let heard = unsafe { &*heard.cast::<Heard>() };
+    let heard = unsafe { &*heard.cast::<Callbacks>() };
     let fresh = match &heard.tokens {
         Some(tokens) => tokens.fresh(),
         None => return,

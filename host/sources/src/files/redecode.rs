@@ -8,7 +8,7 @@ use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
 use super::{declared, listing, with_columns};
-use crate::{Again, Record, SourceError};
+use crate::{Record, Redecoded, SourceError};
 use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format};
 use sluicebox_formats::{self as format, FileSpec, FormatError, Input, Meter, PAYLOAD_BYTES};
@@ -25,7 +25,7 @@ pub(crate) fn again(
     records: &[Record<'_>],
     (known, demands): (Option<SchemaRef>, Demands),
     runtime: &Handle,
-) -> Result<Result<Vec<Again>, String>, SourceError> {
+) -> Result<Result<Vec<Redecoded>, String>, SourceError> {
     if records.iter().any(|record| record.bytes.len() >= PAYLOAD_BYTES) {
         return Ok(Err(NOT_WHOLE.to_owned()));
     }
@@ -78,8 +78,10 @@ pub(crate) fn again(
             apart.extend(one);
         } else {
             let message = format!("the record is {counted} records by now");
-            apart
-                .push(Again { rows: super::stamp::no_rows(), bad: vec![(index, "retry.records".to_owned(), message)] });
+            apart.push(Redecoded {
+                rows: super::stamp::no_rows(),
+                bad: vec![(index, "retry.records".to_owned(), message)],
+            });
         }
     }
     Ok(Ok(apart))
@@ -112,7 +114,7 @@ fn header_line(names: &[String], csv: &CsvFormat) -> Vec<u8> {
     line
 }
 
-fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> Result<Vec<Again>, FormatError> {
+fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> Result<Vec<Redecoded>, FormatError> {
     let mut file = tempfile::NamedTempFile::new().map_err(FormatError::Open)?;
     file.write_all(&how.header).map_err(FormatError::Write)?;
     for index in chosen {
@@ -138,7 +140,7 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         let (Some(taken), Some(bad)) = (taken, bad.collect::<Option<Vec<_>>>()) else { continue };
         let positions: Int64Array = taken.iter().map(|index| records[*index].position).collect();
         let rows: RecordBatch = with_columns(&decoded.rows, lane, positions)?;
-        found.push(Again { rows, bad });
+        found.push(Redecoded { rows, bad });
     }
     Ok(found)
 }

@@ -13,13 +13,13 @@ const CHUNK: usize = 64 << 10;
 const BITS_PER_KEY: usize = 32;
 
 /// One bit for each hash that a key has.
-pub(super) struct Sieve {
+pub(super) struct BloomFilter {
     bits: Vec<u64>,
     /// Hashes are shifted right by this much to be numbers of bits.
     shift: u32,
 }
 
-impl Sieve {
+impl BloomFilter {
     /// A sieve for keys of one column of a type that it knows.
     pub(super) fn of(keys: &Keys) -> Result<Option<Self>, ArrowError> {
         if keys.columns.len() != 1 || keys.len() == 0 {

@@ -15,14 +15,14 @@ use sluicebox_formats::{FormatError, MessageDecoder, Messages};
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Decodes bodies, and asks for the schemas that it needs.
-pub(super) struct Bodies {
+pub(super) struct BodyDecoder {
     name: String,
     decoder: MessageDecoder,
     registry: Option<SchemaRegistry>,
     asked: Instant,
 }
 
-impl Bodies {
+impl BodyDecoder {
     /// Decodes the bodies of the source `name`, whose messages come from `origin`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use sluicebox_core::batch::{Reject, column};
 
 /// By what a row holds and where it was refused: how often it waits and how often it was undone.
 #[derive(Default)]
-pub struct Pairs(HashMap<u64, Pair>);
+pub struct NetChanges(HashMap<u64, Pair>);
 
 #[derive(Default)]
 struct Pair {
@@ -24,7 +24,7 @@ struct Pair {
     undoing: u64,
 }
 
-impl Pairs {
+impl NetChanges {
     /// Takes note of a row, in the order in which rows were refused.
     pub fn see(&mut self, reject: &Reject) {
         let Some((row, weight)) = change(reject) else { return };
@@ -81,7 +81,7 @@ mod tests {
     fn what_was_undone_is_settled_and_the_rest_is_not() {
         let row = |v: i64, weight: i64| reject(&format!(r#"{{"id":1,"v":{v},"_weight":{weight},"_change_type":"x"}}"#));
         let seen = [row(5, 1), row(5, -1), row(6, 1), row(7, -1), row(7, 1), row(5, 1)];
-        let mut pairs = Pairs::default();
+        let mut pairs = NetChanges::default();
         seen.iter().for_each(|reject| pairs.see(reject));
         let settled: Vec<bool> = seen.iter().map(|reject| pairs.is_settled(reject)).collect();
         // What takes a row away before it came undoes nothing.

@@ -11,7 +11,7 @@ use sluicebox_core::plan::{HopSpec, Plan};
 use sluicebox_lake::Lake;
 
 /// What a lake keeps of what made its tables.
-pub struct Kept<'a> {
+pub struct Artifacts<'a> {
     /// The lake.
     pub lake: &'a Lake,
     /// Reads the text of a pipeline.
@@ -22,7 +22,7 @@ pub struct Kept<'a> {
     pub runtime: &'a Handle,
 }
 
-impl Kept<'_> {
+impl Artifacts<'_> {
     /// The pipeline of that hash.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ pub(super) async fn plan(lake: &Lake, read: ReadPlan<'_>, hash: &str) -> Result<
     let text = lake.pipeline(hash).await?;
     let plan = read(hash, text).map_err(|error| {
         let hint = error.hint();
-        ReplayError::Kept { hash: hash.to_owned(), source: error, hint }
+        ReplayError::Artifacts { hash: hash.to_owned(), source: error, hint }
     })?;
     if plan.config_hash != hash {
         return Err(ReplayError::Changed { hash: hash.to_owned(), found: plan.config_hash });

@@ -14,7 +14,7 @@ const POUR_BYTES: u64 = 4 << 20;
 const SMALL_GROUP: usize = 8 << 10;
 
 /// What a file becomes.
-pub(super) struct Heir<'a> {
+pub(super) struct FileRewriter<'a> {
     of: &'a Rewriter<'a>,
     pub(super) file: &'a DataRef,
     pub(super) open: &'a OpenFile<'a>,
@@ -28,7 +28,7 @@ pub(super) struct Heir<'a> {
     pub(super) spliceable: bool,
 }
 
-impl<'a> Heir<'a> {
+impl<'a> FileRewriter<'a> {
     pub(super) fn new(of: &'a Rewriter<'a>, file: &'a DataRef, open: &'a OpenFile<'a>) -> Self {
         let spliceable = file.size >= POUR_BYTES && takes(&of.data_schema, open.footer());
         Self { of, file, open, before: Vec::new(), begun: false, own: None, rows: 0, spliceable }

@@ -8,10 +8,10 @@ use futures::TryStreamExt;
 use super::bind::{decoded_columns, landing};
 use super::fault::PipelineError;
 use super::flow::Flow;
-use super::group::Taking;
 use super::hop::Hop;
 use super::queue::Receiver;
 use super::run::{Run, panic_message};
+use super::schedule::Taking;
 use super::sink::lake_error;
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::plan::SourceKind;
@@ -24,11 +24,11 @@ const MOST_GROUPS: usize = 64 << 20;
 /// A hop that is set up, and what will feed it.
 pub(super) struct Ready {
     pub(super) hop: Hop,
-    pub(super) feed: Feed,
+    pub(super) feed: Input,
 }
 
 /// What will feed a hop.
-pub(super) enum Feed {
+pub(super) enum Input {
     Source(Box<dyn source::Source>),
     Follow {
         table: Box<Table>,
@@ -83,7 +83,7 @@ impl Run {
             });
         }
         let changes = context.taking == Taking::Changes;
-        let feed = Feed::Follow { table: Box::new(table), after: after.map(|after| after as u64), changes, live };
+        let feed = Input::Follow { table: Box::new(table), after: after.map(|after| after as u64), changes, live };
         Ok(Ready { hop, feed })
     }
 
@@ -91,7 +91,7 @@ impl Run {
         let context = hop.context();
         let name = &context.spec.name;
         let lane = Lane::from(context.upstream());
-        let Some(version) = table.version() else { return Ok(Ready { hop, feed: Feed::Nothing }) };
+        let Some(version) = table.version() else { return Ok(Ready { hop, feed: Input::Nothing }) };
         let lookups = versions.clone();
         versions.advance(lane.clone(), version as i64);
         let (mut current, mut continues) = (true, true);
@@ -117,14 +117,14 @@ impl Run {
             current &= sink.recorded.get(&lane) == Some(version as i64);
         }
         if current && continues {
-            return Ok(Ready { hop, feed: Feed::Nothing });
+            return Ok(Ready { hop, feed: Input::Nothing });
         }
         let groups = if continues { self.changed_groups(&hop, &table, &lane).await? } else { None };
         let hop = match &groups {
             Some(groups) => hop.narrowed(groups).await?,
             None => hop.rewriting(),
         };
-        Ok(Ready { hop, feed: Feed::Scan { table: Box::new(table), groups: groups.map(Box::new), versions } })
+        Ok(Ready { hop, feed: Input::Scan { table: Box::new(table), groups: groups.map(Box::new), versions } })
     }
 
     /// The groups that changed since the hop's tables were made; `None` where all of them have
@@ -150,10 +150,10 @@ impl Run {
         }
     }
 
-    async fn source_feed(&self, hop: &Hop) -> Result<Feed, PipelineError> {
+    async fn source_feed(&self, hop: &Hop) -> Result<Input, PipelineError> {
         let context = hop.context();
         let upstream = context.upstream();
-        let Some(spec) = self.plan.source(&upstream) else { return Ok(Feed::Nothing) };
+        let Some(spec) = self.plan.source(&upstream) else { return Ok(Input::Nothing) };
         if let SourceKind::Kafka(kafka) = &spec.kind
             && kafka.group.is_some()
             && hop.memory.is_some()
@@ -189,7 +189,7 @@ impl Run {
             scope.spawn(|| source::open(request)).join()
         });
         match opened {
-            Ok(Ok(source)) => Ok(Feed::Source(source)),
+            Ok(Ok(source)) => Ok(Input::Source(source)),
             Ok(Err(source)) => {
                 Err(PipelineError::Source { hop: context.spec.name.clone(), upstream, source: Box::new(source) })
             }

@@ -11,7 +11,7 @@ use super::hop::Hop;
 use super::run::{Run, Working};
 
 /// The hops below a shared one, at work or not.
-pub(super) struct Below {
+pub(super) struct Downstream {
     run: Arc<Run>,
     hops: Vec<usize>,
     working: Option<Vec<Working>>,
@@ -19,7 +19,7 @@ pub(super) struct Below {
     leading: Arc<AtomicBool>,
 }
 
-impl Below {
+impl Downstream {
     /// These hops, none at work.
     pub(super) fn new(run: Arc<Run>, hops: Vec<usize>, leading: Arc<AtomicBool>) -> Self {
         Self { run, hops, working: None, leading }

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::data::{Encodings, Target, Written};
 use super::error::LakeError;
-use super::files::Files;
+use super::partitioned_writer::Files;
 use sluicebox_core::batch::column;
 
 /// The folder of change data, as Delta calls it.
@@ -28,17 +28,17 @@ pub(super) fn with_changes(table: &str, rows: &RecordBatch, changes: StringArray
 }
 
 /// The change data of one commit in the making.
-pub(super) struct Feed {
-    files: Files,
+pub(super) struct ChangeDataWriter {
+    files: PartitionedWriter,
     rows: usize,
 }
 
-impl Feed {
+impl ChangeDataWriter {
     /// For changes of rows of `schema`.
     pub(super) fn new(target: &Target, schema: &SchemaRef) -> Result<Self, LakeError> {
         // What is learnt of a few changed rows is not true of the table's columns.
         let target = Target { below: Some(FOLDER), encodings: Encodings::default(), ..target.clone() };
-        Ok(Self { files: Files::new(target, &feed_schema(schema))?, rows: 0 })
+        Ok(Self { files: PartitionedWriter::new(target, &feed_schema(schema))?, rows: 0 })
     }
 
     /// Adds rows of [`feed_schema`].

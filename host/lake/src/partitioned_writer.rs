@@ -20,7 +20,7 @@ const PENDING_BYTES: usize = 32 << 20;
 const OPEN_FILES: usize = 128;
 
 /// Writes rows of a table's schema to data files.
-pub(super) struct Files {
+pub(super) struct PartitionedWriter {
     target: Target,
     /// Where the partition columns are, and the schema without them.
     partition_columns: Vec<usize>,
@@ -44,7 +44,7 @@ struct Part {
     used: u64,
 }
 
-impl Files {
+impl PartitionedWriter {
     /// Files for rows of `schema`, which has the partition columns too.
     pub(super) fn new(target: Target, schema: &SchemaRef) -> Result<Self, LakeError> {
         let mut files = Self {
