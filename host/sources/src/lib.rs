@@ -210,7 +210,7 @@ pub struct Redecoded {
 ///
 /// # Errors
 /// The source's folder cannot be listed, or the header of its file not be read.
-pub fn again(
+pub fn redecode(
     spec: &SourceSpec,
     lane: &Lane,
     records: &[Record<'_>],
@@ -219,9 +219,9 @@ pub fn again(
     runtime: &Handle,
 ) -> Result<Result<Vec<Redecoded>, String>, SourceError> {
     match &spec.kind {
-        SourceKind::Files(files) => files::again(&spec.name, files, lane, records, (known, demands), runtime),
-        SourceKind::Capture(capture) => capture::again(&spec.name, capture, lane, records, demands, runtime).map(Ok),
-        SourceKind::Kafka(kafka) => kafka::again(&spec.name, kafka, lane, records, demands, runtime).map(Ok),
+        SourceKind::Files(files) => files::redecode(&spec.name, files, lane, records, (known, demands), runtime),
+        SourceKind::Capture(capture) => capture::redecode(&spec.name, capture, lane, records, demands, runtime).map(Ok),
+        SourceKind::Kafka(kafka) => kafka::redecode(&spec.name, kafka, lane, records, demands, runtime).map(Ok),
         SourceKind::Simulate(_) => Ok(Err("what is generated bad stays bad".to_owned())),
     }
 }

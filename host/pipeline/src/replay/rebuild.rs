@@ -208,7 +208,7 @@ impl<'a> Rebuild<'a> {
     }
 
     /// Where a version of a table is to be read from: bronze as it is, others as made again.
-    fn again(&self, table: &TableName, version: u64) -> (&'a Lake, u64) {
+    fn redecode(&self, table: &TableName, version: u64) -> (&'a Lake, u64) {
         if self.ledger.roots.contains(table) {
             return (self.request.lake, version);
         }

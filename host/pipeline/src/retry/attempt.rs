@@ -239,7 +239,7 @@ impl Attempt {
             source: Box::new(source),
         };
         let demands = landing(&self.plan, &self.hop).map(|contract| contract.demands()).unwrap_or_default();
-        let decoded = match source::again(&spec, &lane, &records, known, demands, &self.runtime).map_err(failed)? {
+        let decoded = match source::redecode(&spec, &lane, &records, known, demands, &self.runtime).map_err(failed)? {
             Ok(decoded) => decoded,
             Err(why) => return Ok(Some(why)),
         };

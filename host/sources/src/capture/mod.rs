@@ -23,7 +23,7 @@ pub(super) use self::handover::HandOver;
 use self::layout::Layout;
 use self::partition::{Partition, Segment};
 use super::files::{list, with_columns};
-use super::kafka::decode_again;
+use super::kafka::redecode_records;
 use super::message_decoder::{self, BodyDecoder};
 use super::{Next, OpenSource, Progress, Record, Redecoded, Source, SourceBatch, SourceError, Unit};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
@@ -207,7 +207,7 @@ impl Source for CaptureSource {
 }
 
 /// Decodes bodies of one lane that could not be decoded before.
-pub(super) fn again(
+pub(super) fn redecode(
     name: &str,
     spec: &CaptureSpec,
     lane: &Lane,
@@ -215,7 +215,7 @@ pub(super) fn again(
     demands: Demands,
     runtime: &Handle,
 ) -> Result<Vec<Redecoded>, SourceError> {
-    decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
+    redecode_records(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
 }
 
 fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<BodyDecoder, SourceError> {

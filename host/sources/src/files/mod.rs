@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 pub(super) use listing::list;
 pub use position::Position;
 pub use redecode::NOT_WHOLE;
-pub(super) use redecode::again;
+pub(super) use redecode::redecode;
 pub(super) use stamp::{no_rows, with_columns};
 
 use self::listing::Listed;

@@ -18,7 +18,7 @@ pub const NOT_WHOLE: &str = "records of this size are not kept whole";
 
 /// Decodes records of one lane. `Ok(Err(why))` where records of this source cannot be
 /// decoded by themselves.
-pub(crate) fn again(
+pub(crate) fn redecode(
     name: &str,
     spec: &FilesSpec,
     lane: &Lane,

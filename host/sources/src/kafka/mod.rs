@@ -359,7 +359,7 @@ pub(super) fn schema(name: &str, spec: &KafkaSpec) -> Result<SchemaRef, SourceEr
 
 /// Decodes bodies that could not be decoded before. What their messages had beside them, a key, headers and
 /// a time, is not kept with them.
-pub(super) fn again(
+pub(super) fn redecode(
     name: &str,
     spec: &KafkaSpec,
     lane: &Lane,
@@ -367,11 +367,11 @@ pub(super) fn again(
     demands: Demands,
     runtime: &Handle,
 ) -> Result<Vec<Redecoded>, SourceError> {
-    decode_again(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
+    redecode_records(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
 }
 
 /// The same with bodies from wherever they came.
-pub(super) fn decode_again(
+pub(super) fn redecode_records(
     mut bodies: BodyDecoder,
     raw: bool,
     lane: &Lane,
