@@ -19,7 +19,8 @@ use serde_json::json;
 use sluicebox_bench::figures::{self, Goal};
 use sluicebox_core::batch::Positions;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, Upkeep, WriteMode};
-use sluicebox_lake::{Commit, Followers, Lake, Maintenance, Provenance, Table};
+use sluicebox_delta::{Commit, Followers, Maintenance, Provenance, Table};
+use sluicebox_lake::Lake;
 use tokio::runtime::Runtime;
 use url::Url;
 

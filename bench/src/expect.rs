@@ -12,7 +12,8 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use clap::Parser;
 use sluicebox_bench::figures;
 use sluicebox_core::plan::{Expectation, Layer, Otherwise, Rule, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{Lake, Provenance};
+use sluicebox_delta::Provenance;
+use sluicebox_lake::Lake;
 use tokio::runtime::Runtime;
 
 // What the `sluice` binary uses.

@@ -1,5 +1,6 @@
 //! Tables that other programs wrote: the Delta Acceptance Tests.
 
+use sluicebox_delta::DeltaError;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -61,7 +62,7 @@ async fn tables_of_other_programs_are_read() {
         let rows = table.scan(None).await.expect("rows").try_collect::<Vec<_>>().await.expect("rows");
         let written = put(&mut table, &rows[..1], at("s", 1)).await;
         assert!(
-            matches!(&written, Err(LakeError::Feature { feature, .. }) if feature == refused),
+            matches!(&written, Err(DeltaError::Feature { feature, .. }) if feature == refused),
             "{name}: {written:?}"
         );
     }

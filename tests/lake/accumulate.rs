@@ -1,5 +1,6 @@
 //! Sums and counts by key, against a map.
 
+use sluicebox_delta::DeltaError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -113,12 +114,12 @@ async fn what_does_not_add_up_stops() {
     let sale = |amount: i64, weight: i8| batch(&[(Some("de".into()), Some(amount), weight)]);
     let error = put(&mut table, &[sale(1, -1)], at("f", 1)).await.expect_err("nothing to take from");
     assert!(
-        matches!(&error, LakeError::NegativeCount { group, count: -1, .. } if group == "country = \"de\""),
+        matches!(&error, DeltaError::NegativeCount { group, count: -1, .. } if group == "country = \"de\""),
         "{error}"
     );
     put(&mut table, &[sale(i64::MAX, 1)], at("f", 1)).await.expect("commit");
     let error = put(&mut table, &[sale(1, 1)], at("f", 2)).await.expect_err("too large");
-    assert!(matches!(&error, LakeError::Overflow { column, .. } if column == "amount"), "{error}");
+    assert!(matches!(&error, DeltaError::Overflow { column, .. } if column == "amount"), "{error}");
     let again = put(&mut table, &[sale(5, 1), sale(5, -1)], at("f", 2)).await.expect("commit");
     assert_eq!((again.files_added, again.files_removed), (0, 0), "a group that does not change is not rewritten");
     let files = super::support::data_files(&sandbox.path("sales"));
@@ -157,5 +158,5 @@ async fn rows_that_were_added_up_before_count_as_many_as_they_say() {
     let amount: ArrayRef = Arc::new(Int64Array::from(vec![1]));
     let wrong = RecordBatch::try_from_iter([("country", country), ("amount", amount), ("rows", text)]).expect("rows");
     let error = put(&mut table, &[wrong], at("f", 3)).await.expect_err("no number of rows");
-    assert!(matches!(&error, LakeError::SumType { column, .. } if column == "rows"), "{error}");
+    assert!(matches!(&error, DeltaError::SumType { column, .. } if column == "rows"), "{error}");
 }

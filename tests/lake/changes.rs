@@ -1,5 +1,6 @@
 //! A table's changes: told while they are made and read back from its files, the same either way.
 
+use sluicebox_delta::DeltaError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::TryStreamExt;
 use proptest::prelude::*;
 use sluicebox_core::plan::{DeleteWhen, TableSpec, WriteMode};
-use sluicebox_lake::{Added, Changes, Committed, LakeError, Table};
+use sluicebox_delta::{Added, Changes, Committed, Table};
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, lines, put, put_some, rows, sorted, spec, upsert};
 use crate::harness::duckdb;
@@ -135,7 +137,7 @@ async fn groups_can_be_emptied() {
     table.create(&rows(&[], &[]).schema(), Default::default()).await.expect("create");
     let mut writer = table.begin().await.expect("writer");
     let error = writer.replace_groups(&rows(&[0], &["a"])).expect_err("no groups");
-    assert!(matches!(error, LakeError::NoGroups { .. }), "{error}");
+    assert!(matches!(error, DeltaError::NoGroups { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -153,7 +155,7 @@ async fn a_log_that_lost_its_beginning() {
     now.sort();
     assert_eq!(now, ["0|a|insert|1", "1|a|insert|1", "2|a|insert|1", "9|w21|insert|1"]);
     let error = changes(&table, Some(1)).await.expect_err("gone");
-    assert!(matches!(error, LakeError::LogGone { version: 2, .. }), "{error}");
+    assert!(matches!(error, DeltaError::LogGone { version: 2, .. }), "{error}");
     assert_eq!(changes(&table, Some(21)).await.expect("the rest").len(), 3);
 }
 

@@ -3,6 +3,7 @@
 use sluicebox_core::batch::Positions;
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::WriteMode;
+use sluicebox_delta::DeltaError;
 use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, commit, data_files, put, rows, sorted, spec, upsert};
@@ -45,7 +46,7 @@ async fn the_same_positions_are_committed_once() {
     let mut mixed = at("f", 1);
     mixed.advance("g".into(), 1);
     let error = put(&mut table, &[rows(&[2], &["b"])], mixed).await.expect_err("mixed");
-    assert!(matches!(error, LakeError::MixedPositions { .. }), "{error}");
+    assert!(matches!(error, DeltaError::MixedPositions { .. }), "{error}");
     assert_eq!(data_files(&sandbox.path("words")), 1);
 }
 
@@ -76,7 +77,7 @@ async fn a_lane_that_another_run_moved_part_of_the_way_stops_the_commit() {
         put(&mut one, &[rows(&[2], &["b"])], at("f", 2)).await.expect("commit");
         // It has begun behind 1, and row 2 is in the table by now.
         let error = put(&mut two, &[rows(&[2, 3], &["b", "c"])], at("f", 3)).await.expect_err("overtaken");
-        assert!(matches!(&error, LakeError::Overtaken { lane, .. } if lane == "shop/hop/f"), "{error}");
+        assert!(matches!(&error, DeltaError::Overtaken { lane, .. } if lane == "shop/hop/f"), "{error}");
         assert!(error.hint().is_some());
         let again = sandbox.lake.table(&spec).await.expect("table");
         assert_eq!(sorted(&again).await, ["1|a", "2|b"]);
@@ -183,7 +184,7 @@ async fn a_table_must_be_created_first() {
     let sandbox = Sandbox::new();
     let mut table = sandbox.lake.table(&spec("words", WriteMode::Append)).await.expect("table");
     let Err(error) = table.begin().await else { panic!("began") };
-    assert!(matches!(error, LakeError::NotCreated { .. }));
+    assert!(matches!(error, DeltaError::NotCreated { .. }));
     assert!(error.hint().is_some());
     assert!(sorted(&table).await.is_empty());
     let _ = commit(at("f", 1));

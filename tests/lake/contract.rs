@@ -1,5 +1,6 @@
 //! What happens when rows do not have the table's columns.
 
+use sluicebox_delta::DeltaError;
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
@@ -10,7 +11,8 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{LakeError, Provenance, Refused, Table};
+use sluicebox_delta::{Provenance, Refused, Table};
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put, put_some, rows, scanned, sorted, spec};
 
@@ -71,7 +73,7 @@ async fn a_new_column() {
     assert_eq!((rows, refused), (vec!["1|a|null".into(), "2|null|7".into(), "3|c|null".into()], vec![]));
 
     let error = outcome(Layer::Silver, with(Drift::Freeze), batch()).await.expect_err("freezes");
-    assert!(matches!(&error, LakeError::NewColumn { column, .. } if column == "more"), "{error}");
+    assert!(matches!(&error, DeltaError::NewColumn { column, .. } if column == "more"), "{error}");
 
     let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch()).await.expect("rejects");
     assert_eq!(rows, ["1|a", "3|c"]);
@@ -94,7 +96,7 @@ async fn a_missing_column() {
         assert_eq!((rows, refused), (vec!["1|a".into(), "2|null".into()], vec![]));
     }
     let error = outcome(Layer::Silver, with(Drift::Freeze), batch()).await.expect_err("freezes");
-    assert!(matches!(&error, LakeError::MissingColumn { column, .. } if column == "word"), "{error}");
+    assert!(matches!(&error, DeltaError::MissingColumn { column, .. } if column == "word"), "{error}");
     let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch()).await.expect("rejects");
     assert_eq!(rows, ["1|a"]);
     assert_eq!(told(&refused), [(0, "contract.missing-column")]);
@@ -108,7 +110,7 @@ async fn a_changed_type() {
 
     for drift in [Drift::Evolve, Drift::Freeze] {
         let error = outcome(Layer::Silver, with(drift), batch()).await.expect_err("stops");
-        assert!(matches!(&error, LakeError::TypeChange { column, .. } if column == "id"), "{error}");
+        assert!(matches!(&error, DeltaError::TypeChange { column, .. } if column == "id"), "{error}");
         assert!(error.hint().is_some());
     }
     let (rows, refused) = outcome(Layer::Silver, with(Drift::RejectRow), batch()).await.expect("rejects");
@@ -153,7 +155,7 @@ async fn types_that_delta_lacks() {
     let time = one("at", Arc::new(Time64MicrosecondArray::from(vec![1])));
     let mut times = sandbox.lake.table(&spec("times", WriteMode::Append)).await.expect("table");
     let error = times.create(&time.schema(), Provenance::default()).await.expect_err("no time type");
-    assert!(matches!(&error, LakeError::UnsupportedType { column, .. } if column == "at"), "{error}");
+    assert!(matches!(&error, DeltaError::UnsupportedType { column, .. } if column == "at"), "{error}");
     assert!(error.hint().is_some());
     assert_eq!(times.version(), None);
 }
@@ -164,17 +166,17 @@ async fn names_that_delta_reserves() {
     let mut table = sandbox.lake.table(&spec("names", WriteMode::Append)).await.expect("table");
     let spaced = one("Customer ID", ints(&[Some(1)]));
     let error = table.create(&spaced.schema(), Provenance::default()).await.expect_err("a space");
-    assert!(matches!(error, LakeError::ColumnName { character: ' ', .. }), "{error}");
+    assert!(matches!(error, DeltaError::ColumnName { character: ' ', .. }), "{error}");
     let twice = columns(vec![("id", ints(&[Some(1)])), ("ID", ints(&[Some(1)]))]);
     let error = table.create(&twice.schema(), Provenance::default()).await.expect_err("twice");
-    assert!(matches!(error, LakeError::DuplicateColumn { .. }), "{error}");
+    assert!(matches!(error, DeltaError::DuplicateColumn { .. }), "{error}");
     // Names of one table that differ only in case are one column.
     put(&mut table, &[one("id", ints(&[Some(1)]))], at("f", 1)).await.expect("commit");
     put(&mut table, &[one("ID", ints(&[Some(2)]))], at("f", 2)).await.expect("commit");
     assert_eq!(sorted(&table).await, ["1", "2"]);
     // And two columns of one row would be one, too.
     let error = put(&mut table, &[twice], at("f", 3)).await.expect_err("twice");
-    assert!(matches!(error, LakeError::DuplicateColumn { .. }), "{error}");
+    assert!(matches!(error, DeltaError::DuplicateColumn { .. }), "{error}");
 }
 
 #[tokio::test]

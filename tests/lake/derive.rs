@@ -1,12 +1,14 @@
 //! Columns that the host derives, partitions made of them, and rows sorted as they are written.
 
+use sluicebox_delta::DeltaError;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use serde_json::{Value, json};
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{Contract, Derivation, Derived, Drift, Layout, TableSpec, WriteMode};
-use sluicebox_lake::{LakeError, Provenance};
+use sluicebox_delta::Provenance;
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, lines, put, put_some, rows, scanned, sorted, spec};
 use crate::harness::duckdb;
@@ -74,7 +76,7 @@ async fn a_derived_column_is_neither_missing_nor_new() {
     columns.push(("Day", Arc::new(StringArray::from(vec!["x"]))));
     let bad = RecordBatch::try_from_iter(columns).expect("batch");
     let error = put_some(&mut table, &[bad], at("f", 3)).await.expect_err("brought");
-    assert!(matches!(&error, LakeError::DerivedColumn { column, .. } if column == "Day"), "{error}");
+    assert!(matches!(&error, DeltaError::DerivedColumn { column, .. } if column == "Day"), "{error}");
     assert!(error.hint().is_some());
 
     // A value that is refused takes its derived value with it.
@@ -96,12 +98,12 @@ async fn what_cannot_be_derived() {
     let of_text = TableSpec { derive: vec![derived("day", "word", Derivation::Date)], ..spec("t", WriteMode::Append) };
     let mut table = sandbox.lake.table(&of_text).await.expect("table");
     let error = table.create(&rows(&[1], &["a"]).schema(), Provenance::default()).await.expect_err("text has no day");
-    assert!(matches!(error, LakeError::DeriveType { .. }) && error.hint().is_some(), "{error}");
+    assert!(matches!(error, DeltaError::DeriveType { .. }) && error.hint().is_some(), "{error}");
     let of_nothing =
         TableSpec { derive: vec![derived("day", "when", Derivation::Date)], ..spec("t", WriteMode::Append) };
     let mut table = sandbox.lake.table(&of_nothing).await.expect("table");
     let error = table.create(&rows(&[1], &["a"]).schema(), Provenance::default()).await.expect_err("no such column");
-    assert!(matches!(error, LakeError::NoSuchColumn { role: "derive", .. }), "{error}");
+    assert!(matches!(error, DeltaError::NoSuchColumn { role: "derive", .. }), "{error}");
 }
 
 #[tokio::test]

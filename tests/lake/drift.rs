@@ -1,6 +1,7 @@
 //! Every answer of a contract to every drift, for columns of the table, of structs in structs, and
 //! of structs in lists.
 
+use sluicebox_delta::DeltaError;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
@@ -8,7 +9,8 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{Field, Fields};
 use serde_json::{Value, json};
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{LakeError, Refused};
+use sluicebox_delta::Refused;
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put, put_some, scanned, spec};
 use crate::harness::duckdb;
@@ -146,7 +148,7 @@ async fn every_answer_to_every_drift_at_every_depth() {
                     (Kind::New, Drift::Freeze) => {
                         let error = found.expect_err(&cell);
                         assert!(
-                            matches!(&error, LakeError::NewColumn { column, .. } if *column == depth.path("b")),
+                            matches!(&error, DeltaError::NewColumn { column, .. } if *column == depth.path("b")),
                             "{cell}: {error}"
                         );
                     }
@@ -174,7 +176,7 @@ async fn every_answer_to_every_drift_at_every_depth() {
                     (Kind::Missing, Drift::Freeze) => {
                         let error = found.expect_err(&cell);
                         assert!(
-                            matches!(&error, LakeError::MissingColumn { column, .. } if *column == depth.path("a")),
+                            matches!(&error, DeltaError::MissingColumn { column, .. } if *column == depth.path("a")),
                             "{cell}: {error}"
                         );
                     }
@@ -188,7 +190,7 @@ async fn every_answer_to_every_drift_at_every_depth() {
                     (Kind::Changed, Drift::Evolve | Drift::Freeze) => {
                         let error = found.expect_err(&cell);
                         assert!(
-                            matches!(&error, LakeError::TypeChange { column, .. } if *column == depth.path("a")),
+                            matches!(&error, DeltaError::TypeChange { column, .. } if *column == depth.path("a")),
                             "{cell}: {error}"
                         );
                     }

@@ -1,5 +1,6 @@
 //! What a table expects of the values of its rows.
 
+use sluicebox_delta::DeltaError;
 use std::sync::Arc;
 
 use arrow_array::{
@@ -10,7 +11,8 @@ use arrow_schema::{DataType, Field, Schema};
 use sluicebox_core::batch::column;
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_core::plan::{Contract, Drift, Expectation, Otherwise, Rule, TableSpec, WriteMode};
-use sluicebox_lake::{Accepted, LakeError, Provenance, unfit_expectations};
+use sluicebox_delta::{Accepted, Provenance, unfit_expectations};
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put_some, rows, sorted, spec};
 
@@ -173,7 +175,7 @@ async fn stop_names_the_row_and_where_it_came_from() {
     let batch = RecordBatch::try_from_iter([("price", price), (column::LANE, lanes), (column::POSITION, positions)]);
     let stop = vec![expect("price", range(Some("0"), None), Otherwise::Stop)];
     let error = written(stop, &batch.expect("batch")).await.expect_err("stops");
-    assert!(matches!(error, LakeError::Unmet { .. }), "{error}");
+    assert!(matches!(error, DeltaError::Unmet { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::Stop);
     let message = error.to_string();
     assert!(message.contains("holds -1") && message.contains("lane \"a.csv\", position 8"), "{message}");

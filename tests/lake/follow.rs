@@ -1,6 +1,7 @@
 //! Following a table as a sequence of added rows.
 
 use sluicebox_core::plan::WriteMode;
+use sluicebox_delta::DeltaError;
 use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, followed, put, rows, spec, upsert};
@@ -32,7 +33,7 @@ async fn a_table_that_loses_rows_cannot_be_followed() {
     assert_eq!(followed(&table, Some(0)).await.expect("only new keys so far"), ["1|a", "-- 1", "2|b", "-- 2"]);
     put(&mut table, &[rows(&[1], &["c"])], at("f", 3)).await.expect("commit");
     let error = followed(&table, Some(1)).await.expect_err("removed");
-    assert!(matches!(error, LakeError::Removed { version: 3, .. }), "{error}");
+    assert!(matches!(error, DeltaError::Removed { version: 3, .. }), "{error}");
     assert!(followed(&table, Some(3)).await.expect("beyond it").is_empty());
 }
 
@@ -45,7 +46,7 @@ async fn versions_that_are_gone_are_told() {
     }
     std::fs::remove_file(sandbox.path("words").join("_delta_log/00000000000000000003.json")).expect("remove");
     let error = followed(&table, None).await.expect_err("gone");
-    assert!(matches!(error, LakeError::LogGone { version: 3, .. }), "{error}");
+    assert!(matches!(error, DeltaError::LogGone { version: 3, .. }), "{error}");
     assert_eq!(followed(&table, Some(21)).await.expect("the rest"), ["21|a", "-- 22"]);
 }
 

@@ -3,7 +3,8 @@
 use chrono::DateTime;
 use sluicebox_core::batch::{Reject, Stage};
 use sluicebox_core::plan::{Layer, TableName};
-use sluicebox_lake::{Provenance, quarantine_batch, quarantine_schema};
+use sluicebox_delta::Provenance;
+use sluicebox_lake::{quarantine_batch, quarantine_schema};
 
 use super::support::{Sandbox, at, put, sorted};
 

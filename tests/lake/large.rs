@@ -20,7 +20,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use sluicebox_core::plan::{DeleteWhen, WriteMode};
-use sluicebox_lake::Provenance;
+use sluicebox_delta::Provenance;
 
 use super::support::{Sandbox, at, lines, put, scanned, spec};
 

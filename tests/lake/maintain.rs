@@ -8,7 +8,8 @@ use arrow_array::RecordBatch;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sluicebox_core::plan::{Layout, TableSpec, Upkeep, WriteMode};
-use sluicebox_lake::{Followers, Lake, Maintained, Maintenance, Table};
+use sluicebox_delta::{Followers, Maintained, Maintenance, Table};
+use sluicebox_lake::Lake;
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, scanned, sorted, spec, upsert};
 use crate::harness::duckdb;

@@ -1,5 +1,6 @@
 //! Partition values of every kind, and as many as there may be.
 
+use sluicebox_delta::DeltaError;
 use std::sync::Arc;
 
 use arrow_array::{
@@ -8,7 +9,8 @@ use arrow_array::{
 };
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{TableSpec, WriteMode};
-use sluicebox_lake::{LakeError, Provenance};
+use sluicebox_delta::Provenance;
+use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, scanned, sorted, spec, upsert};
 
@@ -100,16 +102,16 @@ async fn columns_that_cannot_partition() {
     let batch = RecordBatch::try_from_iter([("x", float.clone()), ("y", float)]).expect("batch");
     let mut table = sandbox.lake.table(&partitioned(WriteMode::Append, "x")).await.expect("table");
     let error = table.create(&batch.schema(), Provenance::default()).await.expect_err("float");
-    assert!(matches!(error, LakeError::PartitionType { .. }) && error.hint().is_some(), "{error}");
+    assert!(matches!(error, DeltaError::PartitionType { .. }) && error.hint().is_some(), "{error}");
     let mut table = sandbox.lake.table(&partitioned(WriteMode::Append, "z")).await.expect("table");
     let error = table.create(&batch.schema(), Provenance::default()).await.expect_err("missing");
-    assert!(matches!(error, LakeError::NoSuchColumn { role: "partition_by", .. }), "{error}");
+    assert!(matches!(error, DeltaError::NoSuchColumn { role: "partition_by", .. }), "{error}");
     // The plan must agree with the table that is there.
     let mut table = sandbox.lake.table(&spec("parts", WriteMode::Append)).await.expect("table");
     put(&mut table, &[rows(&[1], &["a"])], at("f", 1)).await.expect("commit");
     let mut other = sandbox.lake.table(&partitioned(WriteMode::Append, "word")).await.expect("table");
     let Err(error) = other.begin().await else { panic!("began") };
-    assert!(matches!(error, LakeError::PartitionsDiffer { .. }), "{error}");
+    assert!(matches!(error, DeltaError::PartitionsDiffer { .. }), "{error}");
 }
 
 #[tokio::test]

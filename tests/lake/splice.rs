@@ -170,7 +170,7 @@ async fn several_files_at_once_come_out_in_order() {
     let changed: Vec<i64> = (0..2 * ROWS).rev().step_by(1_000).collect();
     let done = put(&mut table, &[batch(&changed, 3)], at("f", 3)).await.expect("commit");
     assert_eq!((done.files_removed, done.files_added, done.updated), (2, 2, 600));
-    let sluicebox_lake::Changes::InMemory(told) = &done.changes else { panic!("few changes stay in memory") };
+    let sluicebox_delta::Changes::InMemory(told) = &done.changes else { panic!("few changes stay in memory") };
     let told: Vec<String> = told.iter().flat_map(super::support::lines).collect();
     let ids: Vec<i64> =
         told.iter().map(|line| line.split('|').next().expect("an id").parse().expect("a number")).collect();

@@ -6,7 +6,8 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::TryStreamExt;
 use sluicebox_core::batch::Positions;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{Added, Commit, Committed, Lake, LakeError, Provenance, Refused, Table};
+use sluicebox_delta::{Added, Commit, Committed, Provenance, Refused, Table};
+use sluicebox_lake::{Lake, LakeError};
 use tempfile::TempDir;
 
 /// A lake that goes away with this value.

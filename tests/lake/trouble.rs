@@ -1,5 +1,7 @@
 //! Stores that fail, disks that are full, and things in the way.
 
+use sluicebox_delta::DeltaError;
+use sluicebox_stores::StoreError;
 use std::fmt;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +17,8 @@ use object_store::{
 };
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_core::plan::WriteMode;
-use sluicebox_lake::{Lake, LakeError, Provenance};
+use sluicebox_delta::Provenance;
+use sluicebox_lake::{Lake, LakeError};
 use url::Url;
 
 use super::support::{Sandbox, at, put, rows, sorted, spec, upsert};
@@ -164,7 +167,7 @@ async fn files_of_a_commit_of_unknown_fate_stay() {
     .expect("no panic");
     store.blind.store(1, Ordering::SeqCst);
     let error = table.commit(writer, super::support::commit(at("f", 2))).await.expect_err("blind");
-    assert!(matches!(error, LakeError::Unknown { .. }), "{error}");
+    assert!(matches!(error, DeltaError::Unknown { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::Retry);
     store.blind.store(0, Ordering::SeqCst);
     let mut again = lake.table(&spec("words", WriteMode::Append)).await.expect("table");
@@ -185,7 +188,7 @@ async fn something_else_is_in_the_way() {
     std::fs::write(&file, "x").expect("write");
     for place in [file.clone(), file.join("below")] {
         let error = Lake::open(place.to_str().expect("UTF-8")).expect_err("a file");
-        assert!(matches!(&error, LakeError::NotAFolder { path } if *path == file.display().to_string()), "{error}");
+        assert!(matches!(&error, StoreError::NotAFolder { path } if *path == file.display().to_string()), "{error}");
     }
     for odd in ["", "  ", "s3://bucket/lake", "http://x", "file://host/x"] {
         assert!(Lake::open(odd).is_err(), "{odd}");
@@ -194,7 +197,7 @@ async fn something_else_is_in_the_way() {
     std::fs::create_dir_all(sandbox.path("")).expect("folders");
     std::fs::write(sandbox.path("words"), "x").expect("write");
     let error = sandbox.lake.table(&spec("words", WriteMode::Append)).await.err().expect("a file");
-    assert!(matches!(error, LakeError::NotAFolder { .. }), "{error}");
+    assert!(matches!(error, StoreError::NotAFolder { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -250,5 +253,5 @@ async fn an_empty_entry_of_the_log_is_no_empty_commit() {
     }
     std::fs::write(sandbox.path("words").join("_delta_log/00000000000000000003.json"), "").expect("write");
     let Err(error) = sandbox.lake.table(&spec).await else { panic!("the table was opened") };
-    assert!(matches!(error, LakeError::Log { version: 3, .. }), "{error}");
+    assert!(matches!(error, DeltaError::Log { version: 3, .. }), "{error}");
 }

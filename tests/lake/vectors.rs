@@ -1,6 +1,7 @@
 //! Deletion vectors: rows that are marked instead of files that are rewritten.
 
 use sluicebox_core::plan::{TableSpec, WriteMode};
+use sluicebox_delta::DeltaError;
 use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, sorted, spec, upsert};
@@ -37,7 +38,7 @@ async fn an_upsert_writes_only_what_is_new() {
     assert_eq!(sorted(&table).await, wanted);
     assert_eq!(table.info().await.expect("info").rows, Some(3_001));
     let error = followed(&table, Some(0)).await.expect_err("rows were removed");
-    assert!(matches!(error, LakeError::Removed { version: 2, .. }), "{error}");
+    assert!(matches!(error, DeltaError::Removed { version: 2, .. }), "{error}");
 
     // A table that marks rows is still a table to those that rewrite.
     let mut plain = sandbox.lake.table(&spec("words", upsert("id", None))).await.expect("table");

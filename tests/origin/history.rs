@@ -5,7 +5,7 @@ use std::fs;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use sluicebox_core::plan::WriteMode;
-use sluicebox_lake::{CommitRecord, Step, Table};
+use sluicebox_delta::{CommitRecord, Step, Table};
 
 use crate::harness::{sluice, text};
 use crate::lake::support::{Sandbox, at, put, rows, spec, upsert};

@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use futures::TryStreamExt;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{CommitRecord, Lake, Step, Table};
+use sluicebox_delta::{CommitRecord, Step, Table};
+use sluicebox_lake::Lake;
 
 use crate::harness::{sluice, text};
 use crate::lake::support::lines;

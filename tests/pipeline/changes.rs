@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{self as lake, Added};
+use sluicebox_delta::Added;
 
 use crate::harness::{Lake, duckdb, sluice, text};
 
@@ -268,7 +268,7 @@ fn a_module_without_weights_cannot_stand_between_changes_and_sums() {
 fn history(folder: &Path, table: &str) -> RecordBatch {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let lake = lake::Lake::open(text(folder)).expect("the lake that was just written");
+        let lake = sluicebox_lake::Lake::open(text(folder)).expect("the lake that was just written");
         let spec = TableSpec::new(TableName { layer: Layer::Silver, name: table.into() }, WriteMode::Append);
         let table = lake.table(&spec).await.expect("a table that was just written");
         let steps = match spec.name.name.as_str() {

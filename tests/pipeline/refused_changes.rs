@@ -6,7 +6,6 @@ use std::fs;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use futures::TryStreamExt;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake as lake;
 
 use crate::harness::{Lake, sluice, text};
 
@@ -68,7 +67,7 @@ impl Example {
     fn rows(&self, layer: Layer, table: &str) -> Vec<String> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            let lake = lake::Lake::open(text(&self.folder.path().join("lake"))).expect("a lake");
+            let lake = sluicebox_lake::Lake::open(text(&self.folder.path().join("lake"))).expect("a lake");
             let name = TableName { layer, name: table.to_owned() };
             let table = lake.table(&TableSpec::new(name, WriteMode::Append)).await.expect("a table");
             let batches: Vec<_> = table.scan(None).await.expect("a scan").try_collect().await.expect("rows");

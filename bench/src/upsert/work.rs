@@ -15,7 +15,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use sluicebox_core::batch::Positions;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{Commit, Lake, Provenance};
+use sluicebox_delta::{Commit, Provenance};
+use sluicebox_lake::Lake;
 use tokio::runtime::Runtime;
 
 type Failure = Box<dyn Error>;

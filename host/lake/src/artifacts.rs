@@ -5,9 +5,9 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use sha2::{Digest, Sha256};
 
-use super::entry::{EntryError, put_local};
+use super::Lake;
 use super::error::LakeError;
-use super::{Lake, location::Location};
+use sluicebox_stores::{Location, PutError, StoreError, put_local};
 
 /// The folder of the modules, beside the layers.
 const MODULES: &str = "_modules";
@@ -55,23 +55,23 @@ async fn keep(folder: &Location, name: String, bytes: &[u8]) -> Result<(), LakeE
     match store.head(&path).await {
         Ok(_) => return Ok(()),
         Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => return Err(LakeError::store("look for", shown(folder, &name))(error)),
+        Err(error) => return Err(StoreError::object("look for", shown(folder, &name))(error)),
     }
     let bytes = bytes.to_vec();
     if let Some(root) = &folder.folder {
         let target = root.join(&name);
         let put = tokio::task::spawn_blocking(move || put_local(&target, &bytes)).await;
-        let task = |source| LakeError::Task { action: "keep", table: shown(folder, &name), source };
+        let task = StoreError::task("keep", shown(folder, &name));
         return match put.map_err(task)? {
             // Another hop, or another process, keeps the same.
-            Ok(()) | Err(EntryError::Exists) => Ok(()),
-            Err(EntryError::Failed(error)) => Err(error),
+            Ok(()) | Err(PutError::Exists) => Ok(()),
+            Err(PutError::Failed(error)) => Err(error.into()),
         };
     }
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
     match store.put_opts(&path, bytes.into(), options).await {
         Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-        Err(error) => Err(LakeError::store("keep", shown(folder, &name))(error)),
+        Err(error) => Err(StoreError::object("keep", shown(folder, &name))(error)),
     }
 }
 
@@ -81,7 +81,7 @@ async fn read(folder: &Location, name: &str) -> Result<Vec<u8>, LakeError> {
         Err(object_store::Error::NotFound { .. }) => return Err(LakeError::NotKept { path: shown(folder, name) }),
         Err(error) => Err(error),
     };
-    Ok(fetched.map_err(LakeError::store("read", shown(folder, name)))?.to_vec())
+    Ok(fetched.map_err(StoreError::object("read", shown(folder, name)))?.to_vec())
 }
 
 fn shown(folder: &Location, name: &str) -> String {

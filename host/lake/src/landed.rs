@@ -7,16 +7,15 @@ use object_store::path::{Path, PathPart};
 use object_store::{ObjectStoreExt, WriteMultipart};
 use url::Url;
 
-use super::entry::new_id;
 use super::error::LakeError;
-use super::location::Location;
+use sluicebox_stores::{Location, StoreError, new_id};
 
 /// Parts in flight while a file is copied.
 const PARTS_IN_FLIGHT: usize = 2;
 
 pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(), LakeError> {
     let (source, object) = locate(from)?;
-    let failed = || LakeError::store("read", from);
+    let failed = || StoreError::object("read", from);
     let from_store = source.store();
     let meta = from_store.head(&object).await.map_err(failed())?;
 
@@ -30,10 +29,10 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
             return Ok(());
         }
         Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => return Err(LakeError::store("look for", name)(error)),
+        Err(error) => return Err(StoreError::object("look for", name)(error)),
     }
 
-    let writing = || LakeError::store("keep file", &name);
+    let writing = || StoreError::object("keep file", &name);
     // A store shows an upload only when it is complete, but a local disk would show a draft.
     let draft = Path::from_iter([format!(".{}.tmp", new_id())]);
     let upload = to_store.put_multipart(&draft).await.map_err(writing())?;
@@ -58,7 +57,7 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
 
 /// The folder of a path or URL, and the file in it.
 fn locate(from: &str) -> Result<(Location, Path), LakeError> {
-    let refuse = || LakeError::Location { location: from.to_owned(), reason: "it names no file".to_owned() };
+    let refuse = || StoreError::Location { location: from.to_owned(), reason: "it names no file".to_owned() };
     let path = match Url::parse(from) {
         Ok(url) if url.scheme() == "file" => url.to_file_path().map_err(|()| refuse())?,
         _ => from.into(),

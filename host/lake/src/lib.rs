@@ -1,50 +1,13 @@
-//! The lake: Delta tables on a local disk or in an object store, and the files kept beside them.
+//! The lake: Delta tables by layer, and the files kept beside them.
 //!
-//! A [`Lake`] opens [`Table`]s. A table is written by [`Table::begin`], [`Writer::write`] and
-//! [`Table::commit`], which makes rows and positions visible in one log entry, and read by
-//! [`Table::added_since`] or [`Table::scan`].
-//!
-//! deltalake keeps the state of tables; Parquet is written here, because that is where the
-//! time goes, and so are commits, because that is where rows are counted once.
+//! A [`Lake`] opens [`Table`]s, whose writing and reading is the work of `sluicebox-delta`, and keeps what
+//! commits name: modules, pipelines, states of modules, landed files, and the tables of quarantine.
 
 mod artifacts;
-mod change_data;
-mod changes;
-mod checkpoint;
-mod commit;
-mod contract;
-mod convert;
-mod data;
-mod derive;
-mod disk;
-mod entry;
 mod error;
-mod expect;
-mod follow;
-mod history;
-mod info;
-mod json;
 mod landed;
-mod location;
-mod log;
-mod maintain;
-mod mapping;
-mod object;
-mod partition;
-mod partitioned_writer;
-mod protocol;
-mod provenance;
 mod quarantine;
-mod read;
-mod row_changes;
-mod scan;
-mod schema;
-mod sort;
 mod state;
-mod table;
-mod upsert;
-mod vectors;
-mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -53,28 +16,13 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
-pub use changes::Changes;
-pub use commit::{Commit, Committed};
-pub use contract::Refused;
-pub use derive::derived_schema;
-pub use error::LakeError;
-pub use expect::{Unfit, Unmet, unfit_expectations};
-pub use follow::Added;
-pub use history::{CommitRecord, Step};
-pub use info::TableInfo;
-pub use maintain::{Compaction, Followers, Maintained, Maintenance, Unused};
-pub use provenance::Provenance;
-pub use quarantine::{Quarantined, quarantine_batch, quarantine_schema, quarantined};
-pub use scan::Groups;
-pub use schema::table_schema as stored_schema;
-pub use state::{Piece, States};
-pub use table::Table;
-pub use vectors::VectorError;
-pub use writer::{Accepted, Writer};
-
-use location::Location;
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
-use table::TableOptions;
+use sluicebox_delta::{Followers, Table, TableOptions};
+use sluicebox_stores::{Location, StoreError};
+
+pub use error::LakeError;
+pub use quarantine::{Quarantined, quarantine_batch, quarantine_schema, quarantined};
+pub use state::{Piece, States};
 
 /// The folder of the quarantine tables, and the layer that [`Lake::tables`] gives for them.
 const QUARANTINE: &str = "quarantine";
@@ -91,11 +39,7 @@ impl Lake {
     /// The lake at a path or URL. Nothing is created before the first table is.
     pub fn open(location: &str) -> Result<Self, LakeError> {
         let location = Location::parse(location)?;
-        if let Some(folder) = &location.folder
-            && let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir())
-        {
-            return Err(LakeError::NotAFolder { path: file.display().to_string() });
-        }
+        location.check_folder()?;
         Ok(Self { location, pins: HashMap::new() })
     }
 
@@ -119,7 +63,7 @@ impl Lake {
 
     /// A table, which may not exist yet.
     pub async fn table(&self, spec: &TableSpec) -> Result<Table, LakeError> {
-        let manner = TableOptions {
+        let options = TableOptions {
             name: spec.name.to_string(),
             mode: spec.mode.clone(),
             partition_by: spec.partition_by.clone(),
@@ -132,19 +76,19 @@ impl Lake {
             rescues: spec.name.layer == Layer::Bronze,
         };
         match self.pins.get(&spec.name) {
-            Some((folder, version)) => Table::open_at(folder.clone(), manner, *version).await,
-            None => Table::open(self.folder(&spec.name)?, manner).await,
+            Some((folder, version)) => Ok(Table::open_at(folder.clone(), options, *version).await?),
+            None => Ok(Table::open(self.folder(&spec.name)?, options).await?),
         }
     }
 
     /// The quarantine table of a hop, which may not exist yet. Its columns are [`quarantine_schema`].
     pub async fn quarantine(&self, hop: &str) -> Result<Table, LakeError> {
-        Table::open(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop)).await
+        Ok(Table::open(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop)).await?)
     }
 
     /// The quarantine table of a hop as it stood at `version`.
     pub async fn quarantine_at(&self, hop: &str, version: u64) -> Result<Table, LakeError> {
-        Table::open_at(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop), version).await
+        Ok(Table::open_at(self.location.below(QUARANTINE)?.below(hop)?, Self::of_quarantine(hop), version).await?)
     }
 
     fn of_quarantine(hop: &str) -> TableOptions {
@@ -173,7 +117,7 @@ impl Lake {
         let layers = [Layer::Bronze, Layer::Silver, Layer::Gold].map(Layer::as_str);
         for layer in layers.into_iter().chain([QUARANTINE]) {
             let folder = Path::from(layer);
-            let failed = || LakeError::store("list", format!("{}/{layer}", self.location.name));
+            let failed = || StoreError::object("list", format!("{}/{layer}", self.location.name));
             let listing = match store.list_with_delimiter(Some(&folder)).await {
                 Err(object_store::Error::NotFound { .. }) => continue,
                 other => other.map_err(failed())?,
@@ -205,7 +149,7 @@ impl Lake {
             };
             let spec = TableSpec::new(TableName { layer, name }, WriteMode::Append);
             let below = self.table(&spec).await?;
-            for (app, position) in &below.transactions {
+            for (app, position) in below.transactions() {
                 let Some(reader) = app.strip_suffix(table).and_then(|rest| rest.strip_suffix('/')) else {
                     continue;
                 };
@@ -231,6 +175,6 @@ impl Lake {
     }
 
     fn folder(&self, table: &TableName) -> Result<Location, LakeError> {
-        self.location.below(table.layer.as_str())?.below(&table.name)
+        Ok(self.location.below(table.layer.as_str())?.below(&table.name)?)
     }
 }

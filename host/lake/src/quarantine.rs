@@ -9,9 +9,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
-use super::provenance::Provenance;
-use super::schema::timestamp;
 use sluicebox_core::batch::{Reject, Stage};
+use sluicebox_delta::{Provenance, timestamp};
 
 /// The columns of every quarantine table.
 pub fn quarantine_schema() -> SchemaRef {

@@ -19,11 +19,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Lake;
-use super::data::{create_folder, sync_folder};
-use super::entry::new_id;
 use super::error::LakeError;
-use super::location::Location;
 use sluicebox_core::batch::Positions;
+use sluicebox_stores::{Location, StoreError, create_folder, new_id, sync_folder};
 
 /// The folder of all states in a lake.
 const FOLDER: &str = "_state";
@@ -113,7 +111,7 @@ impl States {
         match self.folder.folder.clone() {
             Some(folder) => {
                 let file = name.clone();
-                let task = |source| LakeError::Task { action: "save the state of", table: self.path.clone(), source };
+                let task = StoreError::task("save the state of", &self.path);
                 tokio::task::spawn_blocking(move || {
                     put_local(&folder.join(PIECES), files)?;
                     put_local(&folder, vec![(file, sealed.into())])
@@ -124,7 +122,7 @@ impl States {
             None => {
                 let files = files.into_iter().map(|(digest, bytes)| (format!("{PIECES}/{digest}"), bytes));
                 for (file, bytes) in files.chain([(name.clone(), sealed.into())]) {
-                    let failed = LakeError::store("save state", format!("{}{file}", self.folder.name));
+                    let failed = StoreError::object("save state", format!("{}{file}", self.folder.name));
                     self.folder.store().put(&Path::from(file), bytes.into()).await.map_err(failed)?;
                 }
             }
@@ -167,7 +165,7 @@ impl States {
 
     async fn try_keep_newest(&mut self, count: usize, kept: &str) -> Result<(), LakeError> {
         let place = self.folder.name.clone();
-        let failed = || LakeError::store("list states", place.clone());
+        let failed = || StoreError::object("list states", place.clone());
         let store = self.folder.store();
         let mut found = store.list_with_delimiter(None).await.map_err(failed())?.objects;
         found.retain(|list| list.location.as_ref() != kept && !list.location.as_ref().starts_with('.'));
@@ -235,7 +233,7 @@ impl States {
     }
 
     async fn read(&self, file: &str) -> Result<Option<Bytes>, LakeError> {
-        let failed = || LakeError::store("read state", format!("{}/{file}", self.folder.name.trim_end_matches('/')));
+        let failed = || StoreError::object("read state", format!("{}/{file}", self.folder.name.trim_end_matches('/')));
         match self.folder.store().get(&Path::from(file)).await {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             other => Ok(Some(other.map_err(failed())?.bytes().await.map_err(failed())?)),
@@ -280,7 +278,7 @@ fn put_local(folder: &std::path::Path, files: Vec<(String, Bytes)>) -> Result<()
         if let Err(error) = put {
             // A draft that stays behind is harmless: nobody looks for its name.
             let _ = fs::remove_file(&draft);
-            return Err(LakeError::io("save state", &path)(error));
+            return Err(StoreError::io("save state", &path)(error));
         }
     }
     sync_folder(folder)

@@ -15,7 +15,7 @@ use super::schedule::{self, Taking};
 use super::sink::lake_error;
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::{Contract, HopSpec, Plan, TableName, TableSpec, Upstream};
-use sluicebox_lake::{self as lake, Lake};
+use sluicebox_lake::Lake;
 use sluicebox_sandbox::Sandbox;
 use sluicebox_sources as source;
 
@@ -82,11 +82,13 @@ fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<Pipeline
     for (_, name) in &hop.to {
         let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
         // The table holds other types than rows may have, and it is what rows are checked as.
-        let Ok(schema) = lake::stored_schema(&name.to_string(), &schema) else { continue };
-        problems.extend(lake::unfit_expectations(spec, &schema).into_iter().map(|unfit| PipelineError::Expect {
-            table: name.to_string(),
-            key: format!("expect.{}.{}", unfit.entry, unfit.key),
-            source: Box::new(unfit.error),
+        let Ok(schema) = sluicebox_delta::stored_schema(&name.to_string(), &schema) else { continue };
+        problems.extend(sluicebox_delta::unfit_expectations(spec, &schema).into_iter().map(|unfit| {
+            PipelineError::Expect {
+                table: name.to_string(),
+                key: format!("expect.{}.{}", unfit.entry, unfit.key),
+                source: Box::new(unfit.error),
+            }
         }));
     }
     problems

@@ -9,7 +9,7 @@ use super::state::Memory;
 use sluicebox_core::batch::Positions;
 use sluicebox_core::crash::{self, Point};
 use sluicebox_core::meter::Meters;
-use sluicebox_lake::Provenance;
+use sluicebox_delta::Provenance;
 
 impl Hop {
     /// Ends the input: the module gives what it kept, and everything pending is

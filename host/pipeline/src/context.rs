@@ -8,7 +8,7 @@ use super::module::HopModule;
 use super::schedule::{self, Taking};
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{HopSpec, Plan, SourceKind, Upstream};
-use sluicebox_lake::Provenance;
+use sluicebox_delta::Provenance;
 use sluicebox_sandbox as transform;
 
 /// What a hop needs of the run that it is part of.

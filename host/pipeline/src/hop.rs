@@ -22,7 +22,8 @@ use super::state::Memory;
 use sluicebox_core::batch::{Lane, Positions, column};
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{TableName, Upstream};
-use sluicebox_lake::{Groups, Lake};
+use sluicebox_delta::Groups;
+use sluicebox_lake::Lake;
 
 /// What a hop took in since its last commit.
 #[derive(Default)]

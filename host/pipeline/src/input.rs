@@ -15,7 +15,8 @@ use super::schedule::Taking;
 use super::sink::lake_error;
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::plan::SourceKind;
-use sluicebox_lake::{Added, Groups, LakeError, Table};
+use sluicebox_delta::{Added, Groups, Table};
+use sluicebox_lake::LakeError;
 use sluicebox_sources::{self as source, OpenSource};
 
 /// Bytes of the values that name the groups that changed. With more, the whole is taken.

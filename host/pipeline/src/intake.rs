@@ -17,7 +17,8 @@ use super::queue::{Receiver, Sender};
 use super::sink::lake_error;
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::meter::Meters;
-use sluicebox_lake::{Added, Groups, LakeError, Table};
+use sluicebox_delta::{Added, Groups, Table};
+use sluicebox_lake::LakeError;
 use sluicebox_sources::{LaneChange, Next, Source, SourceError};
 
 /// How often a source hears that its hop takes nothing just now.

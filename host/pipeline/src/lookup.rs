@@ -10,7 +10,8 @@ use super::fault::PipelineError;
 use super::sink::lake_error;
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::plan::{Plan, TableName};
-use sluicebox_lake::{Lake, Table};
+use sluicebox_delta::Table;
+use sluicebox_lake::Lake;
 
 /// A lookup table as it stood when it was read last.
 struct Lookup {
@@ -140,7 +141,7 @@ mod tests {
 
     use super::*;
     use sluicebox_core::plan::{Layer, TableSpec, WriteMode};
-    use sluicebox_lake::{Commit, Provenance};
+    use sluicebox_delta::{Commit, Provenance};
 
     async fn add(table: &mut Table, values: Vec<i64>, position: i64) {
         let rows = RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from(values)) as _)]).expect("one column");

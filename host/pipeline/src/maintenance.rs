@@ -6,7 +6,8 @@ use chrono::Utc;
 use tokio::runtime::Handle;
 
 use sluicebox_core::plan::{Plan, TableSpec, Upkeep, Upstream};
-use sluicebox_lake::{Committed, Followers, Lake, LakeError, Maintenance, Table};
+use sluicebox_delta::{Committed, Followers, Maintenance, Table};
+use sluicebox_lake::{Lake, LakeError};
 
 /// Remembers when a table was looked after, and how many small files have come since.
 pub struct Maintainer {

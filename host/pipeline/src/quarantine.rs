@@ -1,11 +1,13 @@
 //! Where a hop puts the rows that cannot go on, and how far it came there.
 
 use chrono::Utc;
+use sluicebox_delta::DeltaError;
 use tokio::runtime::Handle;
 
 use super::context::HopContext;
 use sluicebox_core::batch::{Lane, Positions, Reject};
-use sluicebox_lake::{self as lake, Commit, Lake, LakeError, Provenance, Table, Writer};
+use sluicebox_delta::{Commit, Provenance, Table, Writer};
+use sluicebox_lake::{Lake, LakeError};
 
 /// The position of a row whose place is known only when its upstream version is.
 pub const UNKNOWN_POSITION: i64 = -1;
@@ -43,7 +45,7 @@ impl QuarantineSink {
         let all = table.positions("").await?;
         if let Some((other, _)) = all.iter().find(|(other, _)| whole && !other.starts_with(&own)) {
             let other = other.split('/').take(2).collect::<Vec<_>>().join("/");
-            return Err(LakeError::Shared { table: table.name().to_owned(), other });
+            return Err(DeltaError::Shared { table: table.name().to_owned(), other });
         }
         let table = if whole { table.rewritten() } else { table };
         let recorded = table.positions(&format!("{app}/")).await?;
@@ -104,7 +106,7 @@ impl QuarantineSink {
             Some(writer) => writer,
             None => {
                 let absent = self.table.version().is_none();
-                runtime.block_on(self.table.create(&lake::quarantine_schema(), self.maker.clone()))?;
+                runtime.block_on(self.table.create(&sluicebox_lake::quarantine_schema(), self.maker.clone()))?;
                 let app = format!("{}/{}/", self.maker.pipeline, self.maker.hop);
                 let found = runtime.block_on(self.table.positions(&app))?;
                 // There was no table when this hop began, so whoever has put rows in since has taken
@@ -112,12 +114,12 @@ impl QuarantineSink {
                 let ours = |lane: &Lane| !self.shared || self.kept.iter().any(|reject| reject.lane == *lane);
                 if let Some((lane, _)) = found.iter().find(|(lane, _)| absent && ours(lane)) {
                     let (table, lane) = (self.table.name().to_owned(), format!("{app}{lane}"));
-                    return Err(LakeError::Overtaken { table, lane });
+                    return Err(DeltaError::Overtaken { table, lane });
                 }
                 self.writer.insert(runtime.block_on(self.table.begin())?)
             }
         };
-        writer.write(&lake::quarantine_batch(&self.maker, &self.kept, Utc::now()))?;
+        writer.write(&sluicebox_lake::quarantine_batch(&self.maker, &self.kept, Utc::now()))?;
         self.kept.clear();
         Ok(())
     }

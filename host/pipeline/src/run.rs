@@ -26,7 +26,8 @@ use super::schedule::{self, Group, Taking};
 use super::sink::{Sink, lake_error};
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{Plan, Upstream};
-use sluicebox_lake::{Lake, Table};
+use sluicebox_delta::Table;
+use sluicebox_lake::Lake;
 use sluicebox_sandbox::spawn_guest_thread;
 
 /// All that a run needs.

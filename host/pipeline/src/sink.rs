@@ -3,6 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::TryStreamExt;
+use sluicebox_delta::DeltaError;
 use tokio::runtime::Handle;
 
 use super::fault::PipelineError;
@@ -13,7 +14,8 @@ use super::schedule;
 use sluicebox_core::batch::{Positions, Reject};
 use sluicebox_core::meter::{Expected, Meters};
 use sluicebox_core::plan::{Contract, Drift, Plan, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{self as lake, Added, Changes, Commit, Groups, Lake, LakeError, Provenance, Table, Writer};
+use sluicebox_delta::{Added, Changes, Commit, Groups, Provenance, Table, Writer};
+use sluicebox_lake::{Lake, LakeError};
 
 /// A table that a hop writes.
 pub struct Sink {
@@ -32,7 +34,7 @@ pub struct Sink {
     followers: Vec<Follower>,
     writer: Option<Writer>,
     rows: u64,
-    unmet: Vec<lake::Unmet>,
+    unmet: Vec<sluicebox_delta::Unmet>,
     keeper: Maintainer,
     contract: Contract,
 }
@@ -110,7 +112,7 @@ impl Sink {
 
     /// Writes rows that the next commit will make visible, and passes them down.
     /// Gives back the rows that the table's contract or its expectations refuse.
-    pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<lake::Refused>, LakeError> {
+    pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<sluicebox_delta::Refused>, LakeError> {
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
         }
@@ -122,7 +124,7 @@ impl Sink {
         if let Some(named) = &self.named
             && let Some(group) = named.stranger(&written.rows)?
         {
-            return Err(LakeError::Stranger { table: self.name.to_string(), group });
+            return Err(DeltaError::Stranger { table: self.name.to_string(), group });
         }
         self.rows += written.rows.num_rows() as u64;
         self.unmet.extend(written.unmet);
@@ -147,7 +149,7 @@ impl Sink {
         provenance: Provenance,
         whole: bool,
         runtime: &Handle,
-    ) -> Result<lake::Committed, LakeError> {
+    ) -> Result<sluicebox_delta::Committed, LakeError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => runtime.block_on(self.table.begin())?,
@@ -161,7 +163,7 @@ impl Sink {
 
     /// What the table's contract says to a record that is no row for its type, or for fields too many or too
     /// few: it is refused, unless the contract's answer is to stop.
-    pub fn check_drift(&self, reject: &Reject) -> Result<(), lake::LakeError> {
+    pub fn check_drift(&self, reject: &Reject) -> Result<(), sluicebox_lake::LakeError> {
         let kept = match reject.reason.as_str() {
             // A table that is there cannot follow a single value.
             "csv.type" | "json.type" | "parquet.type" | "avro.type"
@@ -179,29 +181,34 @@ impl Sink {
             Some(line) => format!("{}:{line}", reject.lane),
             None => format!("record {} of {}", reject.position, reject.lane),
         };
-        Err(lake::LakeError::Frozen { table: self.name.to_string(), kept, place, message: reject.message.clone() })
+        Err(sluicebox_lake::DeltaError::Frozen {
+            table: self.name.to_string(),
+            kept,
+            place,
+            message: reject.message.clone(),
+        })
     }
 
     /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.
-    pub fn keep(&mut self, committed: &lake::Committed, lake: &Lake, runtime: &Handle) {
+    pub fn keep(&mut self, committed: &sluicebox_delta::Committed, lake: &Lake, runtime: &Handle) {
         self.keeper.after_commit(&mut self.table, committed, lake, runtime);
     }
 
     /// Counts the rows since the last call that did not fulfil an expectation.
     pub fn count_unmet(&mut self, meter: &Meters) {
-        for lake::Unmet { column, rule, otherwise, rows } in self.unmet.drain(..) {
+        for sluicebox_delta::Unmet { column, rule, otherwise, rows } in self.unmet.drain(..) {
             meter.add_unmet(Expected { table: self.name.to_string(), column, rule, otherwise }, rows);
         }
     }
 
     /// Whether rows went down that a commit shows to be another run's: which of its versions
     /// hold them is not known here.
-    pub fn is_overtaken(&self, committed: &lake::Committed) -> bool {
+    pub fn is_overtaken(&self, committed: &sluicebox_delta::Committed) -> bool {
         committed.already && !self.changes && !self.followers.is_empty()
     }
 
     /// Gives the followers what the table got up to this commit, and the word that it counts.
-    pub fn hand_on(&mut self, committed: &lake::Committed, runtime: &Handle) -> Result<(), LakeError> {
+    pub fn hand_on(&mut self, committed: &sluicebox_delta::Committed, runtime: &Handle) -> Result<(), LakeError> {
         let version = committed.version;
         for mut follower in std::mem::take(&mut self.followers) {
             let own = match &committed.changes {
@@ -296,7 +303,7 @@ impl Sink {
 }
 
 /// Names a lake error with the hop and what it was doing.
-pub fn lake_error(hop: &str, doing: impl Into<String>) -> impl FnOnce(lake::LakeError) -> PipelineError {
+pub fn lake_error(hop: &str, doing: impl Into<String>) -> impl FnOnce(sluicebox_lake::LakeError) -> PipelineError {
     let (hop, doing) = (hop.to_owned(), doing.into());
     move |source| PipelineError::Lake { hop, doing, source: Box::new(source) }
 }

@@ -10,7 +10,8 @@ use super::fault::ReplayError;
 use crate::schedule;
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{HopSpec, Layer, Plan, TableName, TableSpec, Upstream, WriteMode};
-use sluicebox_lake::{CommitRecord, Lake, Step};
+use sluicebox_delta::{CommitRecord, Step};
+use sluicebox_lake::Lake;
 
 /// Reads the text of a kept pipeline, named by its hash.
 pub type ReadPlan<'a> = &'a dyn Fn(&str, String) -> Result<Plan, Box<dyn Fault>>;

@@ -16,7 +16,8 @@ use crate::run::Run;
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{Flush, HopSpec, Plan, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{Commit, Lake, LakeError, Provenance};
+use sluicebox_delta::{Commit, Provenance};
+use sluicebox_lake::{Lake, LakeError};
 
 /// A run of one recorded commit ends when its upstream does, and not before.
 const AT_THE_END: Flush = Flush { rows: u64::MAX, bytes: u64::MAX, time: Duration::from_secs(365 * 24 * 60 * 60) };

@@ -12,8 +12,9 @@ use arrow_schema::{ArrowError, Schema};
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 
+use sluicebox_delta::Table;
 use sluicebox_formats as format;
-use sluicebox_lake::{LakeError, Table};
+use sluicebox_lake::LakeError;
 
 /// Parts that rows are told apart by: enough that a part of a large table is small.
 const BUCKETS: usize = 1 << 16;

@@ -1,5 +1,6 @@
 //! One retry: rows of one version of the quarantine, through what refused them.
 
+use sluicebox_delta::DeltaError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -24,8 +25,9 @@ use crate::rows::{describe, slices, with_ingested_at};
 use crate::{PipelineError, artifacts};
 use sluicebox_core::batch::{Lane, Positions, Reject, Stage};
 use sluicebox_core::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
+use sluicebox_delta::{Commit, Provenance};
 use sluicebox_formats::{self as format, PAYLOAD_BYTES};
-use sluicebox_lake::{Commit, Lake, LakeError, Provenance, Quarantined, quarantined};
+use sluicebox_lake::{Lake, LakeError, Quarantined, quarantined};
 use sluicebox_sandbox::{CONTRACT, Job};
 use sluicebox_sources::{self as source, Record};
 
@@ -300,7 +302,7 @@ impl Attempt {
     ) -> Result<(Vec<&'r Reject>, Typed), RetryError> {
         let rejects: Vec<&Reject> = rejects.iter().map(|(reject, _)| reject).collect();
         let landed = matches!(self.hop.from, Upstream::Source(_)).then(Utc::now);
-        let mut made = typed(&rejects, schema, landed).map_err(|source| LakeError::Arrow {
+        let mut made = typed(&rejects, schema, landed).map_err(|source| DeltaError::Arrow {
             action: "read quarantined rows",
             table: self.hop.name.clone(),
             source: Box::new(source),
@@ -310,7 +312,7 @@ impl Attempt {
             state.out.refuse(Reject { reason, message, ..rejects[index].clone() })?;
         }
         if !sums {
-            made.keep_present().map_err(|source| LakeError::Arrow {
+            made.keep_present().map_err(|source| DeltaError::Arrow {
                 action: "choose quarantined rows",
                 table: self.hop.name.clone(),
                 source: Box::new(source),
@@ -415,7 +417,7 @@ impl Attempt {
             match runtime.block_on(table.commit(writer, commit)) {
                 Ok(_) => return Ok(()),
                 // Somebody put rows in meanwhile, and they must not be lost.
-                Err(LakeError::Conflict { .. }) => {}
+                Err(DeltaError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -441,7 +443,7 @@ fn staying(
     columns: &[String],
     leaving: &mut HashMap<u128, u64>,
 ) -> Result<RecordBatch, RetryError> {
-    let failed = || LakeError::Arrow {
+    let failed = || DeltaError::Arrow {
         action: "choose rows",
         table: "quarantine".to_owned(),
         source: Box::new(arrow_schema::ArrowError::SchemaError("a column of the quarantine is gone".to_owned())),

@@ -30,7 +30,8 @@ use super::schedule;
 use attempt::Attempt;
 use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{HopSpec, Plan, TableName};
-use sluicebox_lake::{Lake, Step};
+use sluicebox_delta::Step;
+use sluicebox_lake::Lake;
 use sluicebox_sandbox::{Sandbox, spawn_guest_thread};
 
 /// The lane of retried rows.

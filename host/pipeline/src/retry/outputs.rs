@@ -10,7 +10,8 @@ use crate::rows::describe;
 use sluicebox_core::batch::{Lane, Positions, Reject, Stage};
 use sluicebox_core::crash::{self, Point};
 use sluicebox_core::plan::TableName;
-use sluicebox_lake::{self as lake, Commit, Lake, Provenance, Table, Writer};
+use sluicebox_delta::{Commit, Provenance, Table, Writer};
+use sluicebox_lake::Lake;
 
 /// Rows refused again that are held in memory before they are set aside.
 const KEPT: usize = 4_096;
@@ -103,11 +104,12 @@ impl Outputs {
         let writer = match &mut aside.writer {
             Some(writer) => writer,
             None => {
-                self.runtime.block_on(aside.table.create(&lake::quarantine_schema(), Provenance::default()))?;
+                self.runtime
+                    .block_on(aside.table.create(&sluicebox_lake::quarantine_schema(), Provenance::default()))?;
                 aside.writer.insert(self.runtime.block_on(aside.table.begin())?)
             }
         };
-        writer.write(&lake::quarantine_batch(&aside.maker, &self.kept, Utc::now()))?;
+        writer.write(&sluicebox_lake::quarantine_batch(&aside.maker, &self.kept, Utc::now()))?;
         self.kept.clear();
         Ok(())
     }

@@ -12,7 +12,8 @@ use super::Exit;
 use super::session::{fail, open_lake, runtime};
 use crate::report;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
-use sluicebox_lake::{Lake, LakeError, Table};
+use sluicebox_delta::Table;
+use sluicebox_lake::{Lake, LakeError};
 
 /// Longer values are cut, so that a row stays a row on a screen.
 const WIDTH: usize = 40;

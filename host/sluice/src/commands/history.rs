@@ -8,7 +8,8 @@ use super::Exit;
 use super::head::open_any;
 use super::session::{fail, open_lake, runtime};
 use crate::report;
-use sluicebox_lake::{CommitRecord, LakeError, Step};
+use sluicebox_delta::{CommitRecord, Step};
+use sluicebox_lake::LakeError;
 use sluicebox_sources::Position;
 
 /// Lanes of a commit that a line of the table spells out.

@@ -8,7 +8,8 @@ use super::Exit;
 use super::session::{PipelineArgs, fail, no_tables, open_lake, runtime, variable};
 use crate::report;
 use sluicebox_core::plan::{Layer, Plan, TableName, TableSpec, Upkeep, WriteMode};
-use sluicebox_lake::{Lake, LakeError, Maintained, Maintenance, Table, Unused};
+use sluicebox_delta::{Maintained, Maintenance, Table, Unused};
+use sluicebox_lake::{Lake, LakeError};
 use sluicebox_pipeline::maintenance;
 
 #[derive(clap::Args)]

@@ -6,7 +6,8 @@ use super::Exit;
 use super::head::open_any;
 use super::session::{fail, no_tables, open_lake, runtime};
 use crate::report;
-use sluicebox_lake::{Lake, LakeError, TableInfo};
+use sluicebox_delta::TableInfo;
+use sluicebox_lake::{Lake, LakeError};
 
 #[derive(clap::Args)]
 pub struct Args {

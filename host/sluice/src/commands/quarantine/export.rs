@@ -1,5 +1,6 @@
 //! `sluice quarantine export`.
 
+use sluicebox_delta::DeltaError;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -113,7 +114,7 @@ pub async fn run(lake: &Lake, args: &Args) -> Result<Exit, LakeError> {
 }
 
 fn arrow_failed(hop: &str, source: arrow_schema::ArrowError) -> LakeError {
-    LakeError::Arrow { action: "choose rows", table: format!("quarantine.{hop}"), source: Box::new(source) }
+    DeltaError::Arrow { action: "choose rows", table: format!("quarantine.{hop}"), source: Box::new(source) }
 }
 
 impl<W: Write + Send> Writer<W> {

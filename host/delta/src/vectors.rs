@@ -1,0 +1,195 @@
+//! Deletion vectors: which rows of a data file are deleted, in Delta's format.
+//!
+//! A vector is a 64-bit roaring bitmap of row numbers. It stands in the log itself where it is
+//! small, else in a file that holds all vectors of one commit.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use roaring::RoaringTreemap;
+
+use super::data_file::Target;
+use super::error::DeltaError;
+use super::read::ReadContext;
+use sluicebox_stores::Upload;
+
+/// Begins every vector, least byte first.
+const MAGIC: u32 = 1_681_511_377;
+/// The version of files of vectors.
+const FILE_VERSION: u8 = 1;
+/// A vector of at most this many bytes stands in the log.
+const INLINE_BYTES: usize = 120;
+/// Text for 16 bytes.
+const UUID_TEXT: usize = 20;
+
+/// What of one file's vector could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum VectorError {
+    /// Its place in the log entry is not written as the protocol says.
+    #[error("'{0}' names no deletion vector")]
+    Name(String),
+    /// Its bytes do not begin as they must.
+    #[error("it begins with {0:08x}")]
+    Magic(u32),
+    /// Its bytes end early.
+    #[error("it has only {0} bytes")]
+    Short(usize),
+    /// Its checksum is another.
+    #[error("its checksum is {found:08x}, not {wanted:08x}")]
+    Checksum {
+        /// As its bytes are.
+        found: u32,
+        /// As the file says.
+        wanted: u32,
+    },
+    /// Its bitmap is damaged.
+    #[error("its bitmap is damaged")]
+    Bitmap(#[source] std::io::Error),
+}
+
+/// Reads a vector.
+pub(super) async fn load(
+    context: &ReadContext,
+    file: &str,
+    descriptor: &DeletionVectorDescriptor,
+) -> Result<RoaringTreemap, DeltaError> {
+    let failed = |source| DeltaError::Vector { path: format!("{}/{file}", context.table), source };
+    let text = &descriptor.path_or_inline_dv;
+    let wrong = || failed(VectorError::Name(text.clone()));
+    let size = usize::try_from(descriptor.size_in_bytes).map_err(|_| wrong())?;
+    let path = match descriptor.storage_type {
+        StorageType::Inline => {
+            let mut bytes = z85::decode(text).map_err(|_| wrong())?;
+            // The text stands for a multiple of four bytes.
+            bytes.truncate(size);
+            return parse(&bytes).map_err(failed);
+        }
+        StorageType::UuidRelativePath => {
+            let at = text.len().checked_sub(UUID_TEXT).filter(|at| text.is_char_boundary(*at)).ok_or_else(wrong)?;
+            let (prefix, id) = text.split_at(at);
+            let id: [u8; 16] = z85::decode(id).ok().and_then(|id| id.try_into().ok()).ok_or_else(wrong)?;
+            let name = file_name(u128::from_be_bytes(id));
+            Path::parse(if prefix.is_empty() { name } else { format!("{prefix}/{name}") })
+        }
+        StorageType::AbsolutePath => {
+            let feature = format!("a deletion vector outside of it ({text})");
+            return Err(DeltaError::Feature { table: context.table.clone(), feature });
+        }
+    };
+    let path = path.map_err(|_| wrong())?;
+    let name = format!("{}/{path}", context.table);
+    let start = u64::try_from(descriptor.offset.unwrap_or(1)).map_err(|_| wrong())?;
+    // Before the vector its length, behind it its checksum.
+    let range = start..start + size as u64 + 8;
+    let bytes: Bytes =
+        context.store.get_range(&path, range).await.map_err(DeltaError::store("read deletion vectors", name))?;
+    let body = bytes.get(4..4 + size).ok_or_else(|| failed(VectorError::Short(bytes.len())))?;
+    let wanted = bytes.get(4 + size..8 + size).and_then(|crc| crc.try_into().ok()).map(u32::from_be_bytes);
+    let wanted = wanted.ok_or_else(|| failed(VectorError::Short(bytes.len())))?;
+    let found = crc32fast::hash(body);
+    if found != wanted {
+        return Err(failed(VectorError::Checksum { found, wanted }));
+    }
+    parse(body).map_err(failed)
+}
+
+fn parse(bytes: &[u8]) -> Result<RoaringTreemap, VectorError> {
+    let magic = bytes.first_chunk::<4>().ok_or(VectorError::Short(bytes.len()))?;
+    let magic = u32::from_le_bytes(*magic);
+    if magic != MAGIC {
+        return Err(VectorError::Magic(magic));
+    }
+    RoaringTreemap::deserialize_from(&bytes[4..]).map_err(VectorError::Bitmap)
+}
+
+fn file_name(id: u128) -> String {
+    let hex = format!("{id:032x}");
+    format!("deletion_vector_{}-{}-{}-{}-{}.bin", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// The vectors of one commit in the making.
+pub(super) struct Vectors {
+    target: Target,
+    id: u128,
+    bytes: Vec<u8>,
+}
+
+impl Vectors {
+    pub(super) fn new(target: &Target) -> Self {
+        Self { target: target.clone(), id: rand::random(), bytes: vec![FILE_VERSION] }
+    }
+
+    /// Adds the vector of one file and says where it will be.
+    pub(super) fn add(&mut self, deleted: &RoaringTreemap) -> Result<DeletionVectorDescriptor, VectorError> {
+        let mut body = Vec::with_capacity(4 + deleted.serialized_size());
+        body.extend_from_slice(&MAGIC.to_le_bytes());
+        deleted.serialize_into(&mut body).map_err(VectorError::Bitmap)?;
+        let size_in_bytes = i32::try_from(body.len()).map_err(|_| VectorError::Short(body.len()))?;
+        let cardinality = i64::try_from(deleted.len()).unwrap_or(i64::MAX);
+        if body.len() <= INLINE_BYTES {
+            body.resize(body.len().next_multiple_of(4), 0);
+            return Ok(DeletionVectorDescriptor {
+                storage_type: StorageType::Inline,
+                path_or_inline_dv: z85::encode(&body),
+                offset: None,
+                size_in_bytes,
+                cardinality,
+            });
+        }
+        let offset = i32::try_from(self.bytes.len()).map_err(|_| VectorError::Short(self.bytes.len()))?;
+        self.bytes.extend_from_slice(&size_in_bytes.to_be_bytes());
+        self.bytes.extend_from_slice(&body);
+        self.bytes.extend_from_slice(&crc32fast::hash(&body).to_be_bytes());
+        Ok(DeletionVectorDescriptor {
+            storage_type: StorageType::UuidRelativePath,
+            path_or_inline_dv: z85::encode(self.id.to_be_bytes()),
+            offset: Some(offset),
+            size_in_bytes,
+            cardinality,
+        })
+    }
+
+    /// Writes the file, if there is something to write, and gives its path.
+    pub(super) fn finish(self) -> Result<Option<String>, DeltaError> {
+        if self.bytes.len() == 1 {
+            return Ok(None);
+        }
+        let path = file_name(self.id);
+        let mut sink = Upload::create(&self.target.location, &path, &self.target.runtime)?;
+        sink.write_all(&self.bytes).map_err(DeltaError::io("write", &path))?;
+        sink.finish()?;
+        Ok(Some(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_come_back() {
+        for rows in [vec![0], vec![1, 5, 70_000], (0..5_000).collect::<Vec<u64>>()] {
+            let deleted: RoaringTreemap = rows.iter().copied().collect();
+            let mut body = MAGIC.to_le_bytes().to_vec();
+            deleted.serialize_into(&mut body).expect("a vector takes all bytes");
+            assert_eq!(parse(&body).expect("a bitmap"), deleted);
+            body[0] ^= 1;
+            assert!(matches!(parse(&body), Err(VectorError::Magic(_))));
+            assert!(matches!(parse(&body[..3]), Err(VectorError::Short(3))));
+        }
+    }
+
+    #[test]
+    fn files_are_named_as_delta_names_them() {
+        // The protocol's own example.
+        assert_eq!(
+            file_name(0xd2c6_39aa_8816_431a_aaf6_d3fe_2512_ff61),
+            "deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"
+        );
+        let text = z85::encode(0xd2c6_39aa_8816_431a_aaf6_d3fe_2512_ff61_u128.to_be_bytes());
+        assert_eq!(text, "^-aqEH.-t@S}K{vb[*k^");
+    }
+}
