@@ -7,3 +7,4 @@ pub mod crash;
 pub mod fault;
 pub mod meter;
 pub mod plan;
+pub mod redact;
