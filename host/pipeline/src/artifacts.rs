@@ -1,4 +1,4 @@
-//! What a hop's commits will name is kept in the lake before they do.
+//! Stores what the commits of a hop name, before the first of them.
 
 use super::fault::PipelineError;
 use super::module::HopModule;
@@ -6,8 +6,8 @@ use super::sink::lake_error;
 use sluicebox_core::plan::Plan;
 use sluicebox_lake::Lake;
 
-/// Keeps the module of a hop and the pipeline that it is part of, so that its tables can be
-/// made again. What is there already costs one look each.
+/// Stores the module of a hop and its pipeline in the lake, so that its tables can be replayed. Each is written once;
+/// if it exists already, that costs one request.
 ///
 /// # Errors
 /// The lake cannot be written to.

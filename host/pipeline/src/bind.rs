@@ -1,5 +1,5 @@
-//! What can be known before anything runs: every module loaded, every port bound,
-//! the columns of every table.
+//! Binding a plan before it runs: loads every module, matches every port with its table, and works out the columns of
+//! every table.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use sluicebox_sources as source;
 pub struct Bound {
     /// The module of each hop, by the hop's name.
     pub modules: HashMap<String, HopModule>,
-    /// The columns that each written table will have at least.
+    /// The columns that each written table will have. A table may get more.
     pub schemas: HashMap<TableName, SchemaRef>,
-    /// The tables that the lake holds already, with their columns.
+    /// The tables that already exist in the lake, with their columns.
     pub existing: HashMap<TableName, SchemaRef>,
 }
 
-/// Loads and binds everything. All problems are found, not only the first.
+/// Loads and binds everything. Reports all problems, not only the first.
 pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) -> Result<Bound, Vec<PipelineError>> {
     let mut problems = Vec::new();
     let mut bound = Bound { modules: HashMap::new(), schemas: HashMap::new(), existing: HashMap::new() };
@@ -76,12 +76,12 @@ pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) 
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
 }
 
-/// Expectations that name other columns than the rows have, or that do not fit their types.
+/// Expectations whose columns do not exist or whose values do not fit the columns' types.
 fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<PipelineError> {
     let mut problems = Vec::new();
     for (_, name) in &hop.to {
         let (Some(spec), Some(schema)) = (plan.table(name), table_schema(bound, name)) else { continue };
-        // The table holds other types than rows may have, and it is what rows are checked as.
+        // The table may store other types than the rows have. Rows are checked with the stored types.
         let Ok(schema) = sluicebox_delta::stored_schema(&name.to_string(), &schema) else { continue };
         problems.extend(sluicebox_delta::unfit_expectations(spec, &schema).into_iter().map(|unfit| {
             PipelineError::Expect {
@@ -94,8 +94,8 @@ fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<Pipeline
     problems
 }
 
-/// Binds a hop. Gives the columns of the rows that each of its tables will get; nothing where
-/// that cannot be known because of a problem further up, which is reported there.
+/// Binds a hop. Returns the columns of the rows that each of its tables gets, or nothing where a problem upstream,
+/// which is reported there, hides them.
 fn bind_hop(
     plan: &Plan,
     hop: &HopSpec,
@@ -132,7 +132,7 @@ fn bind_hop(
     Ok(outputs)
 }
 
-/// The columns of the rows that a hop takes in.
+/// The columns of the rows that a hop reads.
 pub(super) fn upstream_schema(
     plan: &Plan,
     hop: &HopSpec,
@@ -160,7 +160,7 @@ pub(super) fn upstream_schema(
     }
 }
 
-/// A table's columns: those it has, and those that this plan would add.
+/// The columns of a table: its present ones and those that this plan adds.
 fn table_schema(bound: &Bound, table: &TableName) -> Option<SchemaRef> {
     match (bound.existing.get(table), bound.schemas.get(table)) {
         (Some(existing), Some(planned)) => {
@@ -174,7 +174,7 @@ fn table_schema(bound: &Bound, table: &TableName) -> Option<SchemaRef> {
     }
 }
 
-/// The columns of a bronze table: what was decoded, and where it came from.
+/// The columns of a bronze table: the decoded ones and the system columns.
 fn landed(decoded: &SchemaRef) -> SchemaRef {
     let mut fields = decoded.fields().to_vec();
     fields.push(Arc::new(Field::new(column::LANE, DataType::Utf8, true)));
@@ -183,7 +183,7 @@ fn landed(decoded: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The columns of a bronze table that a source decodes: all but those that the host adds.
+/// The columns of a bronze table that its source decodes: all except the system columns.
 pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaRef {
     let system = [
         column::LANE,
@@ -202,7 +202,7 @@ pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaR
     Arc::new(Schema::new(schema.fields().iter().filter(|field| decoded(field.name())).cloned().collect::<Vec<_>>()))
 }
 
-/// The contract of the table that a hop's rows land in as they come; `None` where a module makes others of them.
+/// The contract of the table that decoded rows are written to unchanged. `None` if a module is in between.
 pub fn landing(plan: &Plan, hop: &HopSpec) -> Option<Contract> {
     let (_, table) = hop.to.first().filter(|_| hop.module.is_none())?;
     plan.table(table).map(|table| table.contract)

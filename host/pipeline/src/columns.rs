@@ -1,4 +1,4 @@
-//! Columns that the rules of tables name, against those that their rows will have.
+//! Checks the columns that the rules of tables name against the columns of their rows.
 
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 
@@ -8,7 +8,7 @@ use super::schedule;
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
 
-/// Columns that a table's rules name and neither its rows nor the table itself have.
+/// Columns that the rules of a table name, and that neither its rows nor the table have.
 pub(super) fn missing(spec: &TableSpec, rows: &SchemaRef, existing: Option<&SchemaRef>) -> Vec<PipelineError> {
     let mut named = spec.mode.columns();
     named.extend(spec.partition_by.iter().map(|column| ("partition_by", column.as_str())));
@@ -41,8 +41,8 @@ fn problem(spec: &TableSpec, rule: &str, column: &str, rows: &SchemaRef) -> Pipe
     }
 }
 
-/// Columns of the upstream that the groups of a hop's tables are said to be made from, and that
-/// it does not have. Where nothing was said, the groups may be the module's own invention.
+/// Upstream columns that the groups of a hop's tables are computed from, and that the upstream does not have. Where
+/// `by` names no upstream column, the module may make the group columns itself.
 pub(super) fn missing_groups(
     plan: &Plan,
     hop: &HopSpec,
@@ -62,7 +62,7 @@ pub(super) fn missing_groups(
         .collect()
 }
 
-/// Outputs of a module that would lose which of their rows are taken away.
+/// Outputs of a module that drop `_weight`, so that deletions would be lost.
 pub(super) fn check_weights(
     plan: &Plan,
     hop: &HopSpec,
@@ -87,7 +87,7 @@ pub(super) fn check_weights(
     })
 }
 
-/// An event time that the upstream does not have, or that nobody would ask for.
+/// Reports an event time column that the upstream does not have, or an `event_time` that no module uses.
 pub(super) fn check_event_time(
     plan: &Plan,
     hop: &HopSpec,

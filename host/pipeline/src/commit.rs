@@ -1,5 +1,4 @@
-//! How what a hop took in becomes part of its tables: at the end of its input and at every
-//! commit before.
+//! The commits of a hop: at its flush limits and at the end of its input.
 
 use super::fault::PipelineError;
 use super::hop::Hop;
@@ -12,17 +11,17 @@ use sluicebox_core::meter::Meters;
 use sluicebox_delta::Provenance;
 
 impl Hop {
-    /// Ends the input: the module gives what it kept, and everything pending is
-    /// committed, unless the input stopped where a commit cannot end.
+    /// Ends the input: the module emits what it held back, and everything pending is committed, unless the input
+    /// stopped at a place where no commit may end.
     pub fn finish(mut self, complete: bool) -> Result<(), PipelineError> {
         if self.taken.open || (self.whole && !self.has_pending()) {
             self.abandon();
             return Ok(());
         }
-        // What a module remembers from commit to commit has no end: the next run goes on with it.
+        // A module with state has no end of input: the next run continues with its state.
         let ends = complete && self.memory.is_none();
         if let (true, Some(module)) = (ends, self.module.clone()) {
-            // A module that aggregates has something to say about an empty table too.
+            // An aggregating module may emit rows for an empty table too.
             if let (None, Some(schema)) = (&self.job, self.lookups.rows_schema()) {
                 let writing = vec![true; self.sinks.len()];
                 self.open_job(&module, &schema, &writing, true)?;
@@ -42,7 +41,7 @@ impl Hop {
         Ok(())
     }
 
-    /// Throws away what no commit holds.
+    /// Discards everything that is not committed.
     pub fn abandon(mut self) {
         self.quarantine.abandon(&self.context.runtime);
         for sink in &mut self.sinks {
@@ -50,7 +49,7 @@ impl Hop {
         }
     }
 
-    /// Commits everything taken so far: first the quarantine, then each table.
+    /// Commits everything read so far: first the quarantine, then each table.
     pub(super) fn commit(&mut self) -> Result<(), PipelineError> {
         if let (Some(module), Some(open)) = (self.module.clone(), &mut self.job) {
             let watermark = self.memory.as_mut().and_then(Memory::advance);
@@ -116,13 +115,13 @@ impl Hop {
             self.context.runtime.block_on(memory.forget(&self.cursor));
         }
         if let Some(told) = &self.told {
-            // Who listens does others a courtesy; without listeners nothing is missing.
+            // Only the source listens, for offsets that nobody depends on. It may be gone.
             let _ = told.send(taken.positions);
         }
         self.refresh_lookups()
     }
 
-    /// Saves what the module remembers, before the commit that counts on it. Gives where.
+    /// Saves the module's state before the commit that names it. Returns its path.
     fn save_state(&mut self) -> Result<Option<String>, PipelineError> {
         let Some(memory) = &mut self.memory else { return Ok(None) };
         let hop = &self.context.spec.name;
@@ -132,10 +131,10 @@ impl Hop {
         self.context.runtime.block_on(memory.save(hop, &self.cursor)).map(Some)
     }
 
-    /// Takes up what the tables have become that the module looks rows up in: the job that
-    /// knows the old ones is over, and the next rows open another.
+    /// Reads lookup tables again that have a new version. The job that holds the old rows ends, and the next rows
+    /// open a new one.
     fn refresh_lookups(&mut self) -> Result<(), PipelineError> {
-        // A hop that takes the whole of its upstream is at its end here.
+        // A hop that reads its whole upstream has nothing more to read.
         if self.whole {
             return Ok(());
         }
@@ -146,7 +145,7 @@ impl Hop {
     }
 }
 
-/// Whether these positions were reached before: the commit that moves there is done.
+/// Whether all these positions are recorded already, so that the commit is done.
 fn is_behind(recorded: &Positions, positions: &Positions) -> bool {
     !positions.is_empty() && positions.iter().all(|(lane, position)| recorded.get(lane) >= Some(position))
 }

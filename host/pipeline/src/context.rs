@@ -1,4 +1,4 @@
-//! What a hop is, apart from what it holds.
+//! The context of a hop: its part of the plan, its counters and its runtime.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use sluicebox_core::plan::{HopSpec, Plan, SourceKind, Upstream};
 use sluicebox_delta::Provenance;
 use sluicebox_sandbox as transform;
 
-/// What a hop needs of the run that it is part of.
+/// What a hop needs from its run.
 pub struct HopContext {
     /// The hop.
     pub spec: HopSpec,
@@ -25,9 +25,9 @@ pub struct HopContext {
     pub meter: Arc<Meters>,
     /// For the I/O of sources and tables.
     pub runtime: Handle,
-    /// What the hop takes of its upstream.
+    /// What the hop reads from its upstream.
     pub taking: Taking,
-    /// Whether files that were read to their end are kept beside the table.
+    /// Whether landed files are kept beside the table.
     pub keep_files: bool,
 }
 
@@ -51,7 +51,7 @@ impl HopContext {
         }
     }
 
-    /// Who makes this hop's commits; the counts are to be filled in.
+    /// The provenance of this hop's commits, without row counts.
     pub fn provenance(&self, module: Option<&HopModule>) -> Provenance {
         Provenance {
             pipeline: self.pipeline.clone(),
@@ -63,12 +63,12 @@ impl HopContext {
         }
     }
 
-    /// Whether the hop takes its upstream as one commit that stands for all of it.
+    /// Whether the hop reads its whole upstream and makes one commit of it.
     pub fn whole(&self) -> bool {
         self.taking.is_whole()
     }
 
-    /// The upstream's name, the lane of a table.
+    /// The name of the upstream. For a table it is also the lane.
     pub fn upstream(&self) -> String {
         match &self.spec.from {
             Upstream::Source(name) => name.clone(),

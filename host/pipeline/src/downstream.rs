@@ -1,7 +1,7 @@
-//! The hops that hang on one whose source is shared.
+//! The downstream hops of a hop whose source is shared by several hosts.
 //!
-//! Of all hosts that share a source one runs them: the one that has its first lane. The group of
-//! its readers decides who that is, and nobody else.
+//! One of these hosts runs them: the leader, which has the source's first lane. The consumer group decides which host
+//! that is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,22 +10,22 @@ use super::fault::PipelineError;
 use super::hop::Hop;
 use super::run::{Run, Working};
 
-/// The hops below a shared one, at work or not.
+/// The downstream hops of a shared hop, running or not.
 pub(super) struct Downstream {
     run: Arc<Run>,
     hops: Vec<usize>,
     working: Option<Vec<Working>>,
-    /// Whether this host has the duties that only one has, for others to see.
+    /// Whether this host is the leader. Others read it.
     leading: Arc<AtomicBool>,
 }
 
 impl Downstream {
-    /// These hops, none at work.
+    /// These hops, not running.
     pub(super) fn new(run: Arc<Run>, hops: Vec<usize>, leading: Arc<AtomicBool>) -> Self {
         Self { run, hops, working: None, leading }
     }
 
-    /// Starts or ends them, as the lanes of the hop above have it. Nothing may be pending there.
+    /// Starts or stops the hops when this host becomes the leader or ceases to be. Nothing may be pending in `head`.
     pub(super) fn change(&mut self, head: &mut Hop, first: bool) -> Result<(), PipelineError> {
         head.lead(first);
         self.leading.store(first, Ordering::SeqCst);
@@ -45,7 +45,7 @@ impl Downstream {
         }
     }
 
-    /// Waits for them; the hop above has ended, so they do.
+    /// Waits for the hops to end, after the upstream hop has ended.
     pub(super) fn ended(mut self) -> Result<(), PipelineError> {
         self.leading.store(false, Ordering::SeqCst);
         self.end()

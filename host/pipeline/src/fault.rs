@@ -1,4 +1,4 @@
-//! What can go wrong while a pipeline is checked or run.
+//! Errors of checking and running a pipeline.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,7 @@ use sluicebox_lake::LakeError;
 use sluicebox_sandbox::{AdmissionError, BindError, JobError, ModuleError, SandboxError};
 use sluicebox_sources::SourceError;
 
-/// A pipeline that cannot be checked, or stopped while it ran. Every variant that
-/// belongs to a hop names it.
+/// Why a pipeline cannot be checked, or why it stopped. Every variant that belongs to a hop names it.
 #[derive(Debug, Error)]
 pub enum PipelineError {
     /// The sandbox could not be set up.
@@ -27,7 +26,7 @@ pub enum PipelineError {
         #[source]
         source: Box<AdmissionError>,
     },
-    /// A module could not say what it is.
+    /// A module failed in `describe`.
     #[error("hop `{hop}`: the module {} could not describe itself", path.display())]
     Describe {
         /// The hop that names the module.
@@ -120,8 +119,8 @@ pub enum PipelineError {
         /// What was found.
         message: String,
     },
-    /// The hop above ended before its time, so what it handed on since its last commit
-    /// does not exist. Reported with the hop above.
+    /// The upstream hop failed. The rows that it handed on since its last commit do not exist. Reported with the
+    /// upstream hop.
     #[error("hop `{hop}`: stopped with the hop that writes {upstream}")]
     Abandoned {
         /// The hop.
@@ -129,7 +128,7 @@ pub enum PipelineError {
         /// The upstream table.
         upstream: String,
     },
-    /// What a module remembers is not there or cannot be used.
+    /// The state of a module is missing or cannot be used.
     #[error("hop `{hop}`: {message}")]
     State {
         /// The hop.
@@ -156,7 +155,7 @@ pub enum PipelineError {
         #[source]
         source: std::io::Error,
     },
-    /// A fault of this program, caught at the border of the hop it happened in.
+    /// A panic of this program, caught at the border of its hop.
     #[error("hop `{hop}` ended by a fault of sluice itself: {message}")]
     Panic {
         /// The hop.
@@ -164,7 +163,7 @@ pub enum PipelineError {
         /// The panic's message.
         message: String,
     },
-    /// A fixture could not be read or is not what a fixture looks like.
+    /// A fixture could not be read or has a wrong form.
     #[error("fixture {}: {message}", path.display())]
     Fixture {
         /// The file or folder.
@@ -175,7 +174,7 @@ pub enum PipelineError {
 }
 
 impl PipelineError {
-    /// The key in the pipeline file that a reader should look at, such as `hops.clean.module`.
+    /// The key in the pipeline file that caused the error, such as `hops.clean.module`.
     pub fn key(&self) -> Option<String> {
         match self {
             Self::Admission { hop, .. } | Self::Describe { hop, .. } => Some(format!("hops.{hop}.module")),
@@ -213,7 +212,7 @@ impl PipelineError {
 impl Fault for PipelineError {
     fn remedy(&self) -> Remedy {
         match self {
-            // The next run begins where the other one is.
+            // The next run continues at the positions of the other one.
             Self::Overtaken { .. } => Remedy::Retry,
             _ => self.inner().map_or(Remedy::Stop, Fault::remedy),
         }

@@ -56,7 +56,7 @@ fn run_case(module: &Module, config: &str, limits: &Limits, case: &Path) -> Resu
     Ok(CaseResult { name, differences: result })
 }
 
-/// What a module did with a case.
+/// The output of a module for a case.
 struct Found {
     descriptor: Descriptor,
     batches: Vec<(usize, RecordBatch)>,
@@ -80,7 +80,7 @@ fn execute(
         let path = case.join("in").join(format!("{}.jsonl", input.name));
         inputs.push((port, read_rows(&path, &input.wanted)?));
     }
-    // Lookups are whole before the first row comes.
+    // Lookup tables are pushed before the first row.
     inputs.sort_by_key(|(port, _)| descriptor.inputs[*port].role == Role::Rows);
     let bound: Vec<_> =
         inputs.iter().map(|(port, rows)| (descriptor.inputs[*port].name.clone(), rows.schema())).collect();

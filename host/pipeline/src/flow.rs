@@ -1,4 +1,4 @@
-//! What moves between the threads of one run.
+//! The messages between the threads of a run.
 
 use arrow_array::RecordBatch;
 use crossbeam_channel::Sender;
@@ -7,27 +7,26 @@ use super::queue::Weighed;
 use sluicebox_core::batch::{Positions, Reject};
 use sluicebox_sources::LaneChange;
 
-/// What a feeder has for its hop.
+/// What a feeder thread sends to its hop.
 #[derive(Debug)]
 pub enum Inflow {
-    /// Rows, or a place where a commit may end.
+    /// Rows, or a point at which a commit may end.
     Rows(Intake),
-    /// The lanes of the hop's source change. The feeder waits until it hears where the
-    /// assigned ones go on.
+    /// A rebalance of the hop's source. The feeder waits for the positions at which the assigned lanes continue.
     Lanes(LaneChange, Sender<Positions>),
 }
 
-/// What a hop takes in.
+/// Input of a hop.
 #[derive(Debug)]
 pub struct Intake {
     /// The rows; may be empty.
     pub rows: RecordBatch,
     /// Rows that the source could not decode.
     pub rejects: Vec<Reject>,
-    /// Where the reader stands after these rows. Not empty exactly where the hop may
-    /// commit: after every batch of a source, at the end of every version of a table.
+    /// The positions after these rows. Non-empty exactly where the hop may commit: after every batch of a source, at
+    /// the end of every version of a table.
     pub positions: Positions,
-    /// A file that was read to its end, to be kept if the pipeline says so.
+    /// A file that was read to its end. It is kept if the pipeline asks for it.
     pub finished: Option<Finished>,
 }
 
@@ -36,20 +35,19 @@ pub struct Intake {
 pub struct Finished {
     /// Its lane.
     pub lane: String,
-    /// Where it lies.
+    /// Its location.
     pub location: String,
 }
 
-/// What a hop hands to the hops below its table while it runs.
+/// What a hop hands to the hops downstream of its table while it runs.
 #[derive(Debug, Clone)]
 pub enum Flow {
-    /// Rows as a reader of the table will see them. They count only when the barrier
-    /// behind them arrives.
+    /// Rows as a reader of the table will see them. They are committed when the next barrier arrives.
     Rows(RecordBatch),
-    /// Everything before it is committed, as this version of the table.
+    /// Everything before this message is committed, as this version of the table.
     Barrier(u64),
-    /// The upstream hop ended well. A channel that closes without it was abandoned,
-    /// and what came after its last barrier never happened.
+    /// The upstream hop ended well. If the channel closes without this message, the upstream failed, and the rows
+    /// after the last barrier were not committed.
     End,
 }
 

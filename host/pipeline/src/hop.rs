@@ -1,4 +1,4 @@
-//! One hop at work: what it takes in, and when that is enough for a commit.
+//! A running hop: reads its input and decides when to commit.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use sluicebox_core::plan::{TableName, Upstream};
 use sluicebox_delta::Groups;
 use sluicebox_lake::Lake;
 
-/// What a hop took in since its last commit.
+/// What a hop has read since its last commit.
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) rows: u64,
@@ -33,14 +33,14 @@ pub(super) struct Taken {
     pub(super) rows_out: u64,
     pub(super) rows_rejected: u64,
     pub(super) positions: Positions,
-    /// Where the lanes of these rows stood before them.
+    /// The positions of these lanes before the rows.
     pub(super) begun: Positions,
     pub(super) since: Option<Instant>,
-    /// Rows came since the last place where a commit may end.
+    /// Rows arrived after the last point at which a commit may end.
     pub(super) open: bool,
 }
 
-/// One hop at work.
+/// A running hop.
 pub struct Hop {
     pub(super) context: HopContext,
     pub(super) module: Option<HopModule>,
@@ -48,24 +48,24 @@ pub struct Hop {
     pub(super) lookups: Lookups,
     pub(super) sinks: Vec<Sink>,
     pub(super) quarantine: QuarantineSink,
-    /// What the module remembers, where commits come in between.
+    /// The module's state, if the hop commits before the end of its input.
     pub(super) memory: Option<Memory>,
-    /// How far every lane was taken, committed or not.
+    /// The position of every lane after the last row read, committed or not.
     pub(super) cursor: Positions,
     pub(super) taken: Taken,
-    /// The rows of this run are one commit: an overwrite is whole or not at all.
+    /// All rows of this run are one commit, because an overwrite is atomic.
     pub(super) whole: bool,
     pub(super) lake: Lake,
-    /// Hears what is committed.
+    /// Receives the committed positions.
     pub(super) told: Option<Sender<Positions>>,
-    /// Others write its tables at the same time, each rows of lanes of its own.
+    /// Other hosts write the same tables at the same time, each from its own lanes.
     pub(super) shared: bool,
-    /// Whether it looks after its tables; of several that share them one does.
+    /// Whether this host maintains the tables. If several hosts write them, only the leader does.
     pub(super) leading: bool,
 }
 
 impl Hop {
-    /// A hop that continues where its tables say.
+    /// A hop that continues at the positions in its tables.
     pub fn new(
         context: HopContext,
         module: Option<HopModule>,
@@ -75,7 +75,7 @@ impl Hop {
         lake: Lake,
     ) -> Self {
         let whole = context.whole();
-        // A whole table is taken from its beginning every time.
+        // A whole upstream is read from its beginning every time.
         let cursor = if whole { Positions::default() } else { start(&sinks) };
         let taken = Taken::default();
         Self {
@@ -96,19 +96,19 @@ impl Hop {
         }
     }
 
-    /// The same hop, whose module remembers what it did before.
+    /// The same hop, with the saved state of its module.
     pub async fn recall(mut self) -> Result<Self, PipelineError> {
         self.memory = Memory::recall(&self.lake, &self.context, self.module.as_ref(), &self.cursor).await?;
         Ok(self)
     }
 
-    /// The same hop, of which this run makes the tables anew: groups that it does not make are gone.
+    /// The same hop, whose next commit replaces the tables as a whole: groups that get no row are removed.
     pub fn rewriting(mut self) -> Self {
         self.sinks = self.sinks.into_iter().map(Sink::rewriting).collect();
         self
     }
 
-    /// The same hop, of which this run makes only these groups of its upstream.
+    /// The same hop, which computes only these groups of its upstream.
     pub async fn narrowed(mut self, groups: &Groups) -> Result<Self, PipelineError> {
         for sink in &mut self.sinks {
             let failed = lake_error(&self.context.spec.name, format!("naming the groups of {} failed", sink.name));
@@ -117,41 +117,40 @@ impl Hop {
         Ok(self)
     }
 
-    /// Whether its tables have these groups as the upstream has them: under names of their own,
-    /// of the same types.
+    /// Whether its tables have these groups with the same types as the upstream, possibly under other column names.
     pub fn groups_fit(&self, columns: &[String], upstream: &SchemaRef) -> bool {
         self.sinks.iter().all(|sink| sink.groups_fit(columns, upstream))
     }
 
-    /// Whether rows of it are in quarantine.
+    /// Whether its quarantine has rows.
     pub fn has_rejects(&self) -> bool {
         self.quarantine.has_rows()
     }
 
-    /// How far every lane was taken.
+    /// The position of every lane after the last row read.
     pub fn cursor(&self) -> &Positions {
         &self.cursor
     }
 
-    /// The hop's own facts.
+    /// The context of the hop.
     pub fn context(&self) -> &HopContext {
         &self.context
     }
 
-    /// From now on hands on what one of its tables gets to a hop that has read that up to
-    /// version `seen`.
+    /// Hands the rows of one of its tables to a downstream hop from now on, which has read the table up to version
+    /// `seen`.
     pub fn follow(&mut self, table: &TableName, to: queue::Sender<Flow>, seen: Option<u64>) {
         if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == *table) {
             sink.follow(to, seen);
         }
     }
 
-    /// From now on looks after its tables, or leaves that to others.
+    /// Sets whether this host maintains the tables from now on.
     pub fn lead(&mut self, leading: bool) {
         self.leading = leading;
     }
 
-    /// Nobody follows its tables from memory any more. Nothing may be pending.
+    /// Stops handing rows downstream. Nothing may be pending.
     pub fn end_followers(&mut self) {
         self.sinks.iter_mut().for_each(Sink::end);
     }
@@ -166,7 +165,7 @@ impl Hop {
         self.module.as_ref().map(|module| module.module.digest())
     }
 
-    /// Ends a hop that has nothing to do, so that those below it do not wait.
+    /// Ends a hop without input, so that downstream hops do not wait.
     pub fn idle(mut self) -> Result<(), PipelineError> {
         for sink in &mut self.sinks {
             sink.end();
@@ -174,7 +173,7 @@ impl Hop {
         Ok(())
     }
 
-    /// Takes rows in and commits when enough has come together.
+    /// Reads rows, and commits when a flush limit is reached.
     pub fn take(&mut self, intake: Intake) -> Result<(), PipelineError> {
         for part in self.align(intake)? {
             self.take_part(part)?;
@@ -182,12 +181,12 @@ impl Hop {
         Ok(())
     }
 
-    /// From now on says what it commits.
+    /// Sends the positions of every commit from now on.
     pub fn tell(&mut self, told: Sender<Positions>) {
         self.told = Some(told);
     }
 
-    /// Commits what has waited long enough, if a commit may end here.
+    /// Commits when the flush time is over, if a commit may end here.
     pub fn tick(&mut self) -> Result<(), PipelineError> {
         if self.is_due() && self.has_pending() && !self.taken.open && !self.whole {
             return self.commit();
@@ -195,11 +194,11 @@ impl Hop {
         if self.shared && !self.has_pending() { self.catch_up() } else { Ok(()) }
     }
 
-    /// How long it may wait for more before it has to look at the time.
+    /// How long the hop may wait for input before it must check its flush time.
     pub fn patience(&self) -> Duration {
         let most = self.context.spec.flush.time;
         match self.taken.since.filter(|_| self.has_pending() && !self.taken.open && !self.whole) {
-            // What is due and cannot be committed yet needs no look every moment.
+            // A commit that is due but may not end here needs no busy waiting.
             Some(since) => most.saturating_sub(since.elapsed()).max(Duration::from_millis(10)),
             None => most,
         }
@@ -209,22 +208,21 @@ impl Hop {
         self.taken.since.is_some_and(|since| since.elapsed() >= self.context.spec.flush.time)
     }
 
-    /// Whether something was taken that no commit holds yet.
+    /// Whether anything read is not committed.
     pub(super) fn has_pending(&self) -> bool {
         !self.taken.positions.is_empty()
     }
 
-    /// A crash between the commits of a hop's tables leaves some ahead of others. Then
-    /// the rows in between are taken again, and this cuts them so that every commit
-    /// ends exactly where a table that is ahead already stands; that table sits the
-    /// commit out.
+    /// A crash between the commits of a hop's tables leaves some tables ahead of others. Then the rows in between are
+    /// read again. This splits them so that every commit ends exactly at the position of a table that is ahead; that
+    /// table skips the commit.
     fn align(&mut self, intake: Intake) -> Result<Vec<Intake>, PipelineError> {
         let Some((lane, _)) = intake.positions.iter().next().map(|(lane, at)| (lane.clone(), at)) else {
             return Ok(vec![intake]);
         };
         let ahead = if self.whole { Vec::new() } else { self.marks(&lane) };
         if ahead.is_empty() {
-            // A commit whose lanes some table has in part could be neither made nor left out.
+            // A commit of lanes that a table has recorded in part could neither be made nor skipped.
             let between = |lane: &Lane| !self.marks(lane).is_empty();
             if !self.whole && self.taken.positions.iter().any(|(lane, _)| between(lane)) {
                 self.commit()?;
@@ -261,7 +259,7 @@ impl Hop {
         Ok(parts)
     }
 
-    /// Positions in a lane, beyond the cursor, at which some table of this hop stands.
+    /// Positions of a lane, after the cursor, at which a table of this hop stands.
     fn marks(&self, lane: &str) -> Vec<i64> {
         let here = self.cursor.get(lane);
         let recorded = self.sinks.iter().map(|sink| &sink.recorded).chain([self.quarantine.recorded()]);
@@ -349,12 +347,12 @@ impl Hop {
     }
 }
 
-/// Whether a table already has what comes next in these lanes.
+/// Whether a table is ahead of the cursor in one of these lanes.
 fn is_ahead(recorded: &Positions, cursor: &Positions, lanes: &[Lane]) -> bool {
     lanes.iter().any(|lane| recorded.get(lane) > cursor.get(lane))
 }
 
-/// Where a hop starts: in each lane, where the table stands that is furthest behind.
+/// The start positions of a hop: in each lane, the position of the table that is furthest behind.
 pub(super) fn start(sinks: &[Sink]) -> Positions {
     let Some((first, others)) = sinks.split_first() else { return Positions::default() };
     first

@@ -1,5 +1,5 @@
-//! What will feed a hop: a source, a table from where the hop stands, a whole table, or of
-//! that only the groups that changed.
+//! The input of a hop: a source, a table from the hop's position on, a whole table, or only those groups of it that
+//! changed.
 
 use std::thread;
 
@@ -19,16 +19,16 @@ use sluicebox_delta::{Added, Groups, Table};
 use sluicebox_lake::LakeError;
 use sluicebox_sources::{self as source, OpenSource};
 
-/// Bytes of the values that name the groups that changed. With more, the whole is taken.
+/// The most bytes of values of changed groups. Beyond it the whole table is read.
 const MOST_GROUPS: usize = 64 << 20;
 
-/// A hop that is set up, and what will feed it.
+/// A hop and its input.
 pub(super) struct Ready {
     pub(super) hop: Hop,
     pub(super) feed: Input,
 }
 
-/// What will feed a hop.
+/// The input of a hop.
 pub(super) enum Input {
     Source(Box<dyn source::Source>),
     Follow {
@@ -39,7 +39,7 @@ pub(super) enum Input {
     },
     Scan {
         table: Box<Table>,
-        /// Only rows of these.
+        /// Only rows of these groups.
         groups: Option<Box<Groups>>,
         versions: Positions,
     },
@@ -48,7 +48,7 @@ pub(super) enum Input {
 }
 
 impl Run {
-    /// Finds out what a hop has to take in. `versions` are those of its lookup tables.
+    /// Decides what a hop has to read. `versions` are those of its lookup tables.
     pub(super) async fn feed(
         &self,
         hop: Hop,
@@ -63,7 +63,7 @@ impl Run {
         let lane = Lane::from(hop.context().upstream());
         let taken = hop.sinks().iter().filter_map(|sink| sink.recorded.get(&lane)).max();
         if taken > table.version().map(|version| version as i64) {
-            // The hop's tables were opened after the upstream, which another run may have moved meanwhile.
+            // Another run may have moved the upstream before the hop's tables were opened.
             let failed = lake_error(&hop.context().spec.name, format!("reading {lane} failed"));
             table.refresh().await.map_err(failed)?;
         }
@@ -110,10 +110,10 @@ impl Run {
             }
             let failed = lake_error(name, format!("reading the history of {} failed", sink.name));
             let info = sink.table.info().await.map_err(failed)?;
-            // Another module, or another configuration, makes another table of the same rows.
+            // Another module or configuration makes another table of the same rows.
             continues &= info.maker["configHash"] == context.config_hash.as_str();
             continues &= info.maker["module"]["digest"].as_str() == hop.digest();
-            // So do other rows to look up.
+            // So do other lookup rows.
             continues &= lookups.iter().all(|(lane, now)| sink.recorded.get(lane) == Some(now));
             current &= sink.recorded.get(&lane) == Some(version as i64);
         }
@@ -128,14 +128,13 @@ impl Run {
         Ok(Ready { hop, feed: Input::Scan { table: Box::new(table), groups: groups.map(Box::new), versions } })
     }
 
-    /// The groups that changed since the hop's tables were made; `None` where all of them have
-    /// to be made again.
+    /// The groups that changed since the hop's tables were made. `None` if all groups must be made again.
     async fn changed_groups(&self, hop: &Hop, table: &Table, lane: &Lane) -> Result<Option<Groups>, PipelineError> {
         let Taking::Groups(columns) = &hop.context().taking else { return Ok(None) };
         let Some(schema) = table.schema().filter(|schema| hop.groups_fit(columns, schema)) else { return Ok(None) };
         let made_from = hop.sinks().first().and_then(|sink| sink.recorded.get(lane));
         let same = hop.sinks().iter().all(|sink| sink.recorded.get(lane) == made_from);
-        // Rejected rows are known as a whole: which of them belong to a group is not.
+        // It is not known to which group a rejected row belongs.
         let Some(made_from) = made_from.filter(|_| same && !hop.has_rejects()) else { return Ok(None) };
         let failed = || lake_error(&hop.context().spec.name, format!("reading the changes of {lane} failed"));
         let rows = table.info().await.map_err(failed())?.rows.unwrap_or(u64::MAX);
@@ -143,7 +142,7 @@ impl Run {
         match read_groups(groups, table, made_from as u64, rows).await {
             Ok(groups) => Ok(groups),
             Err(error) => {
-                // Upkeep may have removed what told them. All of the upstream tells as much.
+                // Maintenance may have removed the change data. Then the whole upstream is read.
                 let hop = &hop.context().spec.name;
                 tracing::warn!(hop, table = %lane, %error, "what changed cannot be read any more: all of it is taken");
                 Ok(None)
@@ -186,7 +185,7 @@ impl Run {
             follow: self.follow,
         };
         let opened = thread::scope(|scope| {
-            // Sources may block on I/O, which a thread of the runtime must not.
+            // Sources may block on I/O, which a runtime thread must not.
             scope.spawn(|| source::open(request)).join()
         });
         match opened {
@@ -199,8 +198,8 @@ impl Run {
     }
 }
 
-/// Adds the groups of every row that changed after version `after`; `None` where these are more
-/// than half of all `rows`, or too many to remember.
+/// Collects the groups of all rows that changed after version `after`. `None` if more than half of all `rows`
+/// changed, or the groups exceed their memory limit.
 async fn read_groups(mut groups: Groups, table: &Table, after: u64, rows: u64) -> Result<Option<Groups>, LakeError> {
     let mut changes = table.changes_since(Some(after)).await?;
     let mut changed = 0;
@@ -208,7 +207,7 @@ async fn read_groups(mut groups: Groups, table: &Table, after: u64, rows: u64) -
         let Added::Rows { rows: change, .. } = next else { continue };
         changed += change.num_rows() as u64;
         groups.add(&change)?;
-        // A row that was corrected counts twice here, as it was and as it is.
+        // An updated row counts twice, before and after.
         if changed / 2 > rows / 2 || groups.bytes() > MOST_GROUPS {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-//! The threads that feed a hop: a source read ahead, or a table followed.
+//! The feeder threads of a hop: they read a source ahead or follow a table.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,31 +21,31 @@ use sluicebox_delta::{Added, Groups, Table};
 use sluicebox_lake::LakeError;
 use sluicebox_sources::{LaneChange, Next, Source, SourceError};
 
-/// How often a source hears that its hop takes nothing just now.
+/// How often a source is told that the hop is not ready for more.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// What a feeder says last.
+/// The result of a feeder.
 pub type Fed = Result<(), PipelineError>;
 
-/// Feeds one hop, on a thread of its own.
+/// Sends input to one hop, on its own thread.
 pub struct Feeder<'a> {
     /// The hop.
     pub hop: &'a str,
     /// Its upstream's name, the lane of a table.
     pub upstream: &'a str,
-    /// Where the hop takes in.
+    /// The queue to the hop.
     pub to: Sender<Inflow>,
     /// For I/O.
     pub runtime: &'a Handle,
-    /// Ends the feeding early.
+    /// Stops the feeder early.
     pub stop: &'a CancellationToken,
-    /// The hop takes nothing any more, and answers nothing.
+    /// The hop has ended and answers nothing.
     pub gone: &'a AtomicBool,
 }
 
 impl Feeder<'_> {
-    /// Reads a source to its end, or until the run is stopped. `committed` says what the hop
-    /// has committed.
+    /// Reads a source to its end, or until the run is stopped. `committed` receives the positions of the hop's
+    /// commits.
     pub fn read_source(
         &self,
         source: &mut dyn Source,
@@ -81,7 +81,7 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    /// Lets the hop settle which lanes are read from where. Gives whether it still takes rows in.
+    /// Lets the hop decide where each lane continues. Returns whether the hop still reads.
     fn change_lanes(&self, source: &mut dyn Source, change: LaneChange) -> Result<bool, PipelineError> {
         let (answer, answered) = bounded(1);
         if !self.hand(source, Inflow::Lanes(change, answer)) {
@@ -93,7 +93,7 @@ impl Feeder<'_> {
                     source.assign(&from).map_err(|error| self.source_failed(error))?;
                     return Ok(true);
                 }
-                // A question that lies in the queue of a hop that is gone is never answered.
+                // A hop that has ended does not answer.
                 Err(RecvTimeoutError::Timeout) if self.gone.load(Ordering::SeqCst) => return Ok(false),
                 Err(RecvTimeoutError::Timeout) => source.wait(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
@@ -101,7 +101,7 @@ impl Feeder<'_> {
         }
     }
 
-    /// Gives the hop what a source has, and keeps the source awake meanwhile.
+    /// Sends input to the hop, and keeps the source alive meanwhile.
     fn hand(&self, source: &mut dyn Source, inflow: Inflow) -> bool {
         let mut waiting = inflow;
         loop {
@@ -120,8 +120,8 @@ impl Feeder<'_> {
         PipelineError::Source { hop: self.hop.to_owned(), upstream: self.upstream.to_owned(), source: Box::new(error) }
     }
 
-    /// Reads what was added to a table after `after`, or with `changes` what changed in it, up
-    /// to the version that `table` was opened at, then what the hop above hands on while it runs.
+    /// Reads the rows added to a table after version `after`, or with `changes` the changes, up to the version that
+    /// `table` was opened at; then what the upstream hop hands on while it runs.
     pub fn follow_table(&self, table: &Table, after: Option<u64>, changes: bool, live: Option<Receiver<Flow>>) -> Fed {
         let lane = Lane::from(self.upstream);
         if table.version().is_some() {
@@ -153,8 +153,7 @@ impl Feeder<'_> {
         Err(PipelineError::Abandoned { hop: self.hop.to_owned(), upstream: self.upstream.to_owned() })
     }
 
-    /// Reads a whole table as it stands, or of it the rows of some groups, then says what
-    /// versions that was.
+    /// Reads a whole table, or the rows of some groups, then sends its versions as positions.
     pub fn scan_table(&self, table: &Table, groups: Option<Groups>, versions: Positions) -> Fed {
         let rows = self.runtime.block_on(async {
             match groups {
@@ -172,7 +171,7 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    /// Whether the hop still takes rows in. One that does not has failed, and says so itself.
+    /// Sends input. Returns whether the hop still reads; if not, it failed and reports that itself.
     fn send(&self, intake: Intake) -> bool {
         self.to.send(Inflow::Rows(intake))
     }
@@ -186,7 +185,7 @@ fn rows_of(rows: RecordBatch) -> Intake {
     Intake { rows, rejects: Vec::new(), positions: Positions::default(), finished: None }
 }
 
-/// No rows, and a place where a commit may end.
+/// A point at which a commit may end, without rows.
 fn barrier(positions: Positions) -> Intake {
     Intake { rows: RecordBatch::new_empty(Arc::new(Schema::empty())), rejects: Vec::new(), positions, finished: None }
 }

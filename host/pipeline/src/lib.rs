@@ -1,9 +1,8 @@
-//! The flow: sources, hops and tables at work.
+//! The pipeline engine: runs the hops of a plan between sources and tables.
 //!
-//! [`bind::bind`] finds out all that can be known before anything runs; [`run::Run`]
-//! runs it. One thread feeds a hop, another takes the rows through its module and
-//! into its tables; rows go from hop to hop in memory and count once the commit
-//! behind them is there ([`flow`]).
+//! [`bind::bind`] checks everything that can be known before a run; [`run::Run`] runs it. Each hop has one thread
+//! that reads its input and one that runs its module and writes its tables. Rows are handed downstream in memory and
+//! count there once they are committed ([`flow`]).
 
 mod artifacts;
 pub mod bind;

@@ -1,4 +1,4 @@
-//! The tables that a module looks rows up in, held while it works.
+//! The lookup tables of a module, held in memory while it runs.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use sluicebox_core::plan::{Plan, TableName};
 use sluicebox_delta::Table;
 use sluicebox_lake::Lake;
 
-/// A lookup table as it stood when it was read last.
+/// A lookup table as of the version read last.
 struct Lookup {
     name: TableName,
     table: Table,
@@ -26,14 +26,13 @@ struct Lookup {
 #[derive(Default)]
 pub struct Lookups {
     tables: Vec<Lookup>,
-    /// Bytes that all of them may have in memory.
+    /// Bytes that all lookup tables may take in memory.
     memory: u64,
     rows_schema: Option<SchemaRef>,
 }
 
 impl Lookups {
-    /// Reads the tables. They must fit the memory that the module's job may use, since
-    /// that is where they are going.
+    /// Reads the tables. They must fit the memory limit of the module's job, because the job holds them.
     pub async fn read(
         lake: &Lake,
         plan: &Plan,
@@ -52,7 +51,7 @@ impl Lookups {
         Ok(lookups)
     }
 
-    /// Reads the tables that have moved again. Gives whether there was one.
+    /// Reads tables that have a new version again. Returns whether there was one.
     pub async fn refresh(&mut self, hop: &str) -> Result<bool, PipelineError> {
         let mut moved = false;
         for index in 0..self.tables.len() {
@@ -62,7 +61,7 @@ impl Lookups {
             if lookup.table.version() == Some(lookup.version) {
                 continue;
             }
-            // Its old rows make room for the new ones first.
+            // The old rows are freed before the new ones are read.
             let Lookup { name, table, .. } = self.tables.remove(index);
             let lookup = self.read_one(hop, &name, table).await?;
             self.tables.insert(index, lookup);
@@ -101,13 +100,13 @@ impl Lookups {
         Ok(Lookup { name: name.clone(), table, schema, rows, version })
     }
 
-    /// Remembers the columns of the rows to come, so that a job can be opened before the first.
+    /// Sets the columns of the rows to come, so that a job can be opened before the first row.
     pub fn with_rows_schema(mut self, schema: Option<SchemaRef>) -> Self {
         self.rows_schema = schema;
         self
     }
 
-    /// The columns of the rows to come, where they are known before the first.
+    /// The columns of the rows to come, if they are known.
     pub fn rows_schema(&self) -> Option<SchemaRef> {
         self.rows_schema.clone()
     }

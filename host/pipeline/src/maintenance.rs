@@ -1,4 +1,4 @@
-//! The upkeep of a table by the hop that owns it: between its commits, and by nobody else meanwhile.
+//! Maintenance of a table by the hop that writes it, between its commits.
 
 use std::time::Instant;
 
@@ -9,18 +9,18 @@ use sluicebox_core::plan::{Plan, TableSpec, Upkeep, Upstream};
 use sluicebox_delta::{Committed, Followers, Maintenance, Table};
 use sluicebox_lake::{Lake, LakeError};
 
-/// Remembers when a table was looked after, and how many small files have come since.
+/// Decides when a table needs maintenance: by the time since the last, and by the small files written since.
 pub struct Maintainer {
     upkeep: Upkeep,
     small_bytes: u64,
     /// The hops of the plan that read the table, as `<pipeline>/<hop>`.
     readers: Vec<String>,
     looked: Instant,
-    /// Small files in the partition that has most; `None` until they were counted.
+    /// Small files in the partition with the most of them. `None` until counted.
     small: Option<u64>,
 }
 
-/// What a commit makes due.
+/// What maintenance is due after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     Nothing,
@@ -29,7 +29,7 @@ enum Due {
 }
 
 impl Maintainer {
-    /// The keeper of a table of a plan.
+    /// The maintainer of a table of a plan.
     pub fn new(plan: &Plan, spec: &TableSpec) -> Self {
         Self {
             upkeep: spec.upkeep.clone(),
@@ -40,8 +40,8 @@ impl Maintainer {
         }
     }
 
-    /// Looks after the table if it is time to. What goes wrong is told and hurts nobody: the rows are
-    /// committed, and the next commit tries again.
+    /// Maintains the table if it is due. Failures are logged only: the rows are committed, and the next commit tries
+    /// again.
     pub fn after_commit(&mut self, table: &mut Table, committed: &Committed, lake: &Lake, runtime: &Handle) {
         let done = self.due(table, committed).and_then(|due| match due {
             Due::Nothing => Ok(()),
@@ -62,7 +62,7 @@ impl Maintainer {
         }
         let added = committed.files_added as u64;
         let small = match self.small {
-            // An estimate that errs upwards: the files may lie in several partitions.
+            // An overestimate: the files may belong to several partitions.
             Some(small) if committed.bytes_added / added.max(1) < self.small_bytes => small + added,
             Some(small) => small,
             None => table.small_files()? as u64,
@@ -99,7 +99,7 @@ impl Maintainer {
     }
 }
 
-/// What is to be done to a table now.
+/// The maintenance to do on a table now.
 pub fn task(upkeep: &Upkeep, least_files: u64, clean: bool, followers: Followers) -> Maintenance {
     let least_files = match upkeep.compact_at {
         0 => usize::MAX,

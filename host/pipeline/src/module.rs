@@ -1,4 +1,4 @@
-//! The modules of a plan, loaded once each, and how a hop's ports meet its tables.
+//! Loads the modules of a plan, each once, and matches their ports with tables.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use sluicebox_sandbox::{Binding, Descriptor, Module, Role, Sandbox};
 pub struct HopModule {
     /// The compiled module, shared by every hop that names the same file.
     pub module: Module,
-    /// What it says of itself under this hop's configuration.
+    /// Its descriptor under this hop's configuration.
     pub descriptor: Arc<Descriptor>,
     /// The index of the one input port that takes rows.
     pub rows_port: usize,

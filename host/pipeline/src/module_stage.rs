@@ -1,5 +1,4 @@
-//! Rows on their way through a hop: into its module, if it has one, and what comes out
-//! into tables and quarantine.
+//! The module stage of a hop: runs rows through the job and writes its output to tables and quarantine.
 
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ pub(super) struct OpenJob {
 }
 
 impl Hop {
-    /// Sends rows through the module, if there is one, and what comes out to the tables.
+    /// Runs rows through the module, if there is one, and writes the output to the tables.
     pub(super) fn transform(
         &mut self,
         rows: &RecordBatch,
@@ -47,8 +46,8 @@ impl Hop {
         Ok(())
     }
 
-    /// Opens a job for rows of this schema; the job at hand is ended when it was opened
-    /// for other columns, which happens when the upstream table grew a column.
+    /// Opens a job for rows of this schema. A job that was opened for other columns ends; that happens when the
+    /// upstream table got a column.
     pub(super) fn open_job(
         &mut self,
         module: &HopModule,
@@ -165,7 +164,7 @@ impl Hop {
     }
 }
 
-/// Names an error of a job with the hop.
+/// Adds the hop's name to an error of a job.
 pub(super) fn job_error(hop: &str) -> impl FnOnce(transform::JobError) -> PipelineError {
     let hop = hop.to_owned();
     move |source| PipelineError::Job { hop, source: Box::new(source) }

@@ -1,4 +1,4 @@
-//! Where a hop puts the rows that cannot go on, and how far it came there.
+//! The quarantine of a hop: its rejects, and its positions there.
 
 use chrono::Utc;
 use sluicebox_delta::DeltaError;
@@ -9,29 +9,28 @@ use sluicebox_core::batch::{Lane, Positions, Reject};
 use sluicebox_delta::{Commit, Provenance, Table, Writer};
 use sluicebox_lake::{Lake, LakeError};
 
-/// The position of a row whose place is known only when its upstream version is.
+/// The position of a reject whose upstream version is not known yet.
 pub const UNKNOWN_POSITION: i64 = -1;
 
-/// Rows kept in memory before they are written to the quarantine's open file.
+/// Rejects held in memory before they are written to the open file.
 const KEPT: usize = 4_096;
 
-/// Where the rows go that cannot go on. Its table is made with the first of them.
+/// Writes the rejects of a hop. The table is created with the first one.
 pub struct QuarantineSink {
     maker: Provenance,
     table: Table,
-    /// It may hold rows of earlier runs.
+    /// The table may have rows of earlier runs.
     held: bool,
     recorded: Positions,
-    /// Where it stands as far as this hop knows: what it had at the start, and what was committed since.
+    /// The positions that this hop knows: those at its start and those it has committed.
     known: Positions,
     writer: Option<Writer>,
     kept: Vec<Reject>,
-    /// Of the kept rows, those without a position of their own yet.
+    /// Held rejects whose position is not known yet.
     unplaced: usize,
-    /// The hop takes its whole upstream every time, so its rejected rows are those of the
-    /// last time.
+    /// The hop reads its whole upstream every time, so its rejects replace those of the last time.
     whole: bool,
-    /// Others put rows in at the same time, each of lanes of its own.
+    /// Other hosts write rejects at the same time, each from its own lanes.
     shared: bool,
 }
 
@@ -40,7 +39,7 @@ impl QuarantineSink {
     pub async fn open(lake: &Lake, context: &HopContext, maker: Provenance) -> Result<Self, LakeError> {
         let (hop, app, whole) = (&context.spec.name, &context.app, context.whole());
         let table = lake.quarantine(hop).await?;
-        // Two pipelines may have a hop of that name; the rows of the other one are not ours to replace.
+        // Another pipeline may have a hop with this name. Its rows must not be replaced.
         let own = format!("{app}/");
         let all = table.positions("").await?;
         if let Some((other, _)) = all.iter().find(|(other, _)| whole && !other.starts_with(&own)) {
@@ -75,7 +74,7 @@ impl QuarantineSink {
         &self.recorded
     }
 
-    /// Reads anew how far this hop came here, whoever ran it. From now on others may put rows in, too.
+    /// Reads the positions again, whichever host recorded them. From now on other hosts may write here, too.
     pub async fn look_again(&mut self, app: &str) -> Result<(), LakeError> {
         self.shared = true;
         self.table.refresh().await?;
@@ -84,14 +83,14 @@ impl QuarantineSink {
         Ok(())
     }
 
-    /// Takes a row for the next commit.
+    /// Adds a reject to the next commit.
     pub fn push(&mut self, reject: Reject, runtime: &Handle) -> Result<(), LakeError> {
         self.unplaced += usize::from(reject.position == UNKNOWN_POSITION);
         self.kept.push(reject);
         if self.kept.len() >= KEPT && self.unplaced == 0 { self.write(runtime) } else { Ok(()) }
     }
 
-    /// Gives every row without a position of its own the one that its commit moves its lane to.
+    /// Sets the position of rejects that have none to the position that the commit moves their lane to.
     pub fn place(&mut self, positions: &Positions) {
         for reject in &mut self.kept {
             if reject.position == UNKNOWN_POSITION {
@@ -109,8 +108,8 @@ impl QuarantineSink {
                 runtime.block_on(self.table.create(&sluicebox_lake::quarantine_schema(), self.maker.clone()))?;
                 let app = format!("{}/{}/", self.maker.pipeline, self.maker.hop);
                 let found = runtime.block_on(self.table.positions(&app))?;
-                // There was no table when this hop began, so whoever has put rows in since has taken
-                // the same ones; of a shared source, if they are of the same lanes.
+                // The table did not exist when this hop began, so rows in it are the same rejects, written by another
+                // run; with a shared source, only if they are of the same lanes.
                 let ours = |lane: &Lane| !self.shared || self.kept.iter().any(|reject| reject.lane == *lane);
                 if let Some((lane, _)) = found.iter().find(|(lane, _)| absent && ours(lane)) {
                     let (table, lane) = (self.table.name().to_owned(), format!("{app}{lane}"));
@@ -124,8 +123,8 @@ impl QuarantineSink {
         Ok(())
     }
 
-    /// Commits the rows taken, with the positions. Must come before the hop's other
-    /// commits: then a crash in between leaves the quarantine ahead, never behind.
+    /// Commits the rejects with the positions. Must come before the commits of the hop's tables: then a crash in
+    /// between leaves the quarantine ahead, never behind.
     pub fn commit(
         &mut self,
         app: &str,
@@ -138,12 +137,12 @@ impl QuarantineSink {
         }
         let writer = match self.writer.take() {
             Some(writer) => writer,
-            // What was rejected the last time is not rejected any more.
+            // Rows rejected the last time are not rejected any more.
             None if self.whole && self.table.version().is_some() => runtime.block_on(self.table.begin())?,
             None => return Ok(()),
         };
-        // Only commits with rejected rows are recorded here, so it stands where the last of these ended
-        // and not where the rows began. If it stands elsewhere, another run has put some of them in.
+        // Only commits with rejects are recorded here, so the quarantine stands at the last of these and not where
+        // the rows began. If it stands elsewhere, another run has written some of them.
         let begun = Some(self.known.clone());
         let commit = Commit { app: app.to_owned(), positions: positions.clone(), begun, provenance, whole: self.whole };
         runtime.block_on(self.table.commit(writer, commit))?;
@@ -151,7 +150,7 @@ impl QuarantineSink {
         Ok(())
     }
 
-    /// Throws away what was taken since the last commit.
+    /// Discards what was added since the last commit.
     pub fn abandon(&mut self, runtime: &Handle) {
         (self.kept, self.unplaced) = (Vec::new(), 0);
         if let Some(writer) = self.writer.take() {

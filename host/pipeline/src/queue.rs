@@ -1,7 +1,6 @@
-//! A queue between two threads that is full when what lies in it takes the memory that it may.
+//! A queue between two threads, bounded by bytes.
 //!
-//! What was taken out last counts until the next is asked for, because that is how long whoever
-//! takes it works on it.
+//! The last item received counts until the next one is asked for, because the receiver still works on it.
 
 use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,39 +10,39 @@ use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, bounded};
 
 use sluicebox_core::meter::Meters;
 
-/// Bytes that may lie in one queue. A single thing that is larger is let in alone.
+/// The most bytes in a queue. A single larger item is let in alone.
 pub const MOST_BYTES: usize = 64 << 20;
 
-/// Things that may lie in one queue, however small they are.
+/// The most items in a queue.
 const MOST: usize = 6;
 
-/// What takes memory while it waits.
+/// An item with a size.
 pub trait Weighed {
-    /// How much that is, in bytes.
+    /// Its size in memory, in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// Where things go in.
+/// The sending end of a queue.
 #[derive(Debug)]
 pub struct Sender<T> {
     to: crossbeam_channel::Sender<(usize, T)>,
     load: Arc<Load>,
 }
 
-/// Where they come out, in their order.
+/// The receiving end of a queue.
 #[derive(Debug)]
 pub struct Receiver<T> {
     from: crossbeam_channel::Receiver<(usize, T)>,
     load: Arc<Load>,
-    /// The bytes of what was taken out last.
+    /// The bytes of the item received last.
     taken: Cell<usize>,
 }
 
-/// What lies in a queue.
+/// The bytes in a queue.
 #[derive(Debug)]
 struct Load {
     state: Mutex<State>,
-    /// There is less of it than there was.
+    /// Signalled when the bytes decrease.
     less: Condvar,
     meter: Arc<Meters>,
 }
@@ -51,7 +50,7 @@ struct Load {
 #[derive(Debug, Default)]
 struct State {
     bytes: usize,
-    /// Nobody takes anything out any more.
+    /// The receiver is gone.
     deserted: bool,
 }
 
@@ -63,7 +62,7 @@ pub fn queue<T>(meter: Arc<Meters>) -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T: Weighed> Sender<T> {
-    /// Puts one in; gives it back if there was no room all the time, or nobody takes any more.
+    /// Sends an item. Returns it if there was no room within `wait`, or the receiver is gone.
     pub fn send_timeout(&self, thing: T, wait: Duration) -> Result<(), SendTimeoutError<T>> {
         let bytes = thing.bytes();
         let end = Instant::now() + wait;
@@ -76,7 +75,7 @@ impl<T: Weighed> Sender<T> {
             state = self.load.less.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.bytes += bytes;
-        // Under the lock, or the count could show more at once than there ever was.
+        // Under the lock, because otherwise the meter could show more bytes than there ever were.
         self.load.meter.add_in_flight(bytes as u64);
         drop(state);
         self.to.send_timeout((bytes, thing), end.saturating_duration_since(Instant::now())).map_err(|error| {
@@ -88,7 +87,7 @@ impl<T: Weighed> Sender<T> {
         })
     }
 
-    /// Puts one in, however long that takes. False if nobody takes any more.
+    /// Sends an item, waiting for room. False if the receiver is gone.
     pub fn send(&self, thing: T) -> bool {
         const WAIT: Duration = Duration::from_secs(60);
         let mut waiting = thing;
@@ -103,7 +102,7 @@ impl<T: Weighed> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Takes one out, if one comes within this time.
+    /// Receives an item within this time.
     pub fn recv_timeout(&self, wait: Duration) -> Result<T, RecvTimeoutError> {
         self.load.release(self.taken.take());
         let (bytes, thing) = self.from.recv_timeout(wait)?;
@@ -115,7 +114,7 @@ impl<T> Receiver<T> {
 impl<T> Iterator for Receiver<T> {
     type Item = T;
 
-    /// Takes one out, however long that takes; `None` when no more can come.
+    /// Receives an item; `None` when no more can come.
     fn next(&mut self) -> Option<T> {
         self.load.release(self.taken.take());
         let (bytes, thing) = self.from.recv().ok()?;
@@ -135,7 +134,7 @@ impl<T> Drop for Receiver<T> {
 
 impl Load {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A number is whole between any two changes to it.
+        // The state is consistent between any two changes, also after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -174,7 +173,7 @@ mod tests {
         }
         assert!(matches!(to.send_timeout(Heavy(third), SOON), Err(SendTimeoutError::Timeout(_))));
         assert!(from.recv_timeout(SOON).is_ok());
-        // The first one is out of the queue, and still takes memory.
+        // The first item is received and still counts.
         assert!(matches!(to.send_timeout(Heavy(third), SOON), Err(SendTimeoutError::Timeout(_))));
         assert!(from.recv_timeout(SOON).is_ok());
         assert!(to.send_timeout(Heavy(third), SOON).is_ok());

@@ -1,4 +1,4 @@
-//! A hop whose source is shared: lanes come and go while it runs.
+//! A rebalance: lanes of a shared source are assigned and revoked while the hop runs.
 
 use super::fault::PipelineError;
 use super::hop::{Hop, start};
@@ -7,8 +7,8 @@ use sluicebox_core::batch::Positions;
 use sluicebox_sources::LaneChange;
 
 impl Hop {
-    /// Makes what was read so far count, gives up the revoked lanes, and says where its tables
-    /// have the assigned ones: whoever had those has committed them by now, or never will.
+    /// Commits what was read so far, gives up the revoked lanes, and returns the positions at which the assigned
+    /// lanes continue. Their previous owner has committed by now, or its commits will fail.
     pub fn change_lanes(&mut self, change: &LaneChange) -> Result<Positions, PipelineError> {
         self.shared = true;
         if self.has_pending() {
@@ -22,7 +22,7 @@ impl Hop {
         }
         let failed = lake_error(&hop, format!("looking at the quarantine of `{hop}` again failed"));
         runtime.block_on(self.quarantine.look_again(&app)).map_err(failed)?;
-        // What the lanes that are new here hold already goes down before anything that follows it.
+        // Rows already committed for the assigned lanes are handed downstream before any rows after them.
         self.catch_up()?;
         let recorded = start(&self.sinks);
         let kept = change.owned.iter().filter(|lane| !change.assigned.contains(lane));
@@ -34,7 +34,7 @@ impl Hop {
         Ok(from)
     }
 
-    /// Hands on what others have committed to this hop's tables. Nothing of its own may be pending.
+    /// Hands the commits of other hosts to this hop's tables downstream. Nothing of its own may be pending.
     pub(super) fn catch_up(&mut self) -> Result<(), PipelineError> {
         for sink in &mut self.sinks {
             let failed = lake_error(&self.context.spec.name, format!("following {} failed", sink.name));

@@ -1,5 +1,4 @@
-//! Rows on their way through a hop: cut for the sandbox, and with or without the columns
-//! that say where they came from.
+//! Rows inside a hop: slices for the sandbox, and system columns added or removed.
 
 use std::sync::Arc;
 
@@ -13,14 +12,14 @@ use super::quarantine::UNKNOWN_POSITION;
 use sluicebox_core::batch::{Lane, Reject, Stage, column};
 use sluicebox_formats as format;
 
-/// Rows that cross the sandbox in one call. More fall out of the processor's cache
-/// and are slower per row, fewer pay more for the call.
+/// Rows of one call of a module. More rows fall out of the processor's cache and are slower per row; fewer pay more
+/// for the call.
 const ROWS_PER_PUSH: usize = 8_192;
 
-/// Bytes that cross the sandbox in one call, for rows that are large.
+/// Bytes of one call of a module, for large rows.
 const BYTES_PER_PUSH: usize = 4 << 20;
 
-/// Rows in pieces that may cross the sandbox in one call.
+/// Splits rows into slices for one call each.
 pub fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let total = rows.num_rows();
     let per_row = rows.get_array_memory_size() / total.max(1);
@@ -28,7 +27,7 @@ pub fn slices(rows: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     (0..total).step_by(step).map(move |from| rows.slice(from, step.min(total - from)))
 }
 
-/// Rows without the columns that say where they came from: quarantine has its own for that.
+/// Rows without the system columns: quarantine has its own.
 pub fn without_origin(rows: &RecordBatch) -> RecordBatch {
     let origin = [column::LANE, column::POSITION, column::INGESTED_AT];
     let schema = rows.schema();
@@ -37,7 +36,7 @@ pub fn without_origin(rows: &RecordBatch) -> RecordBatch {
     rows.project(&kept).expect("every index is of a column of these rows")
 }
 
-/// Rows with the time at which they were landed.
+/// Rows with `_ingested_at`.
 pub fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {
     let column: ArrayRef =
         Arc::new(TimestampMicrosecondArray::from_value(now.timestamp_micros(), rows.num_rows()).with_timezone("UTC"));
@@ -49,12 +48,12 @@ pub fn with_ingested_at(rows: &RecordBatch, now: DateTime<Utc>) -> RecordBatch {
         .expect("the new column has the type of its field and a value for every row")
 }
 
-/// The column that says when a row was landed.
+/// The column `_ingested_at`.
 pub fn ingested_at() -> Field {
     Field::new(column::INGESTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
 }
 
-/// The columns of a table's changes: its own, and those that say what becomes of each row.
+/// The columns of a table's changes: its own, `_change_type` and `_weight`.
 pub fn with_marks(table: &SchemaRef) -> SchemaRef {
     let mut fields = table.fields().to_vec();
     fields.push(Arc::new(Field::new(column::CHANGE_TYPE, DataType::Utf8, true)));
@@ -62,8 +61,8 @@ pub fn with_marks(table: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Where rows came from and what they hold, for quarantine; reason and message are left to the
-/// caller. Rows that do not say their lane come from `upstream`.
+/// Rejects of these rows, with lane, position and payload; the caller sets reason and message. Rows without `_lane`
+/// come from `upstream`.
 pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &Stage) -> Vec<Reject> {
     let lanes = rows.column_by_name(column::LANE).and_then(|lanes| arrow_cast::cast(lanes, &DataType::Utf8).ok());
     let positions =
@@ -89,7 +88,7 @@ pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &
         .collect()
 }
 
-/// Where rows came from, for errors that are about all of them.
+/// Lane and positions of rows, for errors about all of them.
 pub fn origin_of(rows: &RecordBatch) -> Option<String> {
     let lanes = arrow_cast::cast(rows.column_by_name(column::LANE)?, &DataType::Utf8).ok()?;
     let positions = rows.column_by_name(column::POSITION)?.as_primitive_opt::<Int64Type>()?;

@@ -1,4 +1,4 @@
-//! A run: every group of hops in its turn, to the end of every bounded source.
+//! A run: every group of hops, to the end of every bounded source.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +44,7 @@ pub struct Run {
     pub runtime: Handle,
     /// Ends the run early and in order.
     pub stop: CancellationToken,
-    /// Whether sources that others write to are read for ever.
+    /// Whether unbounded sources are followed for ever.
     pub follow: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct Run {
 pub struct Outcome {
     /// What went wrong, by hop.
     pub failures: Vec<PipelineError>,
-    /// Hops that did not run because one above them failed.
+    /// Hops that did not run because a hop upstream failed.
     pub skipped: Vec<String>,
     /// Whether the run was stopped before its end.
     pub interrupted: bool,
@@ -66,13 +66,13 @@ impl Run {
         Arc::new(self).pass(&groups)
     }
 
-    /// Runs these groups, each after those of them that it needs.
+    /// Runs these groups, each after the groups it needs.
     pub(super) fn pass(self: &Arc<Self>, groups: &[Group]) -> Outcome {
         let run = self;
         let at_once = thread::available_parallelism().map_or(1, usize::from);
         let mut outcome = Outcome { failures: Vec::new(), skipped: Vec::new(), interrupted: false };
         let (done, ended) = mpsc::channel::<(usize, Ended)>();
-        // By name: hops that did not come to their end, or did not begin.
+        // Names of hops that did not finish or did not start.
         let mut unfinished: HashSet<String> = HashSet::new();
         let mut state = vec![State::Waiting; groups.len()];
         thread::scope(|scope| {
@@ -84,7 +84,7 @@ impl Run {
                     }
                     let needs = &groups[index].needs;
                     let names = groups[index].hops.iter().map(|hop| &run.plan.hops[*hop].name);
-                    // Of a group that has ended it matters only how the hops above did.
+                    // Of a finished group only the upstream hops matter.
                     let mut above = groups[index].hops.iter().flat_map(|hop| schedule::above(&run.plan, *hop));
                     if run.stop.is_cancelled() {
                         state[index] = State::Ended;
@@ -127,8 +127,7 @@ impl Run {
         }
     }
 
-    /// Starts hops, each on a thread of its own. What hangs on the first of them comes and goes with
-    /// its lanes.
+    /// Starts hops, each on its own thread. `below` starts and stops with the lanes of the first one.
     pub(super) fn start(self: &Arc<Self>, ready: Vec<Ready>, mut below: Option<Downstream>) -> Vec<Working> {
         let mut threads = Vec::new();
         for Ready { hop, feed } in ready {
@@ -137,7 +136,7 @@ impl Run {
             let work = move || {
                 let done = work(hop, feed, below, &run.runtime, &run.stop);
                 if done.is_err() && run.follow {
-                    // The others would go on for ever without it.
+                    // The other hops would run for ever without it.
                     run.stop.cancel();
                 }
                 done
@@ -148,13 +147,13 @@ impl Run {
         threads
     }
 
-    /// Waits for hops to end, and gives what went wrong.
+    /// Waits for hops to end, and returns their failures.
     pub(super) fn join(&self, threads: Vec<Working>) -> Ended {
         let mut all = Ended::default();
         for (hop, thread) in threads {
             let failure = match thread.map(thread::JoinHandle::join) {
                 Ok(Ok(Ok(Ok(())))) => continue,
-                // The hop above reports the cause.
+                // The upstream hop reports the cause.
                 Ok(Ok(Ok(Err(PipelineError::Abandoned { .. })))) => None,
                 Ok(Ok(Ok(Err(failure)))) => Some(failure),
                 Ok(Ok(Err(panic)) | Err(panic)) => {
@@ -168,8 +167,8 @@ impl Run {
         all
     }
 
-    /// Opens everything that these hops need, in the order of the flow. `head` is a hop that runs
-    /// already and that some of them hang on.
+    /// Opens everything that these hops need, upstream hops first. `head` is a running hop that some of them are
+    /// downstream of.
     pub(super) fn set_up(&self, hops: &[usize], mut head: Option<&mut Hop>) -> Result<Vec<Ready>, PipelineError> {
         let mut ready: Vec<Ready> = Vec::new();
         for &index in hops {
@@ -223,7 +222,7 @@ impl Run {
                     .create(schema, context.provenance(module.as_ref()))
                     .await
                     .map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
-                // Another run may have created it a moment before, and gone on.
+                // Another run may have created the table a moment before, and committed to it.
                 sink.recorded = sink.table.positions(&format!("{}/", context.app)).await.map_err(failed())?;
             }
             sinks.push(sink);
@@ -251,14 +250,14 @@ impl Run {
 pub(super) struct Ended {
     /// What went wrong.
     pub(super) failures: Vec<PipelineError>,
-    /// The hops that did not come to their end, whoever was to blame.
+    /// Hops that did not finish, for whatever reason.
     unfinished: Vec<String>,
 }
 
-/// A hop at work, by its name, or why no thread could be had for it.
+/// A running hop with its name, or why no thread could be started.
 pub(super) type Working = (String, std::io::Result<thread::JoinHandle<thread::Result<Result<(), PipelineError>>>>);
 
-/// One hop from its first row to its last commit.
+/// Runs a hop from its first row to its last commit.
 fn work(
     mut hop: Hop,
     feed: Input,
@@ -274,7 +273,7 @@ fn work(
     if matches!(feed, Input::Nothing) {
         return hop.idle();
     }
-    // A source stays open until the last commit is made: its lanes are another's the moment it closes.
+    // A source stays open until the last commit is made, because its lanes go to another host as soon as it closes.
     let (mut source, feed) = match feed {
         Input::Source(source) => (Some(source), Input::Nothing),
         other => (None, other),
@@ -302,7 +301,7 @@ fn work(
         };
         let feeder = feeder.map_err(|source| PipelineError::Thread { hop: name.clone(), source })?;
         let taken = take_all(&mut hop, &intake, below.as_mut());
-        // The feeder notices that nobody listens and ends.
+        // The feeder notices that its receiver is gone, and ends.
         gone.store(true, Ordering::SeqCst);
         drop(intake);
         let fed = feeder
@@ -316,7 +315,7 @@ fn work(
             hop.abandon();
             Err(abandoned)
         }
-        // What was taken before the upstream failed is good and may be committed.
+        // Rows read before the upstream failed are good and may be committed.
         Ok(Err(failure)) => hop.finish(false).and(Err(failure)),
         Err(failure) => {
             hop.abandon();
@@ -325,7 +324,7 @@ fn work(
     };
     match below.map_or(Ok(()), Downstream::ended) {
         Ok(()) => ended,
-        // What hangs on it failed by itself, or because it did.
+        // A downstream hop failed, by itself or because this one did.
         Err(failure) => ended.and(Err(failure)),
     }
 }
@@ -339,7 +338,7 @@ fn take_all(hop: &mut Hop, intake: &Receiver<Inflow>, mut below: Option<&mut Dow
                 if let Some(below) = &mut below {
                     below.change(hop, change.first)?;
                 }
-                // A feeder that is gone has failed and says so itself.
+                // A feeder that is gone has failed and reports that itself.
                 let _ = answer.send(from);
             }
             Err(RecvTimeoutError::Timeout) => hop.tick()?,

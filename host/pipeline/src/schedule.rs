@@ -1,17 +1,16 @@
-//! Which hops run together, and in what order.
+//! The schedule of a plan: which hops run together, and in which order.
 //!
-//! A hop that can take its upstream's rows from memory runs beside the hop that writes
-//! them; any other waits until everything it reads is complete. A group is a hop with
-//! all that hang on it live.
+//! A hop that can read its upstream's rows from memory runs together with the hop that writes them. Any other hop
+//! waits until everything it reads is complete. A group is a hop with all hops that follow it in memory.
 
 use sluicebox_core::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
 
 /// Hops that run at the same time, by their index in the plan.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Group {
-    /// The first is the one that the others hang on; each stands after its upstream.
+    /// The first hop is the one that the others follow; each stands after its upstream.
     pub hops: Vec<usize>,
-    /// Groups that must have ended before.
+    /// Groups that must end before this one starts.
     pub needs: Vec<usize>,
 }
 
@@ -37,28 +36,27 @@ pub fn groups(plan: &Plan) -> Vec<Group> {
     groups
 }
 
-/// What a hop takes of its upstream.
+/// What a hop reads from its upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taking {
-    /// The rows that are new, of a source or an append table.
+    /// New rows of a source or append table.
     Rows,
     /// The changes of a table whose rows change.
     Changes,
-    /// All of it, whenever it has moved.
+    /// The whole upstream, whenever it has a new version.
     Whole,
-    /// The groups that changed, by the values of these columns of the upstream; all of it
-    /// where they cannot be told.
+    /// The groups that changed, by these columns of the upstream; the whole upstream where the groups are unknown.
     Groups(Vec<String>),
 }
 
 impl Taking {
-    /// Whether what is taken in a run is one commit, and stands for the whole upstream.
+    /// Whether a run makes one commit that stands for the whole upstream.
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Whole | Self::Groups(_))
     }
 }
 
-/// What a hop takes of its upstream, as the modes of the tables around it have it.
+/// What a hop reads from its upstream, by the modes of the tables around it.
 pub fn taking(plan: &Plan, hop: &HopSpec) -> Taking {
     let outputs: Vec<_> = hop.to.iter().filter_map(|(_, table)| plan.table(table)).collect();
     if outputs.iter().any(|table| table.mode == WriteMode::Overwrite) {
@@ -66,7 +64,7 @@ pub fn taking(plan: &Plan, hop: &HopSpec) -> Taking {
     }
     let replaced = outputs.iter().find(|table| matches!(table.mode, WriteMode::Replace { .. }));
     if let Some(first) = replaced {
-        // Outputs whose groups are made from different columns have no groups in common.
+        // Outputs with groups of different columns have no groups in common.
         let alike = outputs.iter().all(|table| table.groups_from == first.groups_from);
         return if alike { Taking::Groups(first.groups_from.clone()) } else { Taking::Whole };
     }
@@ -76,12 +74,12 @@ pub fn taking(plan: &Plan, hop: &HopSpec) -> Taking {
     }
 }
 
-/// Whether a hop takes its whole upstream every time, because its tables are rewritten.
+/// Whether a hop reads its whole upstream every time, because it rewrites its tables.
 pub fn is_whole(plan: &Plan, hop: &HopSpec) -> bool {
     taking(plan, hop).is_whole()
 }
 
-/// Whether rows of a table change one by one after they were written.
+/// Whether rows of a table are updated and deleted, so that downstream hops read changes.
 pub fn has_changes(mode: &WriteMode) -> bool {
     matches!(mode, WriteMode::Upsert { .. } | WriteMode::Accumulate { .. })
 }
@@ -90,9 +88,8 @@ pub fn has_changes(mode: &WriteMode) -> bool {
 pub fn live_upstream(plan: &Plan, index: usize) -> Option<usize> {
     let hop = &plan.hops[index];
     let Upstream::Table(table) = &hop.from else { return None };
-    // Rows that are sorted or split by partition lie in the table in another order than they came,
-    // and a hop below must see them in the same order whenever it reads them. Changes are handed on
-    // as they were committed.
+    // A sorted or partitioned table stores rows in another order than they were written, and a downstream hop must
+    // see one order whenever it reads them. Changes are handed on as they were committed.
     let in_order = |table: &TableSpec| table.layout.sort_by.is_empty() && table.partition_by.is_empty();
     let followed = plan
         .table(table)

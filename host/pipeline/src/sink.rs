@@ -1,4 +1,4 @@
-//! One output of a hop: a table, its open writer, and how far it was written before.
+//! A sink of a hop: a table, its open writer and its recorded positions.
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -21,15 +21,15 @@ use sluicebox_lake::{Lake, LakeError};
 pub struct Sink {
     /// The table's name.
     pub name: TableName,
-    /// The one writer of that table in this process.
+    /// The only writer of the table in this process.
     pub table: Table,
     /// The positions of this hop that the table had when the hop started.
     pub recorded: Positions,
-    /// Rows of it change after they were written, so its followers get changes.
+    /// The table's rows are updated and deleted, so its followers get changes.
     changes: bool,
-    /// The columns that name a group, where groups of it are replaced.
+    /// The columns of a group, with mode `replace`.
     by: Vec<String>,
-    /// The groups that this run makes, if not all.
+    /// The groups that this run computes, if not all.
     named: Option<Groups>,
     followers: Vec<Follower>,
     writer: Option<Writer>,
@@ -39,15 +39,15 @@ pub struct Sink {
     contract: Contract,
 }
 
-/// A hop below that takes what this table gets from memory.
+/// A downstream hop that gets the table's rows from memory.
 struct Follower {
     to: Sender<Flow>,
-    /// The version up to which it knows the table.
+    /// The version up to which it has read the table.
     seen: Option<u64>,
 }
 
 impl Sink {
-    /// Opens the table and reads how far this hop came in it.
+    /// Opens the table and reads the positions of this hop.
     pub async fn open(lake: &Lake, plan: &Plan, spec: &TableSpec, app: &str) -> Result<Self, LakeError> {
         let table = lake.table(spec).await?;
         let recorded = table.positions(&format!("{app}/")).await?;
@@ -73,12 +73,12 @@ impl Sink {
         })
     }
 
-    /// The same table, which the next commit makes anew.
+    /// The same table, which the next commit replaces as a whole.
     pub fn rewriting(self) -> Self {
         Self { table: self.table.rewritten(), ..self }
     }
 
-    /// Whether the table has the groups of these columns of its upstream, of the same types.
+    /// Whether the table has the group columns with the same types as these columns of its upstream.
     pub fn groups_fit(&self, columns: &[String], upstream: &SchemaRef) -> bool {
         let Some(own) = self.table.schema() else { return false };
         let data_type = |schema: &SchemaRef, column: &str| {
@@ -92,8 +92,7 @@ impl Sink {
             })
     }
 
-    /// The next commit makes these groups and leaves all others as they are. A group that gets
-    /// no row is gone.
+    /// The next commit replaces these groups and leaves all others as they are. A group that gets no row is removed.
     pub async fn name_groups(&mut self, groups: &Groups) -> Result<(), LakeError> {
         let rows = groups.rows(&self.by)?;
         let mut named = Groups::new(self.table.name(), rows.schema_ref(), &self.by)?;
@@ -105,13 +104,13 @@ impl Sink {
         Ok(())
     }
 
-    /// From now on hands on what the table gets to a hop that has read it up to version `seen`.
+    /// Hands the table's rows to a downstream hop from now on, which has read it up to version `seen`.
     pub fn follow(&mut self, to: Sender<Flow>, seen: Option<u64>) {
         self.followers.push(Follower { to, seen });
     }
 
-    /// Writes rows that the next commit will make visible, and passes them down.
-    /// Gives back the rows that the table's contract or its expectations refuse.
+    /// Writes rows for the next commit and hands them downstream. Returns the rows that the table's contract or its
+    /// expectations reject.
     pub fn write(&mut self, rows: &RecordBatch, runtime: &Handle) -> Result<Vec<sluicebox_delta::Refused>, LakeError> {
         if rows.num_rows() == 0 {
             return Ok(Vec::new());
@@ -128,9 +127,9 @@ impl Sink {
         }
         self.rows += written.rows.num_rows() as u64;
         self.unmet.extend(written.unmet);
-        // What rows change in a table is known when they are committed.
+        // Which rows of a keyed table change is known only at the commit.
         if written.rows.num_rows() > 0 && !self.changes {
-            // A follower that is gone has failed and says so itself; this table goes on.
+            // A follower that is gone has failed and reports that itself; this table goes on.
             self.followers.retain(|follower| follower.to.send(Flow::Rows(written.rows.clone())));
         }
         Ok(written.refused)
@@ -141,7 +140,7 @@ impl Sink {
         self.rows
     }
 
-    /// Commits what was written together with the positions, and lets followers count it.
+    /// Commits the written rows together with the positions.
     pub fn commit(
         &mut self,
         app: &str,
@@ -161,11 +160,11 @@ impl Sink {
         Ok(committed)
     }
 
-    /// What the table's contract says to a record that is no row for its type, or for fields too many or too
-    /// few: it is refused, unless the contract's answer is to stop.
+    /// Applies the table's contract to a record that could not be decoded because of its types or fields: it is
+    /// rejected, unless the contract says to stop.
     pub fn check_drift(&self, reject: &Reject) -> Result<(), sluicebox_lake::LakeError> {
         let kept = match reject.reason.as_str() {
-            // A table that is there cannot follow a single value.
+            // An existing table cannot change its type for a single value.
             "csv.type" | "json.type" | "parquet.type" | "avro.type"
                 if matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve) =>
             {
@@ -189,39 +188,39 @@ impl Sink {
         })
     }
 
-    /// Keeps the table in shape, if it is time to. Followers have been told of the commit by now.
+    /// Maintains the table if it is due. Followers have got the commit by now.
     pub fn keep(&mut self, committed: &sluicebox_delta::Committed, lake: &Lake, runtime: &Handle) {
         self.keeper.after_commit(&mut self.table, committed, lake, runtime);
     }
 
-    /// Counts the rows since the last call that did not fulfil an expectation.
+    /// Counts the rows that did not fulfil an expectation since the last call.
     pub fn count_unmet(&mut self, meter: &Meters) {
         for sluicebox_delta::Unmet { column, rule, otherwise, rows } in self.unmet.drain(..) {
             meter.add_unmet(Expected { table: self.name.to_string(), column, rule, otherwise }, rows);
         }
     }
 
-    /// Whether rows went down that a commit shows to be another run's: which of its versions
-    /// hold them is not known here.
+    /// Whether rows were handed downstream that another run has committed: which of its versions have them is not
+    /// known here.
     pub fn is_overtaken(&self, committed: &sluicebox_delta::Committed) -> bool {
         committed.already && !self.changes && !self.followers.is_empty()
     }
 
-    /// Gives the followers what the table got up to this commit, and the word that it counts.
+    /// Hands the changes of a commit to the followers, and a barrier after them.
     pub fn hand_on(&mut self, committed: &sluicebox_delta::Committed, runtime: &Handle) -> Result<(), LakeError> {
         let version = committed.version;
         for mut follower in std::mem::take(&mut self.followers) {
             let own = match &committed.changes {
-                // Rows of an append table went down as they were written.
+                // Rows of an append table were handed on as they were written.
                 _ if !self.changes => Some(&[][..]),
-                // Another run has made this commit, in a version that is read like any other.
+                // Another run made this commit. Its version is read like any other.
                 _ if committed.already => None,
-                // It was not recorded, and the files say it.
+                // No change data was recorded; the files tell the changes.
                 Changes::None => None,
                 Changes::InMemory(rows) => Some(rows.as_slice()),
                 Changes::Stored => None,
             };
-            // Other processes commit too: what they did is read like any other upstream rows.
+            // Other processes commit too. Their versions are read like any other upstream rows.
             let last = if own.is_some() { version.checked_sub(1) } else { Some(version) };
             let mut there = runtime.block_on(self.read_on(&follower, last))?;
             for rows in own.unwrap_or_default() {
@@ -235,15 +234,14 @@ impl Sink {
         Ok(())
     }
 
-    /// Reads anew how far this hop came in the table, whoever ran it.
+    /// Reads the positions of this hop again, whichever host recorded them.
     pub async fn look_again(&mut self, app: &str) -> Result<(), LakeError> {
         self.table.refresh().await?;
         self.recorded = self.table.positions(&format!("{app}/")).await?;
         Ok(())
     }
 
-    /// Gives the followers what other processes have committed to the table since they heard of it
-    /// last. Nothing may have been written to it since the last commit.
+    /// Hands the commits of other processes since the last call to the followers. Nothing may be pending.
     pub fn catch_up(&mut self, runtime: &Handle) -> Result<(), LakeError> {
         if self.followers.is_empty() {
             return Ok(());
@@ -261,8 +259,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Hands a follower what the versions after the one it knows hold, up to `last`. Gives
-    /// whether it is still there.
+    /// Hands a follower the rows of the versions after the one it has read, up to `last`. Returns whether it still
+    /// reads.
     async fn read_on(&self, follower: &Follower, last: Option<u64>) -> Result<bool, LakeError> {
         let Some(last) = last.filter(|last| Some(*last) > follower.seen) else { return Ok(true) };
         let mut added = match self.changes {
@@ -272,7 +270,7 @@ impl Sink {
         while let Some(next) = added.try_next().await? {
             match next {
                 Added::Rows { version, rows } if version <= last => {
-                    // A full queue waits; this thread has nothing else to do.
+                    // If the queue is full, this thread waits.
                     if !follower.to.send(Flow::Rows(rows)) {
                         return Ok(false);
                     }
@@ -287,13 +285,12 @@ impl Sink {
     /// Tells the followers that the hop ended well.
     pub fn end(&mut self) {
         for follower in self.followers.drain(..) {
-            // A follower that is gone needs no word.
-            // Whoever does not listen any more needs no end.
+            // A follower that is gone needs no end.
             let _ = follower.to.send(Flow::End);
         }
     }
 
-    /// Throws away what was written since the last commit.
+    /// Discards what was written since the last commit.
     pub fn abandon(&mut self, runtime: &Handle) {
         self.unmet.clear();
         if let Some(writer) = self.writer.take() {
@@ -302,7 +299,7 @@ impl Sink {
     }
 }
 
-/// Names a lake error with the hop and what it was doing.
+/// Adds the hop and what it was doing to an error of the lake.
 pub fn lake_error(hop: &str, doing: impl Into<String>) -> impl FnOnce(sluicebox_lake::LakeError) -> PipelineError {
     let (hop, doing) = (hop.to_owned(), doing.into());
     move |source| PipelineError::Lake { hop, doing, source: Box::new(source) }

@@ -1,4 +1,4 @@
-//! What a hop remembers from commit to commit: what its module does, and how far event time has come.
+//! The state of a hop between commits: that of its module, and its event clock.
 
 use std::collections::HashMap;
 
@@ -14,23 +14,23 @@ use sluicebox_core::batch::Positions;
 use sluicebox_lake::{Lake, Piece, States};
 use sluicebox_sandbox::SavedState;
 
-/// States that are kept: a crash between the commits of a hop's tables leaves the one behind
-/// at the state before, and the rest is for a person who looks.
+/// The number of states that are kept. After a crash between the commits of a hop's tables, one table may need the
+/// state before the last; the others are for a person who investigates.
 const KEPT: usize = 4;
 
-/// The memory of a hop whose module keeps state while the hop commits in between.
+/// The state of a hop whose module is stateful and whose commits come before the end of its input.
 pub struct Memory {
     states: States,
-    /// The version of what the module saved, and its pieces; `None` before it saved anything.
+    /// The state version and pieces that the module saved; `None` before the first.
     saved: Option<(u32, Vec<Piece>)>,
     clock: Option<EventClock>,
 }
 
 impl Memory {
-    /// What the hop's module remembered at these positions; `None` for a hop that needs no memory.
+    /// The state at these positions; `None` for a hop without state.
     ///
     /// # Errors
-    /// When there should be a state and there is none, or one of another version.
+    /// A state should exist and does not, or has another version.
     pub async fn recall(
         lake: &Lake,
         context: &HopContext,
@@ -70,24 +70,24 @@ impl Memory {
                 "run the module that saved it, or give the hop a new name and new tables, and it starts from the beginning",
             ));
         }
-        // A run that was ended between a commit and this has left more than are needed, and this one
-        // may have nothing to commit.
+        // A run that was killed between a commit and this point leaves more states than are needed, and this run may
+        // have nothing to commit.
         states.keep_newest(KEPT, positions).await;
-        // A hop that had no `event_time` before begins with what comes now.
+        // A hop that had no `event_time` before starts its clock with the next rows.
         if let Some(clock) = clock.as_mut().filter(|_| head["event_time"].is_object()) {
             clock.restore(&head["event_time"]);
         }
         Ok(Some(Self { states, saved: found.map(|version| (version, pieces)), clock }))
     }
 
-    /// What the next job begins with.
+    /// The state that the next job starts with.
     pub fn saved(&self) -> Option<SavedState> {
         let (version, pieces) = self.saved.as_ref()?;
         let entries = pieces.iter().map(|piece| (piece.key().to_owned(), piece.bytes().to_vec())).collect();
         Some(SavedState { version: *version, entries })
     }
 
-    /// Remembers what a job saved.
+    /// Takes over the state that a job saved.
     pub fn remember(&mut self, state: SavedState) {
         let before = self.saved.take().map(|(_, pieces)| pieces).unwrap_or_default();
         let before: HashMap<&str, &Piece> = before.iter().map(|piece| (piece.key(), piece)).collect();
@@ -98,25 +98,24 @@ impl Memory {
         self.saved = Some((state.version, state.entries.into_iter().map(piece).collect()));
     }
 
-    /// Takes note of rows that go into the module.
+    /// Advances the event clock by rows that go into the module.
     pub fn see(&mut self, rows: &RecordBatch) {
         if let Some(clock) = &mut self.clock {
             clock.see(rows);
         }
     }
 
-    /// The moment before which no row is expected, as it was at the last commit.
+    /// The watermark as of the last commit.
     pub fn watermark(&self) -> Option<i64> {
         self.clock.as_ref().and_then(EventClock::watermark)
     }
 
-    /// The same, now that a commit ends.
+    /// Advances the watermark at a commit and returns it.
     pub fn advance(&mut self) -> Option<i64> {
         self.clock.as_mut().and_then(EventClock::advance)
     }
 
-    /// Puts the memory beside the tables, for the commit that moves the hop to these positions.
-    /// Gives its path from the lake's root.
+    /// Saves the state for the commit that moves the hop to these positions. Returns its path from the lake's root.
     pub async fn save(&mut self, hop: &str, positions: &Positions) -> Result<String, PipelineError> {
         let pieces = self.saved.as_ref().map_or(&[][..], |(_, pieces)| pieces);
         let head = json!({
@@ -129,7 +128,7 @@ impl Memory {
         Ok(path)
     }
 
-    /// Forgets what no commit needs any more, now that the hop stands at these positions.
+    /// Deletes states that no commit needs any more, now that the hop stands at these positions.
     pub async fn forget(&mut self, positions: &Positions) {
         self.states.keep_newest(KEPT, positions).await;
     }

@@ -1,4 +1,4 @@
-//! A run that goes on for ever, because others write while it reads.
+//! A run that follows unbounded sources.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -13,18 +13,18 @@ use super::schedule::{self, Group};
 use sluicebox_core::plan::{SourceKind, Upstream};
 
 impl Run {
-    /// Whether a hop of the plan reads a source that never ends.
+    /// Whether a hop of the plan reads an unbounded source.
     pub fn is_endless(&self) -> bool {
         self.follow && schedule::groups(&self.plan).iter().any(|group| self.endless(group).is_some())
     }
 
-    /// Runs for ever what reads a source without an end, and all else again and again, `pause`
-    /// between two times. Ends when it is stopped or something fails.
+    /// Runs the hops of unbounded sources for ever, and all others again and again with `pause` in between. Ends when
+    /// it is stopped or a hop fails.
     pub fn stream(self, pause: Duration) -> Outcome {
         let stopped = self.stop.clone();
         let run = Arc::new(Run { stop: stopped.child_token(), ..self });
         let (endless, rest) = run.parts();
-        // The duties that only one of several hosts has come with the first lane of the first source.
+        // The leader of several sources is the leader of the first one.
         let leading: Vec<_> = endless.iter().map(|(_, shared)| Arc::new(AtomicBool::new(!shared))).collect();
         let mut outcome = Outcome { failures: Vec::new(), skipped: Vec::new(), interrupted: false };
         let (done, ended) = mpsc::channel();
@@ -33,7 +33,7 @@ impl Run {
                 let (run, done, leading) = (&run, done.clone(), leading.clone());
                 scope.spawn(move || {
                     let failures = run.run_endless(group, *shared, leading);
-                    // One that ends by itself ends all.
+                    // If one group ends, the run ends.
                     run.stop.cancel();
                     // The receiver lives until every group has answered.
                     let _ = done.send(failures);
@@ -62,8 +62,7 @@ impl Run {
         outcome
     }
 
-    /// The groups that never end, each with whether it shares its source; and the others, which
-    /// need only each other.
+    /// The groups of unbounded sources, each with whether its source is shared; and all other groups.
     fn parts(&self) -> (Vec<(Group, bool)>, Vec<Group>) {
         let groups = schedule::groups(&self.plan);
         let kept: Vec<usize> = (0..groups.len()).filter(|at| self.endless(&groups[*at]).is_none()).collect();
@@ -80,7 +79,7 @@ impl Run {
         (endless, rest)
     }
 
-    /// Whether a group's source has no end: `Some`, with whether it is shared.
+    /// Whether the source of a group is unbounded: `Some`, with whether it is shared.
     fn endless(&self, group: &Group) -> Option<bool> {
         let head = &self.plan.hops[*group.hops.first()?];
         let Upstream::Source(name) = &head.from else { return None };

@@ -1,8 +1,8 @@
-//! How far event time has come in a hop.
+//! The watermark of a hop.
 //!
-//! The watermark is the least of what the lanes have reached, less what rows may be late. It moves
-//! at commits only: what a row may be late for then depends on where commits ended, which the log
-//! records, and not on how rows happened to be cut into batches.
+//! The watermark is the minimum over all lanes of the latest event time, minus the lateness. It advances at commits
+//! only, so that which rows are late depends on where commits ended, which the log records, and not on how rows were
+//! split into batches.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,23 +15,24 @@ use serde_json::{Value, json};
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::EventTime;
 
-/// For how long others must have given rows before a lane without any is thought to have none. Longer
-/// than one lane's backlog can keep the others waiting while it is being caught up with.
+/// How long, in microseconds, other lanes must have been flowing before a lane without rows counts as idle. Longer
+/// than the backlog of one lane can delay the others.
 const SILENCE: i64 = 10_000_000;
 
-/// A longer break between two arrivals says nothing of a lane: nobody was reading, or nobody wrote.
+/// A longer pause between two arrivals, in microseconds, does not count as flowing: nobody was reading, or nobody
+/// wrote.
 const BREAK: i64 = 1_000_000;
 
-/// How far event time has come, in microseconds since 1970-01-01 UTC.
+/// Tracks event time, in microseconds since 1970-01-01 UTC.
 #[derive(Debug)]
 pub(super) struct EventClock {
     column: String,
     lateness: i64,
-    /// The latest moment of all rows so far.
+    /// The latest event time of all rows.
     latest: Option<i64>,
-    /// When the last row came.
+    /// The arrival time of the last row.
     arrived: Option<i64>,
-    /// For how long rows have been coming, without the breaks.
+    /// How long rows have been flowing, without pauses.
     flowed: i64,
     lanes: BTreeMap<String, LaneClock>,
     /// As of the last commit.
@@ -40,11 +41,11 @@ pub(super) struct EventClock {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LaneClock {
-    /// The latest moment of its rows.
+    /// The latest event time of the lane's rows.
     latest: i64,
-    /// Where all rows were when its last one came.
+    /// The latest event time of all rows when the lane's last row arrived.
     alive: i64,
-    /// For how long rows had been coming then; `None` where rows do not say when they came.
+    /// The value of `flowed` at that time; `None` where rows have no arrival time.
     flowed: Option<i64>,
 }
 
@@ -56,13 +57,13 @@ impl EventClock {
         Self { column, lateness, latest: None, arrived: None, flowed: 0, lanes: BTreeMap::new(), watermark: None }
     }
 
-    /// The moment before which no row is expected, as it was at the last commit.
+    /// The watermark as of the last commit.
     pub(super) fn watermark(&self) -> Option<i64> {
         self.watermark
     }
 
-    /// Takes note of rows' moments. One that lies further ahead of the row's arrival than rows may
-    /// be late is a sender's mistake, which must not make every other row late.
+    /// Observes the event times of rows. One that is further ahead of the row's arrival than the lateness is a
+    /// sender's mistake and is ignored, because it would make all other rows late.
     pub(super) fn see(&mut self, rows: &RecordBatch) {
         let Some(times) = micros(rows.column_by_name(&self.column)) else { return };
         let arrived = micros(rows.column_by_name(column::INGESTED_AT));
@@ -91,7 +92,7 @@ impl EventClock {
         }
     }
 
-    /// Takes note of when rows came, and says for how long rows have been coming now.
+    /// Observes the arrival times of rows, and returns how long rows have been flowing.
     fn flow(&mut self, arrived: &PrimitiveArray<TimestampMicrosecondType>, rows: Range<usize>) -> Option<i64> {
         let last = rows.filter(|row| arrived.is_valid(*row)).map(|row| arrived.value(row)).max()?;
         let since = self.arrived.map_or(0, |before| last.saturating_sub(before));
@@ -100,11 +101,11 @@ impl EventClock {
         Some(self.flowed)
     }
 
-    /// Moves the watermark to where the lanes have come: a commit ends here.
+    /// Advances the watermark at a commit.
     ///
-    /// A lane that gave nothing while the others went on by more than rows may be late holds
-    /// nobody up: a file that was read to its end, or a partition without senders. But where much is
-    /// caught up with at once, the others go on by hours in a moment, and that says nothing yet.
+    /// An idle lane does not hold the watermark back: a file that was read to its end, or a partition without
+    /// senders. A lane is idle when the others have advanced by more than the lateness and have been flowing for long
+    /// enough; while a backlog is read, hours of event time pass in a moment and prove nothing.
     pub(super) fn advance(&mut self) -> Option<i64> {
         let latest = self.latest?;
         let lateness = self.lateness;
@@ -116,7 +117,7 @@ impl EventClock {
         self.watermark
     }
 
-    /// What the next run needs to know.
+    /// The clock's state for the next run.
     pub(super) fn save(&self) -> Value {
         let lanes: serde_json::Map<String, Value> = self
             .lanes
@@ -129,7 +130,7 @@ impl EventClock {
         })
     }
 
-    /// Takes back what [`save`](Self::save) gave; what was not saved stays as it is.
+    /// Restores what [`save`](Self::save) returned; missing values stay as they are.
     pub(super) fn restore(&mut self, saved: &Value) {
         self.latest = saved["latest"].as_i64();
         self.watermark = saved["watermark"].as_i64();
@@ -178,11 +179,11 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// The end of the run of rows of one lane that begins at `start`.
+    /// The end of the consecutive rows of one lane that begin at `start`.
     fn run(&self, start: usize, rows: usize) -> usize {
         match self {
             Self::None => rows,
-            // Rows of one lane mostly come together, so keys are compared before names are.
+            // Rows of one lane are mostly adjacent, so dictionary keys are compared before names.
             Self::Keys(keys, _) if keys.null_count() == 0 => {
                 let rest = &keys.values()[start..rows];
                 start + rest.iter().position(|key| *key != rest[0]).unwrap_or(rest.len())
@@ -235,13 +236,13 @@ mod tests {
         assert_eq!(clock.advance(), Some(90));
         clock.see(&rows(&["a"], &[111]));
         assert_eq!(clock.advance(), Some(101));
-        // A lane that is behind and gives rows is catching up, and is waited for.
+        // A lane that is behind and has rows is catching up, and is waited for.
         clock.see(&rows(&["b", "a"], &[103, 130]));
         clock.see(&rows(&["b"], &[104]));
         assert_eq!(clock.advance(), Some(101));
     }
 
-    /// Rows of one lane that came at a time.
+    /// Rows of one lane with an arrival time.
     fn came(lane: &str, at: i64, arrived: i64) -> RecordBatch {
         let time =
             |value: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![value]).with_timezone("UTC")) };
@@ -255,12 +256,12 @@ mod tests {
         let mut clock = clock();
         clock.see(&came("a", 100, SECOND));
         clock.see(&came("b", 100, SECOND));
-        // Nobody read for a minute; then one lane's backlog comes in a moment, and the other's after it.
+        // Nobody read for a minute; then the backlog of one lane arrives at once, and that of the other after it.
         clock.see(&came("a", 5_000, 61 * SECOND));
         assert_eq!(clock.advance(), Some(90));
         clock.see(&came("b", 4_000, 62 * SECOND));
         assert_eq!(clock.advance(), Some(3_990));
-        // But while others flow for long, a lane without any holds nobody up, also after a restart.
+        // But a lane without rows does not hold the watermark back while others flow for long, also after a restart.
         for second in 63..=73 {
             let mut next = EventClock::new(&EventTime { column: "at".into(), lateness: Duration::from_micros(10) });
             next.restore(&clock.save());

@@ -1,4 +1,4 @@
-//! Pipelines and modules as they were kept in the lake, ready to run again.
+//! Pipelines and modules from the artifacts of the lake, ready to run again.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::ledger::ReadPlan;
 use sluicebox_core::plan::{HopSpec, Plan};
 use sluicebox_lake::Lake;
 
-/// What a lake keeps of what made its tables.
+/// The artifacts of a lake.
 pub struct Artifacts<'a> {
     /// The lake.
     pub lake: &'a Lake,
@@ -23,10 +23,10 @@ pub struct Artifacts<'a> {
 }
 
 impl Artifacts<'_> {
-    /// The pipeline of that hash.
+    /// The pipeline with that hash.
     ///
     /// # Errors
-    /// It was not kept, or is not what was kept.
+    /// It is missing, or has been changed.
     pub fn plan(&self, hash: &str) -> Result<Plan, ReplayError> {
         self.runtime.block_on(plan(self.lake, self.read, hash))
     }
@@ -34,7 +34,7 @@ impl Artifacts<'_> {
     /// A hop of a pipeline, with the module of that digest.
     ///
     /// # Errors
-    /// The pipeline has no such hop, or the module was not kept.
+    /// The pipeline has no such hop, or the module is missing.
     pub fn hop(&self, plan: &Plan, name: &str, digest: Option<&str>) -> Result<HopSpec, ReplayError> {
         let lacks = |missing: String| ReplayError::Lacks { hash: plan.config_hash.clone(), missing };
         let mut hop =
@@ -57,7 +57,7 @@ impl Artifacts<'_> {
     }
 }
 
-/// The kept pipeline of that hash.
+/// The pipeline with that hash.
 pub(super) async fn plan(lake: &Lake, read: ReadPlan<'_>, hash: &str) -> Result<Plan, ReplayError> {
     let text = lake.pipeline(hash).await?;
     let plan = read(hash, text).map_err(|error| {

@@ -1,4 +1,4 @@
-//! Why a table cannot be made again.
+//! Errors of a replay.
 
 use thiserror::Error;
 
@@ -6,7 +6,7 @@ use crate::PipelineError;
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_lake::LakeError;
 
-/// A replay that cannot be exact is refused, with what stands in its way.
+/// Why a replay would not be exact and is refused, or why it failed.
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// No table names the hop as its maker.
@@ -23,7 +23,7 @@ pub enum ReplayError {
         /// Their names.
         pipelines: Vec<String>,
     },
-    /// The hop makes what everything else is made of.
+    /// The hop lands a source, so there is nothing to replay it from.
     #[error("hop `{hop}` lands a source in {table}, and there is nothing below that to make it from")]
     Landing {
         /// The hop.
@@ -31,7 +31,7 @@ pub enum ReplayError {
         /// Its table.
         table: String,
     },
-    /// Commits that matter are not in the log any more.
+    /// Commits that are needed are no longer in the log.
     #[error("versions {first} to {last} of {table} are no longer in its log, so nobody knows what made them")]
     Gone {
         /// The table.
@@ -41,19 +41,19 @@ pub enum ReplayError {
         /// The newest.
         last: u64,
     },
-    /// A commit that this program did not make changed rows.
+    /// Another program changed rows.
     #[error("version {version} of {table} was made by {engine} ({operation}), not by a hop")]
     Foreign {
         /// The table.
         table: String,
         /// The version.
         version: u64,
-        /// What its maker calls itself.
+        /// The engine in the commit.
         engine: String,
-        /// What it calls the commit.
+        /// The operation in the commit.
         operation: String,
     },
-    /// Rows came back out of quarantine.
+    /// Rows were retried from quarantine.
     #[error("version {version} of {table} holds rows that were retried from quarantine")]
     Retried {
         /// The table.
@@ -61,17 +61,17 @@ pub enum ReplayError {
         /// The version.
         version: u64,
     },
-    /// A commit does not say all that it was made of.
+    /// A commit lacks part of its provenance.
     #[error("version {version} of {table} does not say {missing}")]
     Unsaid {
         /// The table.
         table: String,
         /// The version.
         version: u64,
-        /// What it does not say.
+        /// What is missing.
         missing: String,
     },
-    /// The kept pipeline cannot be read, or is not the one that its name says.
+    /// The stored pipeline cannot be read.
     #[error("the pipeline {hash} that was kept in the lake cannot be used")]
     Artifacts {
         /// Its hash.
@@ -82,15 +82,15 @@ pub enum ReplayError {
         /// What helps.
         hint: Option<String>,
     },
-    /// The kept pipeline has another hash than its name says.
+    /// The stored pipeline does not match its hash.
     #[error("the pipeline {hash} that was kept in the lake was changed: its hash is {found}")]
     Changed {
         /// Its name.
         hash: String,
-        /// The hash of what it says.
+        /// The hash of its content.
         found: String,
     },
-    /// The kept pipeline does not have what a commit says it had.
+    /// The stored pipeline lacks a hop or table that a commit names.
     #[error("the pipeline {hash} that was kept in the lake lacks {missing}, which commits name")]
     Lacks {
         /// Its name.
@@ -98,7 +98,7 @@ pub enum ReplayError {
         /// What it lacks.
         missing: String,
     },
-    /// The place to begin is none of this table.
+    /// The start is not a version or position of this table.
     #[error("{table} cannot be replayed from {from}: {reason}")]
     From {
         /// The table.
@@ -108,19 +108,19 @@ pub enum ReplayError {
         /// Why not.
         reason: String,
     },
-    /// Tables that take turns in a way that cannot be followed.
+    /// Several hops write tables in turns that cannot be separated.
     #[error("{table} is written by several hops, one of which writes other tables too")]
     Tangled {
         /// The table.
         table: String,
     },
-    /// A table is made out of itself.
+    /// A table depends on itself.
     #[error("{table} is made out of itself")]
     Circle {
         /// The table.
         table: String,
     },
-    /// The folder for the tables has tables in it.
+    /// The target lake is not empty.
     #[error("{into} holds tables already")]
     Occupied {
         /// The folder.
@@ -138,7 +138,7 @@ pub enum ReplayError {
     /// A table could not be read.
     #[error(transparent)]
     Lake(#[from] Box<LakeError>),
-    /// A hop failed when it ran again.
+    /// A hop failed during the replay.
     #[error(transparent)]
     Pipeline(#[from] Box<PipelineError>),
 }

@@ -1,5 +1,5 @@
-//! What made a table, read back from the logs: every commit of a hop, what it was made of,
-//! and the tables that those were made of, down to bronze.
+//! The provenance of tables, read back from their logs: every commit of a hop, its inputs, and the tables that those
+//! were made of, up to bronze.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use sluicebox_core::plan::{HopSpec, Layer, Plan, TableName, TableSpec, Upstream,
 use sluicebox_delta::{CommitRecord, Step};
 use sluicebox_lake::Lake;
 
-/// Reads the text of a kept pipeline, named by its hash.
+/// Parses the text of a stored pipeline, named by its hash.
 pub type ReadPlan<'a> = &'a dyn Fn(&str, String) -> Result<Plan, Box<dyn Fault>>;
 
-/// Retried rows are committed in lanes that begin with this.
+/// The prefix of lanes of retried rows.
 const RETRIED: &str = "#quarantine";
 
 /// One commit of a hop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
-    /// The version that it made of its table.
+    /// The version of its table.
     pub version: u64,
-    /// The table that it was made out of.
+    /// Its upstream table.
     pub upstream: TableName,
-    /// The upstream's version up to which rows were taken.
+    /// The version of the upstream up to which rows were read.
     pub at: u64,
     /// The versions of the lookup tables.
     pub lookups: BTreeMap<TableName, u64>,
@@ -38,16 +38,16 @@ pub struct Made {
     pub module: Option<String>,
 }
 
-/// Everything that has to be made again, and what it is made of.
+/// All commits to replay, and their inputs.
 #[derive(Default)]
 pub struct Ledger {
-    /// The commits of each table that is made again, by version.
+    /// The commits to replay of each table, by version.
     pub made: BTreeMap<TableName, BTreeMap<u64, Made>>,
-    /// The versions of every table that something is made of, and those asked for.
+    /// The needed versions of every table: inputs of commits, and those asked for.
     pub needs: BTreeMap<TableName, BTreeSet<u64>>,
-    /// Tables whose rows are taken as they are up to a version.
+    /// Tables whose rows are copied up to a version and not replayed.
     pub seeds: BTreeMap<TableName, u64>,
-    /// Tables that sources landed in.
+    /// Tables that sources are landed in.
     pub roots: BTreeSet<TableName>,
 }
 
@@ -75,8 +75,8 @@ impl<'a> Reader<'a> {
         Ok(plan)
     }
 
-    /// All that these versions of tables are made of. With `from`, what came before that
-    /// version of each is taken as it is.
+    /// Everything that these versions depend on. With `from`, each table is copied up to that version and not
+    /// replayed before it.
     pub async fn ledger(&mut self, targets: &[(TableName, u64)], from: Option<u64>) -> Result<Ledger, ReplayError> {
         let mut ledger = Ledger::default();
         let mut waiting: Vec<TableName> = Vec::new();
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
                 continue;
             };
             for one in made.own.values().chain(&made.base) {
-                // What the rows taken as they are were made of is where their upstream begins.
+                // The upstream begins at the version that the copied rows were made of.
                 let is_base = made.base.as_ref().is_some_and(|base| base.version == one.version);
                 let tables =
                     [(&one.upstream, one.at)].into_iter().chain(one.lookups.iter().map(|(name, at)| (name, *at)));
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         Ok(ledger)
     }
 
-    /// The newest version of a table that was made of its upstream up to `at` and no further.
+    /// The newest version of a table that was made of its upstream up to `at`.
     pub async fn version_at(&mut self, table: &TableName, at: u64) -> Result<Option<u64>, ReplayError> {
         let opened = self.lake.table(&TableSpec::new(table.clone(), WriteMode::Append)).await?;
         let mut history = opened.history().await?;
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// The commits that make the needed versions of one table; `None` if a source lands there.
+    /// The commits of the needed versions of one table; `None` if a source is landed there.
     async fn table(&mut self, table: &TableName, ledger: &Ledger) -> Result<Option<History>, ReplayError> {
         if table.layer == Layer::Bronze {
             return Ok(None);
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
         let opened = self.lake.table(&TableSpec::new(table.clone(), WriteMode::Append)).await?;
         let Some(newest) = needs.last().copied() else { return Ok(Some(History::default())) };
         let mut found = History::default();
-        // Whether some version above is made of more than was read so far.
+        // Whether a newer version needs earlier commits.
         let mut owed = false;
         let mut history = opened.history().await?;
         while let Some(step) = history.try_next().await? {
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if seed.is_some_and(|seed| last <= seed) {
-                // What is taken as it is need not be explained; only where it stands matters.
+                // Copied versions need no provenance, only their positions.
                 let Step::Commit(commit) = step else { break };
                 match self.made(table, &commit).await {
                     Ok(What::Made(made)) => found.base = Some(made),
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
                 What::Made(made) => {
                     let plan = self.plan(&made.config_hash).await?;
                     let hop = plan.hops.iter().find(|hop| hop.name == made.hop);
-                    // What lies below a commit of the whole does not matter to it.
+                    // A commit of the whole does not depend on the commits before it.
                     owed = !hop.is_some_and(|hop| schedule::is_whole(&plan, hop));
                     found.own.insert(made.version, made);
                 }
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
         Ok(Some(found))
     }
 
-    /// What one commit was made of.
+    /// The inputs of one commit.
     async fn made(&mut self, table: &TableName, commit: &CommitRecord) -> Result<What, ReplayError> {
         let foreign = || ReplayError::Foreign {
             table: table.to_string(),
@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
 #[derive(Default)]
 struct History {
     own: BTreeMap<u64, Made>,
-    /// The newest commit of what is taken as it is.
+    /// The newest commit among the copied versions.
     base: Option<Made>,
 }
 
@@ -251,6 +251,6 @@ enum What {
     Made(Made),
     /// The table's rows come from a source.
     Landed,
-    /// The commit moved nothing: it created the table or rearranged its files.
+    /// The commit has no rows: it created the table or rearranged its files.
     Nothing,
 }

@@ -1,9 +1,9 @@
-//! Makes tables again out of bronze, commit by commit, with the modules, configurations and
-//! positions that their logs name, and says whether they come out the same.
+//! Replay: makes tables again from bronze, commit by commit, with the modules, configurations and positions that
+//! their logs name, and compares them with the recorded ones.
 //!
-//! [`ledger`] reads the logs back to what everything was made of. Each recorded commit is
-//! then a run of its own: one hop, as it was configured then, that reads its upstream as it
-//! stood then, into a lake beside the real one. [`same`] compares the rows.
+//! [`ledger`] reads the provenance from the logs. Each recorded commit then becomes a run of one hop, with its
+//! configuration and its upstream pinned to the recorded versions, into a lake beside the real one. [`table_diff`]
+//! compares the rows.
 
 mod artifacts;
 mod fault;
@@ -29,21 +29,21 @@ use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
 use sluicebox_lake::Lake;
 use sluicebox_sandbox::Sandbox;
 
-/// What is to be made again, and where.
+/// What to replay, and where.
 pub struct Replay<'a> {
     /// The lake with the tables and their logs. Nothing is written to it.
     pub lake: &'a Lake,
-    /// An empty lake for the tables that are made again.
+    /// An empty lake for the replayed tables.
     pub into: &'a Lake,
     /// A folder for modules while they run.
     pub scratch: &'a Path,
-    /// The hop whose tables are made again.
+    /// The hop whose tables are replayed.
     pub hop: &'a str,
-    /// Its pipeline, where several have such a hop.
+    /// Its pipeline, if several have a hop of this name.
     pub pipeline: Option<&'a str>,
-    /// Where to begin; without it, at the beginning.
+    /// The start; without it, the beginning.
     pub from: Option<Start>,
-    /// Reads kept pipelines.
+    /// Parses stored pipelines.
     pub read: ReadPlan<'a>,
     /// Runs the modules.
     pub sandbox: &'a Arc<Sandbox>,
@@ -51,27 +51,27 @@ pub struct Replay<'a> {
     pub runtime: &'a Handle,
 }
 
-/// Where a replay begins. The rows up to there are taken as they are.
+/// The start of a replay. The rows up to it are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Behind this version of the hop's table.
+    /// After this version of the hop's table.
     Version(u64),
-    /// Behind the newest version that was made of its upstream up to this one.
+    /// After the newest version that was made of its upstream up to this one.
     Position(u64),
 }
 
-/// What came of it.
+/// The outcome of a replay.
 #[derive(Debug)]
 pub struct Replayed {
     /// The pipeline of the hop.
     pub pipeline: String,
-    /// The hops that ran again, each after those above it.
+    /// The replayed hops, upstream hops first.
     pub hops: Vec<String>,
-    /// Commits that were made again.
+    /// The number of replayed commits.
     pub commits: usize,
     /// Each table of the hop with the version that was compared.
     pub tables: Vec<(TableName, u64, Sameness)>,
-    /// Modules that say of themselves that they are not deterministic.
+    /// Modules that declare themselves not deterministic.
     pub not_deterministic: BTreeSet<String>,
 }
 
@@ -82,11 +82,10 @@ impl Replayed {
     }
 }
 
-/// Makes the tables of a hop again and compares them. Blocks; modules run on threads of
-/// their own.
+/// Replays the tables of a hop and compares them. Blocks; modules run on their own threads.
 ///
 /// # Errors
-/// What stands in the way of an exact replay, or what went wrong in it.
+/// Why an exact replay is impossible, or why it failed.
 pub fn replay(request: &Replay<'_>) -> Result<Replayed, ReplayError> {
     let runtime = request.runtime;
     if !runtime.block_on(request.into.tables())?.is_empty() {
@@ -156,7 +155,7 @@ async fn targets(request: &Replay<'_>) -> Result<(String, Vec<(TableName, u64)>)
     Ok((pipeline, targets))
 }
 
-/// The version of the hop's table behind which a replay begins.
+/// The version of the hop's table after which the replay begins.
 async fn begin(reader: &mut Reader<'_>, targets: &[(TableName, u64)], start: Start) -> Result<u64, ReplayError> {
     let [(table, newest)] = targets else {
         let table = targets.first().map_or_else(String::new, |(table, _)| table.to_string());

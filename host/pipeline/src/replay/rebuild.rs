@@ -1,4 +1,4 @@
-//! Recorded commits made again, one after another, in a lake of their own.
+//! Replays recorded commits, one after another, in a lake of their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,29 +19,29 @@ use sluicebox_core::plan::{Flush, HopSpec, Plan, TableName, TableSpec, WriteMode
 use sluicebox_delta::{Commit, Provenance};
 use sluicebox_lake::{Lake, LakeError};
 
-/// A run of one recorded commit ends when its upstream does, and not before.
+/// A flush that never comes: the run of a recorded commit ends with its upstream.
 const AT_THE_END: Flush = Flush { rows: u64::MAX, bytes: u64::MAX, time: Duration::from_secs(365 * 24 * 60 * 60) };
 
-/// Makes every commit of a ledger again.
+/// Replays every commit of a ledger.
 pub struct Rebuild<'a> {
     request: &'a Replay<'a>,
     reader: Reader<'a>,
     ledger: &'a Ledger,
-    /// For each table, the versions in the lake and what they became.
+    /// For each table, the recorded versions and the replayed versions that correspond to them.
     versions: HashMap<TableName, BTreeMap<u64, u64>>,
-    /// What is known of modules, by configuration, hop and digest: whether rows alone decide
-    /// what comes out, and not where commits end.
+    /// Whether the output of a module depends on rows alone and not on where commits end, by configuration, hop and
+    /// digest.
     by_rows: HashMap<(String, String), bool>,
-    /// The hops that ran again.
+    /// The replayed hops.
     pub hops: Vec<String>,
-    /// Commits that were made again.
+    /// The number of replayed commits.
     pub commits: usize,
-    /// Modules that say of themselves that they are not deterministic.
+    /// Modules that declare themselves not deterministic.
     pub not_deterministic: BTreeSet<String>,
 }
 
 impl<'a> Rebuild<'a> {
-    /// Of this ledger.
+    /// A rebuild of this ledger.
     pub fn new(request: &'a Replay<'a>, reader: Reader<'a>, ledger: &'a Ledger) -> Self {
         Self {
             request,
@@ -55,7 +55,7 @@ impl<'a> Rebuild<'a> {
         }
     }
 
-    /// Makes every table, each after those it is made of.
+    /// Replays every table, each after its inputs.
     pub fn run(&mut self) -> Result<(), ReplayError> {
         let mut done = BTreeSet::new();
         for table in order(self.ledger)? {
@@ -74,7 +74,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// A table and those that the same hop writes.
+    /// A table and the other tables of its hop.
     fn together(&self, table: &TableName) -> Result<Vec<TableName>, ReplayError> {
         let hops = |table: &TableName| -> BTreeSet<&str> {
             self.ledger.made.get(table).into_iter().flat_map(BTreeMap::values).map(|made| made.hop.as_str()).collect()
@@ -91,7 +91,7 @@ impl<'a> Rebuild<'a> {
         Ok(tables)
     }
 
-    /// Makes the commits of tables that one hop writes, or of one table whoever writes it.
+    /// Replays the commits of tables that one hop writes, or of one table that several hops write.
     fn tables(&mut self, tables: &[TableName]) -> Result<(), ReplayError> {
         let ledger = self.ledger;
         let mut steps: Vec<(&TableName, &Made)> = tables
@@ -101,7 +101,7 @@ impl<'a> Rebuild<'a> {
             })
             .collect();
         if tables.len() > 1 {
-            // One hop writes them one after another, all to the same places.
+            // One hop commits to its tables one after another, with the same positions.
             steps.sort_by_key(|(_, made)| made.at);
         }
         let needed =
@@ -127,8 +127,8 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Whether commits of this hop may be made as one: when rows are only added or take the
-    /// place of others, and nobody sees where one commit ended and the next began.
+    /// Whether commits of this hop may be merged into one: rows are only inserted or replaced by key, and nothing
+    /// depends on where one commit ended.
     fn may_join(&mut self, made: &Made) -> Result<bool, ReplayError> {
         let key = (made.config_hash.clone(), made.hop.clone());
         if let Some(known) = self.by_rows.get(&key) {
@@ -161,20 +161,20 @@ impl<'a> Rebuild<'a> {
         self.request.runtime.block_on(self.reader.plan(hash))
     }
 
-    /// The hop as it was, with the module that was kept.
+    /// The hop as configured then, with its stored module.
     fn hop(&self, plan: &Plan, made: &Made) -> Result<HopSpec, ReplayError> {
         let Replay { lake, read, scratch, runtime, .. } = *self.request;
         let kept = Artifacts { lake, read, scratch, runtime };
         Ok(HopSpec { flush: AT_THE_END, ..kept.hop(plan, &made.hop, made.module.as_deref())? })
     }
 
-    /// Runs a hop up to where one recorded commit ended.
+    /// Runs a hop up to the end of one recorded commit.
     fn step(&mut self, made: &Made) -> Result<(), ReplayError> {
         let whole = self.plan(&made.config_hash)?;
         let hop = self.hop(&whole, made)?;
         let mut tables: Vec<TableSpec> = whole.tables.clone();
         for table in &mut tables {
-            // Whatever looks after tables while a pipeline runs has no business here.
+            // A replay does no maintenance.
             table.upkeep.every = None;
         }
         let plan = Plan { hops: vec![hop], sources: Vec::new(), tables, ..(*whole).clone() };
@@ -208,17 +208,18 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Where a version of a table is to be read from: bronze as it is, others as made again.
+    /// The lake and version that a recorded version is read from: the real lake for bronze, the replayed one for
+    /// others.
     fn redecode(&self, table: &TableName, version: u64) -> (&'a Lake, u64) {
         if self.ledger.roots.contains(table) {
             return (self.request.lake, version);
         }
         let became = self.versions.get(table).and_then(|versions| versions.range(..=version).next_back());
-        // Before its first commit a table was there and empty.
+        // Before its first commit the table existed and was empty.
         (self.request.into, became.map_or(0, |(_, version)| *version))
     }
 
-    /// Takes a table as it stood at a version, rows and positions, as where its replay begins.
+    /// Copies a table as of a version, rows and positions, to begin its replay there.
     fn seed(&mut self, name: &TableName, version: u64) -> Result<(), ReplayError> {
         let lake = self.request.lake.clone().pinned(name, self.request.lake, version)?;
         let plain = TableSpec::new(name.clone(), WriteMode::Append);
@@ -254,7 +255,7 @@ impl<'a> Rebuild<'a> {
             ..Commit::default()
         };
         let mut version_now = runtime.block_on(table.commit(writer, commit(app, lanes)))?.version;
-        // The positions of further hops; their rows are in the commit before.
+        // Positions of further hops; their rows are in the commit before.
         let mut table = runtime.block_on(self.request.into.table(&TableSpec { mode: WriteMode::Append, ..spec }))?;
         for (app, lanes) in apps {
             let commit = commit(app, lanes);
@@ -267,7 +268,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// A recorded position, where the lane is a table that is made again: its version there.
+    /// Maps a recorded position to the replayed version if its lane is a replayed table.
     fn moved(&self, lane: &str, at: i64) -> i64 {
         let table = self.versions.keys().find(|table| table.to_string() == lane);
         match (table, u64::try_from(at)) {
@@ -277,13 +278,13 @@ impl<'a> Rebuild<'a> {
     }
 }
 
-/// Whether the same code makes both commits out of rows looked up in the same tables.
+/// Whether both commits have the same code and the same lookup versions.
 fn like(one: &Made, other: &Made) -> bool {
     (&one.hop, &one.config_hash, &one.module, &one.lookups, &one.upstream)
         == (&other.hop, &other.config_hash, &other.module, &other.lookups, &other.upstream)
 }
 
-/// The tables to be made, each after those it is made of.
+/// The tables to replay, each after its inputs.
 fn order(ledger: &Ledger) -> Result<Vec<TableName>, ReplayError> {
     let mut done = Vec::new();
     let mut open = Vec::new();

@@ -1,8 +1,8 @@
-//! Whether two tables hold the same rows, however they are ordered and laid out in files.
+//! Compares two tables row by row, whatever the order and files of their rows.
 //!
-//! Each row becomes a number of 128 bits. Two tables are the same if in each of many
-//! buckets the numbers of the one add up to those of the other, so that tables of any size are
-//! compared in the memory of the buckets. Only where some differ are rows looked at again.
+//! Each row is hashed to 128 bits. Two tables are equal if the sums of the hashes are equal in each of many buckets,
+//! so tables of any size are compared in the memory of the buckets. Rows are compared one by one only in buckets that
+//! differ.
 
 use std::collections::HashMap;
 
@@ -16,47 +16,47 @@ use sluicebox_delta::Table;
 use sluicebox_formats as format;
 use sluicebox_lake::LakeError;
 
-/// Parts that rows are told apart by: enough that a part of a large table is small.
+/// The number of buckets: enough that a bucket of a large table is small.
 const BUCKETS: usize = 1 << 16;
 
-/// Rows that are looked at one by one when tables differ; further ones are only counted by part.
+/// Rows that are compared one by one; beyond that, differences are counted per bucket.
 const LOOKED_AT: u64 = 200_000;
 
-/// Rows of each kind that are shown.
+/// Examples of each kind that are shown.
 const EXAMPLES: usize = 3;
 
-/// How a table that was made again compares with the one in the lake.
+/// The difference between a recorded and a replayed table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sameness {
-    /// Rows of the table in the lake.
+    /// Rows of the recorded table.
     pub recorded: u64,
-    /// Rows of the table that was made again.
+    /// Rows of the replayed table.
     pub replayed: u64,
-    /// Columns that only one of them has, or that have another type, in words.
+    /// Columns that only one table has, or that have different types, as sentences.
     pub columns: Vec<String>,
-    /// Columns whose values differ, whatever row they are in.
+    /// Columns whose values differ in any row.
     pub values: Vec<String>,
-    /// Rows that only the table in the lake has.
+    /// Rows that only the recorded table has.
     pub missing: u64,
-    /// Rows that only the table that was made again has.
+    /// Rows that only the replayed table has.
     pub surplus: u64,
-    /// There are more of them: too many differ to count each.
+    /// There are more differences than were counted.
     pub more: bool,
     /// Some of the missing rows and of the surplus ones, as JSON.
     pub examples: Vec<(Side, String)>,
 }
 
-/// Where a row is that is not in the other table.
+/// The table that has a row which the other lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// In the table in the lake.
+    /// The recorded table.
     Recorded,
-    /// In the table that was made again.
+    /// The replayed table.
     Replayed,
 }
 
 impl Sameness {
-    /// Whether the tables have the same columns and, as often, the same rows.
+    /// Whether the tables have the same columns and the same rows, equally often.
     pub fn is_identical(&self) -> bool {
         self.columns.is_empty() && self.missing == 0 && self.surplus == 0 && !self.more
     }
@@ -69,7 +69,7 @@ struct Bucket {
     sum: u128,
 }
 
-/// Compares the tables as their handles know them.
+/// Compares the tables as of the versions of their handles.
 ///
 /// # Errors
 /// One of them cannot be read.
@@ -150,7 +150,7 @@ async fn look(
                 let wanted = balance.get(&hash).is_some_and(|net| (*net > 0) == (*side == Side::Recorded));
                 if wanted && left > 0 {
                     left -= 1;
-                    // One of several equal rows is example enough.
+                    // One of several equal rows is enough of an example.
                     balance.remove(&hash);
                     picked.push(row);
                 }
@@ -162,7 +162,7 @@ async fn look(
     Ok(())
 }
 
-/// What differs between the columns, and the names of those that both have, in order.
+/// The differences between the columns, and the names of the common ones, in order.
 fn columns(recorded: &Table, replayed: &Table) -> (Vec<String>, Vec<String>) {
     let empty = || std::sync::Arc::new(Schema::empty());
     let (one, other) = (recorded.schema().unwrap_or_else(empty), replayed.schema().unwrap_or_else(empty));
@@ -191,7 +191,7 @@ fn one_column(rows: &RecordBatch, index: usize) -> RecordBatch {
     rows.project(&[index]).expect("because every index is of a column of these rows")
 }
 
-/// A number for each row: the same for the same values, whatever batch they are in.
+/// A hash of each row: equal for equal values, in whatever batch.
 pub fn row_hashes(rows: &RecordBatch) -> Vec<u128> {
     let of = |bytes: &[u8]| {
         let digest = Sha256::digest(bytes);
@@ -199,7 +199,7 @@ pub fn row_hashes(rows: &RecordBatch) -> Vec<u128> {
     };
     match encode(rows.columns()) {
         Ok(encoded) if rows.num_columns() > 0 => encoded.iter().map(|row| of(row.as_ref())).collect(),
-        // A type without a row encoding has one as JSON; a table without columns has equal rows.
+        // A type without a row encoding is hashed as JSON; the rows of a table without columns are equal.
         _ => {
             let all: Vec<usize> = (0..rows.num_rows()).collect();
             format::rows_as_json(rows, &all).iter().map(|line| of(line)).collect()
@@ -213,6 +213,6 @@ fn encode(columns: &[ArrayRef]) -> Result<arrow_row::Rows, ArrowError> {
 }
 
 fn bucket_of(hash: u128) -> usize {
-    // The top bits; the sums are over all of them.
+    // The bucket is taken from the top bits; the sums use all bits.
     (hash >> (u128::BITS - BUCKETS.ilog2())) as usize
 }

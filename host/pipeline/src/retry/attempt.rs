@@ -1,4 +1,4 @@
-//! One retry: rows of one version of the quarantine, through what refused them.
+//! One retry of the rows of one version of the quarantine, through the stage that rejected them.
 
 use sluicebox_delta::DeltaError;
 use std::collections::{BTreeMap, HashMap};
@@ -31,18 +31,18 @@ use sluicebox_lake::{Lake, LakeError, Quarantined, quarantined};
 use sluicebox_sandbox::{CONTRACT, Job};
 use sluicebox_sources::{self as source, Record};
 
-/// How often the quarantine is rewritten while others write to it.
+/// How often the commit to the quarantine is tried when others write to it.
 const ATTEMPTS: usize = 20;
 
-/// Why rows of older versions stay.
+/// Why rows without a stage, written by older versions, stay.
 const NO_STAGE: &str = "it does not say at which stage it was refused";
 
-/// All that one retry needs, so that it can go to a thread of its own.
+/// Everything that one retry needs, so that it can move to its own thread.
 pub struct Attempt {
     pub plan: Plan,
     pub hop: HopSpec,
     pub module: Option<HopModule>,
-    /// The columns of the rows that the hop takes in, where they are known.
+    /// The columns of the rows that the hop reads, if they are known.
     pub upstream: Option<SchemaRef>,
     /// The columns of the rows that each table is given.
     pub schemas: HashMap<TableName, SchemaRef>,
@@ -55,20 +55,20 @@ pub struct Attempt {
     pub reason: Option<String>,
 }
 
-/// What the retry has taken so far.
+/// The progress of a retry.
 struct State {
     out: Outputs,
     job: Option<(Job, SchemaRef)>,
-    /// The rows that leave the quarantine, each as often as it does.
+    /// The rows that leave the quarantine, with how often each occurs.
     leaving: HashMap<u128, u64>,
-    /// Rows of which the upstream has taken back what it gave.
+    /// Changes that undo each other.
     pairs: NetChanges,
     rows: u64,
     left: BTreeMap<String, u64>,
 }
 
 impl Attempt {
-    /// Does it. `None` when there is nothing to retry.
+    /// Runs the retry. `None` if there is nothing to retry.
     pub fn run(mut self) -> Result<Option<Retried>, RetryError> {
         let app = format!("{}/{}", self.plan.name, self.hop.name);
         let runtime = self.runtime.clone();
@@ -112,10 +112,10 @@ impl Attempt {
             ..maker
         };
         let positions = Positions::of(self.lane.clone(), self.version as i64);
-        // These stay whenever they are tried, so that none of them is in a table.
+        // These stay whenever they are retried, so that none of them is in a table.
         let explained = state.left.iter().find(|(why, _)| *why != NO_STAGE && *why != source::NOT_WHOLE);
         if let (true, Some((why, _))) = (state.out.is_begun(), explained) {
-            // Some of them are in a table already; leaving them here would make them two.
+            // Some of them are in a table already; leaving them here would duplicate them.
             return Err(RetryError::Stuck { hop: self.hop.name, why: why.clone() });
         }
         let (taken, back) = state.out.commit(&app, &positions, &provenance)?;
@@ -169,7 +169,7 @@ impl Attempt {
         Ok(out)
     }
 
-    /// The rows of a batch of the quarantine that are to be retried, if they say at which stage they were refused.
+    /// The rows of a batch of the quarantine that are to be retried and have a stage.
     fn asked_for<'r>(&'r self, rows: &'r RecordBatch) -> impl Iterator<Item = (Reject, u128)> + use<'r> {
         let hashes = row_hashes(rows);
         quarantined(rows).into_iter().zip(hashes).filter_map(|(row, hash)| {
@@ -194,7 +194,7 @@ impl Attempt {
                 *state.leaving.entry(hash).or_default() += 1;
                 continue;
             }
-            // What was decoded together is decoded together again, but for what is not there any more.
+            // Records that were decoded together are decoded together again, except those that are missing now.
             let key = match &reject.stage {
                 Stage::Source => format!("source {} {}", reject.payload.len() >= PAYLOAD_BYTES, reject.lane),
                 other => other.to_string(),
@@ -221,7 +221,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// Rows that could not be decoded. Gives why they stay, if they do; so do its siblings.
+    /// Retries rows that could not be decoded. Returns why they and their siblings stay, if they do.
     fn decode(&mut self, rejects: &[(Reject, u128)], state: &mut State) -> Result<Option<String>, RetryError> {
         let Upstream::Source(name) = self.hop.from.clone() else {
             return Ok(Some("its hop reads a table now and not a source".to_owned()));
@@ -286,13 +286,13 @@ impl Attempt {
         Ok(None)
     }
 
-    /// Whether a table adds rows up.
+    /// Whether a table is of mode accumulate.
     fn sums(&self, table: &TableName) -> bool {
         self.plan.table(table).is_some_and(|spec| matches!(spec.mode, WriteMode::Accumulate { .. }))
     }
 
-    /// Payloads as rows; those that are none go back. Only in `sums` rows that were to take others away still do:
-    /// elsewhere what they named was refused like them, and a later row may have its key.
+    /// Parses payloads as rows; those that fail go back. Deletions are kept only for `sums`: for other tables the row
+    /// they delete was rejected like them, and a later row may have its key.
     fn typed<'r>(
         &self,
         rejects: &'r [(Reject, u128)],
@@ -321,8 +321,8 @@ impl Attempt {
         Ok((rejects, made))
     }
 
-    /// Sends rows through the module, if there is one, into the tables. `origin` says where
-    /// rows came from that do not say it themselves.
+    /// Runs rows through the module, if there is one, into the tables. `origin` is the lane and position of rows
+    /// without their own.
     fn push(
         &mut self,
         rows: &RecordBatch,
@@ -382,8 +382,8 @@ impl Attempt {
         Ok(())
     }
 
-    /// Takes the retried rows out of the quarantine and puts those back that were refused
-    /// again, in one commit. Rows that came since are kept.
+    /// Removes the retried rows from the quarantine and adds those rejected again, in one commit. Rows added
+    /// meanwhile are kept.
     fn give_up(
         &self,
         app: &str,
@@ -416,7 +416,7 @@ impl Attempt {
             };
             match runtime.block_on(table.commit(writer, commit)) {
                 Ok(_) => return Ok(()),
-                // Somebody put rows in meanwhile, and they must not be lost.
+                // Rows were added meanwhile. They must not be lost.
                 Err(DeltaError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -425,11 +425,11 @@ impl Attempt {
     }
 }
 
-/// The columns of a table's rows, and those that only the payloads have: a table may have
-/// refused a row for a column that it did not know.
+/// The columns of a table's rows, and those that only the payloads have: the table may have rejected a row for an
+/// unknown column.
 fn with_others(schema: &SchemaRef, rejects: &[(Reject, u128)]) -> SchemaRef {
     let lines: Vec<u8> = rejects.iter().flat_map(|(reject, _)| reject.payload.iter().copied().chain([b'\n'])).collect();
-    // Payloads that cannot even be guessed at are reported one by one when they are read.
+    // Payloads whose columns cannot be inferred are reported one by one when they are parsed.
     let Ok(found) = format::infer_json(&lines) else { return schema.clone() };
     let mut fields = schema.fields().to_vec();
     let known = |name: &str| schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(name));
@@ -437,7 +437,7 @@ fn with_others(schema: &SchemaRef, rejects: &[(Reject, u128)]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The rows that are not leaving, each of which leaves as often as it is counted.
+/// The rows that stay. A row leaves as often as it is counted.
 fn staying(
     rows: &RecordBatch,
     columns: &[String],
@@ -448,7 +448,7 @@ fn staying(
         table: "quarantine".to_owned(),
         source: Box::new(arrow_schema::ArrowError::SchemaError("a column of the quarantine is gone".to_owned())),
     };
-    // A column that the quarantine got since does not make its rows others.
+    // A column added to the quarantine meanwhile does not make its rows different.
     let known: Option<Vec<usize>> = columns.iter().map(|name| rows.schema().index_of(name).ok()).collect();
     let known = rows.project(&known.ok_or_else(failed)?).map_err(|_| failed())?;
     let stays: BooleanArray = row_hashes(&known)

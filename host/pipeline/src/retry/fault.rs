@@ -1,4 +1,4 @@
-//! Why rows cannot come back out of quarantine.
+//! Errors of a retry.
 
 use thiserror::Error;
 
@@ -7,8 +7,7 @@ use crate::replay::ReplayError;
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_lake::LakeError;
 
-/// A retry that cannot be done, or failed; then every row is where it was, or the next retry
-/// finishes what this one began.
+/// Why a retry is refused or failed. Every row is then where it was, or the next retry finishes what this one began.
 #[derive(Debug, Error)]
 pub enum RetryError {
     /// The pipeline has no such hop.
@@ -19,13 +18,13 @@ pub enum RetryError {
         /// Those that it has.
         hops: Vec<String>,
     },
-    /// The hop takes everything again whenever it runs.
+    /// The hop reads its whole upstream whenever it runs.
     #[error("hop `{hop}` takes its whole upstream every time, so its rows come back by running it")]
     Whole {
         /// The hop.
         hop: String,
     },
-    /// What the module makes of a row depends on others.
+    /// The output of the module for a row depends on other rows.
     #[error("the module `{module}` of hop `{hop}` does not take rows one by one, so single rows cannot come back")]
     NotByRow {
         /// The hop.
@@ -33,7 +32,7 @@ pub enum RetryError {
         /// The module.
         module: String,
     },
-    /// The quarantine was written to all the time.
+    /// Every attempt lost the race against other writers of the quarantine.
     #[error("the quarantine of hop `{hop}` was written to during each of {attempts} attempts to take rows out of it")]
     Busy {
         /// The hop.
@@ -41,7 +40,7 @@ pub enum RetryError {
         /// How often it was tried.
         attempts: usize,
     },
-    /// An interrupted retry needs what is not there any more.
+    /// An interrupted retry needs something that no longer exists.
     #[error("an earlier retry of hop `{hop}` was interrupted, and it cannot be finished: {why}")]
     Stuck {
         /// The hop.
@@ -52,7 +51,7 @@ pub enum RetryError {
     /// A temporary file could not be made.
     #[error("no temporary folder could be made")]
     Scratch(#[source] std::io::Error),
-    /// What an earlier retry ran with cannot be had.
+    /// The artifacts of an interrupted retry cannot be read.
     #[error("an earlier retry was interrupted, and what it ran with is needed to finish it")]
     Unfinished(#[source] Box<ReplayError>),
     /// A table could not be read or written.

@@ -1,11 +1,10 @@
-//! Rows come back out of quarantine, once: through the source's decoder, the module or into
-//! the table, whichever refused them, as these are now.
+//! Retries rows from quarantine exactly once, through the stage that rejected them: the source's decoder, the module
+//! or the table, as these are now.
 //!
-//! The tables commit first, in a lane of their own (`#quarantine`, or `#quarantine/<reason>`)
-//! whose position is the quarantine's version; then the quarantine gives the rows up, and takes
-//! back those that are refused again, in one commit with the same position. A crash in between
-//! leaves tables ahead of the quarantine, which the next retry sees and finishes first, with
-//! the very code that began it.
+//! The tables commit first, in their own lane (`#quarantine`, or `#quarantine/<reason>`) whose position is the
+//! quarantine's version. Then one commit with the same position removes the rows from the quarantine and adds those
+//! rejected again. After a crash in between, tables are ahead of the quarantine. The next retry sees that and
+//! finishes it first, with the module and configuration that began it.
 
 mod attempt;
 mod fault;
@@ -37,7 +36,7 @@ use sluicebox_sandbox::{Sandbox, spawn_guest_thread};
 /// The lane of retried rows.
 const LANE: &str = "#quarantine";
 
-/// What is to be retried, and with what.
+/// What to retry, and with what.
 pub struct Retry<'a> {
     /// The pipeline as it is now.
     pub plan: &'a Plan,
@@ -49,39 +48,39 @@ pub struct Retry<'a> {
     pub sandbox: &'a Arc<Sandbox>,
     /// A folder for modules while they run.
     pub scratch: &'a Path,
-    /// Reads kept pipelines, to finish what was interrupted.
+    /// Parses stored pipelines, to finish an interrupted retry.
     pub read: ReadPlan<'a>,
     /// For I/O.
     pub runtime: &'a Handle,
     /// The hop.
     pub hop: &'a str,
-    /// Only rows refused for this reason.
+    /// Only rows rejected for this reason.
     pub reason: Option<&'a str>,
 }
 
-/// What came of one retry.
+/// The outcome of one retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retried {
-    /// The reason that was asked for, if one was.
+    /// The requested reason.
     pub reason: Option<String>,
     /// The version of the quarantine whose rows were retried.
     pub version: u64,
-    /// It was begun by an earlier retry that was interrupted.
+    /// An earlier retry began it and was interrupted.
     pub finished: bool,
     /// Rows that were tried.
     pub rows: u64,
-    /// The rows that each table took.
+    /// The rows written to each table.
     pub taken: Vec<(TableName, u64)>,
-    /// Rows that were refused again.
+    /// Rows rejected again.
     pub refused: u64,
-    /// Rows that cannot be tried, by why; they stay where they are.
+    /// Rows that cannot be retried, by reason; they stay in quarantine.
     pub left: Vec<(String, u64)>,
 }
 
-/// Retries rows of a hop's quarantine; first finishes what earlier retries began. Blocks.
+/// Retries rows of a hop's quarantine, after finishing interrupted retries. Blocks.
 ///
 /// # Errors
-/// What stands in the way, or what failed.
+/// Why the retry is refused, or why it failed.
 pub fn retry(request: &Retry<'_>) -> Result<Vec<Retried>, RetryError> {
     let plan = request.plan;
     let Some(hop) = plan.hops.iter().find(|hop| hop.name == request.hop) else {
@@ -122,8 +121,8 @@ async fn unfinished(request: &Retry<'_>, hop: &HopSpec) -> Result<BTreeSet<(Lane
     Ok(found)
 }
 
-/// Finishes a retry with what it was begun with: a row that one table took then must not be
-/// refused now.
+/// Finishes an interrupted retry with its own module and configuration: a row that one table accepted then must not
+/// be rejected now.
 fn finish(request: &Retry<'_>, hop: &HopSpec, lane: Lane, version: u64) -> Result<Retried, RetryError> {
     let begun = request.runtime.block_on(begun_with(request, hop, &lane, version))?;
     let present = request.bound.modules.get(&hop.name).map(|module| module.module.digest());
@@ -141,7 +140,7 @@ fn finish(request: &Retry<'_>, hop: &HopSpec, lane: Lane, version: u64) -> Resul
         _ => prepare(request, request.plan, request.bound, hop, lane, version)?,
     };
     let retried = on_guest_thread(&hop.name, attempt)?;
-    // Without a row to retry there would be no table that is ahead.
+    // If there were no row to retry, no table would be ahead.
     Ok(retried.map_or_else(
         || Retried { reason: None, version, finished: true, rows: 0, taken: Vec::new(), refused: 0, left: Vec::new() },
         |retried| Retried { finished: true, ..retried },

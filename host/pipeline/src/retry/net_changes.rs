@@ -1,7 +1,7 @@
-//! Changes in quarantine that undo each other.
+//! Net changes of a quarantine: changes that undo each other are left out.
 //!
-//! Of a row that was refused, what takes it away later may be refused, too: both wait in quarantine. Trying the
-//! first alone would bring back a row that its upstream has no more, over the one that took its place.
+//! If a row was rejected, its later deletion may be rejected, too. Retrying the row alone would bring back a row that
+//! the upstream has deleted, over the one that replaced it.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,16 +16,16 @@ pub struct NetChanges(HashMap<u64, Pair>);
 
 #[derive(Default)]
 struct Pair {
-    /// Rows that nothing has undone so far.
+    /// Insertions without a deletion so far.
     waiting: u64,
-    /// Rows that were undone, and have yet to leave.
+    /// Insertions with a deletion, still in quarantine.
     undone: u64,
-    /// What undid them, and has yet to leave.
+    /// Deletions with an insertion, still in quarantine.
     undoing: u64,
 }
 
 impl NetChanges {
-    /// Takes note of a row, in the order in which rows were refused.
+    /// Adds a reject, in the order in which rows were rejected.
     pub fn see(&mut self, reject: &Reject) {
         let Some((row, weight)) = change(reject) else { return };
         let pair = self.0.entry(row).or_default();
@@ -38,7 +38,7 @@ impl NetChanges {
         }
     }
 
-    /// Whether a row leaves the quarantine without being tried. Each is asked about once, when all were seen.
+    /// Whether a row leaves the quarantine without a retry. Called once for each row, after all were added.
     pub fn is_settled(&mut self, reject: &Reject) -> bool {
         let Some((row, weight)) = change(reject) else { return false };
         let Some(pair) = self.0.get_mut(&row) else { return false };
@@ -84,7 +84,7 @@ mod tests {
         let mut pairs = NetChanges::default();
         seen.iter().for_each(|reject| pairs.see(reject));
         let settled: Vec<bool> = seen.iter().map(|reject| pairs.is_settled(reject)).collect();
-        // What takes a row away before it came undoes nothing.
+        // A deletion before its insertion undoes nothing.
         assert_eq!(settled, [true, true, false, false, false, false]);
         assert!(!pairs.is_settled(&reject("not JSON")) && !pairs.is_settled(&reject(r#"{"id":1}"#)));
     }

@@ -1,4 +1,4 @@
-//! Where retried rows go: into the hop's tables, or set aside to go back.
+//! The outputs of a retry: the hop's tables, and rows that go back to quarantine.
 
 use arrow_array::RecordBatch;
 use chrono::Utc;
@@ -13,7 +13,7 @@ use sluicebox_core::plan::TableName;
 use sluicebox_delta::{Commit, Provenance, Table, Writer};
 use sluicebox_lake::Lake;
 
-/// Rows refused again that are held in memory before they are set aside.
+/// Rejects held in memory before they are written to the temporary table.
 const KEPT: usize = 4_096;
 
 /// One table of the hop.
@@ -22,22 +22,22 @@ pub struct Output {
     pub name: TableName,
     table: Table,
     writer: Option<Writer>,
-    /// An earlier attempt has committed these rows here.
+    /// An earlier attempt has committed these rows to the table.
     done: bool,
 }
 
-/// Everything that comes out of a retry.
+/// All outputs of a retry.
 pub struct Outputs {
     upstream: Lane,
     runtime: Handle,
     tables: Vec<Output>,
     kept: Vec<Reject>,
     aside: Aside,
-    /// Rows that are refused again.
+    /// Rows rejected again.
     pub refused: u64,
 }
 
-/// Rows that go back, in a lake of their own for as long as the retry takes.
+/// Rows that go back, in a temporary lake.
 struct Aside {
     _folder: TempDir,
     maker: Provenance,
@@ -46,7 +46,7 @@ struct Aside {
 }
 
 impl Outputs {
-    /// With no table yet.
+    /// Outputs without a table.
     pub fn new(hop: &str, upstream: Lane, maker: Provenance, runtime: Handle) -> Result<Self, RetryError> {
         let folder = TempDir::new().map_err(RetryError::Scratch)?;
         let lake = Lake::open(&folder.path().display().to_string())?;
@@ -65,12 +65,12 @@ impl Outputs {
         self.tables.iter().any(|outlet| outlet.done)
     }
 
-    /// Which table has this name.
+    /// The index of the table with this name.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.tables.iter().position(|outlet| outlet.name.to_string() == name)
     }
 
-    /// Writes rows to a table; what its contract refuses goes back.
+    /// Writes rows to a table; rejects go back to quarantine.
     pub fn write(&mut self, index: usize, rows: &RecordBatch) -> Result<(), RetryError> {
         if rows.num_rows() == 0 {
             return Ok(());
@@ -89,7 +89,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Sends a row back.
+    /// Sends a row back to quarantine.
     pub fn refuse(&mut self, reject: Reject) -> Result<(), RetryError> {
         self.refused += 1;
         self.kept.push(reject);
@@ -114,8 +114,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Commits what was written to each table that does not have it yet. Gives the tables
-    /// with the rows that each took, and those that go back.
+    /// Commits to each table that does not have the rows yet. Returns the rows of each table, and those that go back.
     pub fn commit(
         mut self,
         app: &str,
@@ -153,7 +152,7 @@ impl Outputs {
     }
 }
 
-/// Rows that were refused again.
+/// Rows rejected again.
 pub struct GoesBack {
     aside: Aside,
 }

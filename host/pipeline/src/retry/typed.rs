@@ -1,4 +1,4 @@
-//! Payloads of quarantine as the rows that they were.
+//! Parses payloads of quarantine as rows.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use chrono::{DateTime, Utc};
 use sluicebox_core::batch::{Reject, column};
 use sluicebox_formats as format;
 
-/// Rows that payloads became, and the payloads that became none.
+/// Parsed rows, and payloads that could not be parsed.
 pub struct Typed {
     /// The rows, with the columns asked for.
     pub rows: RecordBatch,
-    /// Which payload each row was.
+    /// The index of the payload of each row.
     pub taken: Vec<usize>,
-    /// Payloads that are no such rows, and why.
+    /// Payloads that could not be parsed, and why.
     pub bad: Vec<(usize, String)>,
 }
 
 impl Typed {
-    /// Leaves out the rows that only take others away.
+    /// Leaves out deletions.
     pub fn keep_present(&mut self) -> Result<(), ArrowError> {
         let Some(weights) = self.rows.column_by_name(column::WEIGHT) else { return Ok(()) };
         let weights = arrow_cast::cast(weights, &DataType::Int64)?;
@@ -38,8 +38,8 @@ impl Typed {
     }
 }
 
-/// JSON payloads as rows of `schema`. Lane and position are those that quarantine has. Rows that
-/// come from a source are landed now; of others it is not known when they were, and is null.
+/// Parses JSON payloads as rows of `schema`. Lane and position are those of the quarantine. Rows of a source get
+/// `landed` as their time; for other rows that time is unknown and null.
 pub fn typed(rejects: &[&Reject], schema: &SchemaRef, landed: Option<DateTime<Utc>>) -> Result<Typed, ArrowError> {
     let origin = |name: &str| [column::LANE, column::POSITION, column::INGESTED_AT].contains(&name);
     let inner: Vec<_> = schema.fields().iter().filter(|field| !origin(field.name())).cloned().collect();
@@ -56,7 +56,7 @@ pub fn typed(rejects: &[&Reject], schema: &SchemaRef, landed: Option<DateTime<Ut
     let (mut parts, mut taken, mut bad) = (Vec::new(), Vec::new(), Vec::new());
     match read(&all) {
         Ok(rows) => (parts, taken) = (vec![rows], all),
-        // One of them is wrong: which one is found out by reading each alone.
+        // One payload is wrong. Each is parsed alone to find it.
         Err(_) => {
             for index in all {
                 match read(&[index]) {
