@@ -1,5 +1,5 @@
-//! What tables were made by, kept beside them: every module under its digest, every
-//! pipeline under the hash of its configuration, each put once and never changed.
+//! Artifacts of tables: every module by its digest and every pipeline by the hash of its configuration, each written
+//! once and never changed.
 
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
@@ -16,8 +16,8 @@ const MODULES: &str = "_modules";
 const PIPELINES: &str = "_pipelines";
 
 impl Lake {
-    /// Keeps a module at `<lake>/_modules/<digest>.wasm`, unless it is there. Must be done
-    /// before the first commit that names it.
+    /// Stores a module at `<lake>/_modules/<digest>.wasm`, unless it exists. Must be called before the first commit
+    /// that names it.
     pub async fn keep_module(&self, digest: &str, component: &[u8]) -> Result<(), LakeError> {
         keep(&self.location.below(MODULES)?, format!("{digest}.wasm"), component).await
     }
@@ -31,13 +31,13 @@ impl Lake {
         if found == digest { Ok(component) } else { Err(LakeError::NotItself { path: shown(&folder, &name), found }) }
     }
 
-    /// Keeps the text of a pipeline at `<lake>/_pipelines/<hash>.toml`, unless it is there.
+    /// Stores the text of a pipeline at `<lake>/_pipelines/<hash>.toml`, unless it exists.
     pub async fn keep_pipeline(&self, config_hash: &str, text: &str) -> Result<(), LakeError> {
         keep(&self.location.below(PIPELINES)?, format!("{config_hash}.toml"), text.as_bytes()).await
     }
 
-    /// The text of the pipeline with that hash. Whoever reads it must see that its plan has
-    /// this hash: the hash is of what the text says and not of how it is written.
+    /// The text of the pipeline with that hash. The caller must check that the parsed plan has this hash: it is the
+    /// hash of the plan and not of the text.
     pub async fn pipeline(&self, config_hash: &str) -> Result<String, LakeError> {
         let folder = self.location.below(PIPELINES)?;
         let name = format!("{config_hash}.toml");
@@ -49,7 +49,7 @@ impl Lake {
     }
 }
 
-/// Puts a file where none is, whole and durably: a commit is about to name it.
+/// Creates a file durably, if none exists, because a commit is about to name it.
 async fn keep(folder: &Location, name: String, bytes: &[u8]) -> Result<(), LakeError> {
     let (store, path) = (folder.store(), Path::from(name.as_str()));
     match store.head(&path).await {
@@ -63,7 +63,7 @@ async fn keep(folder: &Location, name: String, bytes: &[u8]) -> Result<(), LakeE
         let put = tokio::task::spawn_blocking(move || put_local(&target, &bytes)).await;
         let task = StoreError::task("keep", shown(folder, &name));
         return match put.map_err(task)? {
-            // Another hop, or another process, keeps the same.
+            // Another hop or process has stored the same.
             Ok(()) | Err(PutError::Exists) => Ok(()),
             Err(PutError::Failed(error)) => Err(error.into()),
         };

@@ -1,36 +1,36 @@
-//! What can go wrong with a lake, and what to do about it.
+//! Errors of a lake.
 
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_delta::DeltaError;
 use sluicebox_stores::StoreError;
 
-/// A lake or one of its tables could not do what was asked.
+/// An operation of a lake or one of its tables failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
-    /// One of its tables could not.
+    /// A table failed.
     #[error(transparent)]
     Table(#[from] DeltaError),
-    /// The place of the lake could not be reached, read or written.
+    /// The lake's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A state is not what was put there.
+    /// The state of a module is damaged.
     #[error("the state '{path}' is damaged")]
     State {
-        /// From the lake's root.
+        /// The path from the lake's root.
         path: String,
     },
-    /// A module or pipeline that a commit names was never kept, or was removed.
+    /// A module or pipeline that a commit names is missing.
     #[error("'{path}' is not in the lake, though commits name it")]
     NotKept {
-        /// Where it should be.
+        /// Its path.
         path: String,
     },
-    /// A kept module is not the one that its name says.
+    /// A stored module does not match its digest.
     #[error("'{path}' is not what was kept there: its SHA-256 is {found}")]
     NotItself {
-        /// Where it lies.
+        /// Its path.
         path: String,
-        /// Its digest.
+        /// The digest of its content.
         found: String,
     },
 }

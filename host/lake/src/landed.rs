@@ -1,4 +1,4 @@
-//! Landed files, kept unchanged beside the table they landed in.
+//! Keeps landed files unchanged beside their table.
 
 use std::path::Path as FsPath;
 
@@ -24,7 +24,7 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
     let target = target(lane);
     let name = format!("{}/{target}", folder.name.trim_end_matches('/'));
     match to_store.head(&target).await {
-        // A copy is put in its place whole, so one of the same length that is not older is it.
+        // Copies are created atomically, so one with the same length that is not older is complete.
         Ok(copy) if copy.size == meta.size && copy.last_modified >= meta.last_modified => {
             return Ok(());
         }
@@ -33,7 +33,7 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
     }
 
     let writing = || StoreError::object("keep file", &name);
-    // A store shows an upload only when it is complete, but a local disk would show a draft.
+    // An object store shows an upload only when it is complete, but a local disk would show a partial file.
     let draft = Path::from_iter([format!(".{}.tmp", new_id())]);
     let upload = to_store.put_multipart(&draft).await.map_err(writing())?;
     let mut upload = WriteMultipart::new(upload);
@@ -47,7 +47,7 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
     }
     .await;
     if let Err(error) = copied {
-        // The first error says what is wrong; a draft that stays behind is harmless.
+        // The first error matters; a temporary file that remains is harmless.
         let _ = upload.abort().await;
         return Err(error);
     }
@@ -67,13 +67,13 @@ fn locate(from: &str) -> Result<(Location, Path), LakeError> {
     Ok((Location::parse(if folder.is_empty() { "." } else { folder })?, Path::from_iter([part(file)])))
 }
 
-/// A lane as a path below `_files`: its own folders, but none above.
+/// A lane as a path below `_files`, which cannot leave that folder.
 fn target(lane: &str) -> Path {
     let parts = lane.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | ".."));
     Path::from_iter(parts.map(part))
 }
 
-/// A name as it is, or escaped where a store could not take it.
+/// A name, escaped if a store could not take it.
 fn part(name: &str) -> PathPart<'_> {
     PathPart::parse(name).unwrap_or_else(|_| PathPart::from(name))
 }

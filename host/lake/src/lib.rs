@@ -1,7 +1,7 @@
-//! The lake: Delta tables by layer, and the files kept beside them.
+//! The lake: Delta tables by layer, and the files stored beside them.
 //!
-//! A [`Lake`] opens [`Table`]s, whose writing and reading is the work of `sluicebox-delta`, and keeps what
-//! commits name: modules, pipelines, states of modules, landed files, and the tables of quarantine.
+//! A [`Lake`] opens [`Table`]s, which `sluicebox-delta` reads and writes. It stores what commits name: the artifacts
+//! (modules and pipelines) and states of modules. It also has the quarantine tables and keeps landed files.
 
 mod artifacts;
 mod error;
@@ -31,7 +31,7 @@ const QUARANTINE: &str = "quarantine";
 #[derive(Clone, Debug)]
 pub struct Lake {
     location: Location,
-    /// Tables that are read from elsewhere, each at one version.
+    /// Tables pinned to another lake, each at one version.
     pins: HashMap<TableName, (Location, u64)>,
 }
 
@@ -43,20 +43,20 @@ impl Lake {
         Ok(Self { location, pins: HashMap::new() })
     }
 
-    /// A lake in a store of the caller's, whose root is the root of `url`: for tests that make a
-    /// store fail, and for stores that need a wrapper.
+    /// A lake in a given store, whose root is the root of `url`: for tests with a failing store, and for stores with
+    /// a wrapper.
     pub fn with_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
         Ok(Self { location: Location::with_store(store, url)?, pins: HashMap::new() })
     }
 
-    /// This lake, where one table is that of another lake as it stood at `version`. It can be
-    /// read and followed up to there, and not be written.
+    /// This lake with one table pinned to that of another lake at `version`. It can be read and followed up to there,
+    /// and not written.
     pub fn pinned(mut self, table: &TableName, from: &Lake, version: u64) -> Result<Self, LakeError> {
         self.pins.insert(table.clone(), (from.folder(table)?, version));
         Ok(self)
     }
 
-    /// Where it lies, as people see it.
+    /// Its location, as shown in messages.
     pub fn location(&self) -> &str {
         &self.location.name
     }
@@ -136,9 +136,8 @@ impl Lake {
         Ok(tables)
     }
 
-    /// How far the readers of a table have come, whatever pipeline they belong to: each records its
-    /// position in the tables that it writes. `readers` are hops, as `<pipeline>/<hop>`, that are known
-    /// to read it and may not have begun.
+    /// How far the readers of a table have come, in any pipeline: each records its position in the tables that it
+    /// writes. `readers` are hops, as `<pipeline>/<hop>`, that read it and may not have started.
     pub async fn followers(&self, table: &str, readers: &[String]) -> Result<Followers, LakeError> {
         let mut behind: Option<(u64, String)> = None;
         let mut begun: Vec<String> = Vec::new();
@@ -166,8 +165,7 @@ impl Lake {
         Ok(behind.map_or(Followers::None, |(version, reader)| Followers::Taken { version, reader }))
     }
 
-    /// Copies a landed file unchanged to `<lake>/<layer>/<table>/_files/<lane>`. A copy that is
-    /// already whole is left alone.
+    /// Copies a landed file unchanged to `<lake>/<layer>/<table>/_files/<lane>`, unless a complete copy exists.
     ///
     /// `from` is a path or a URL.
     pub async fn keep_file(&self, table: &TableName, from: &str, lane: &str) -> Result<(), LakeError> {

@@ -1,4 +1,4 @@
-//! Rows that could not go on, as rows.
+//! The rows of quarantine tables.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub fn quarantine_schema() -> SchemaRef {
     ]))
 }
 
-/// Rows that the hop of `maker` rejected, as rows of a quarantine table.
+/// Rejects of the hop of `maker`, as rows of its quarantine table.
 pub fn quarantine_batch(maker: &Provenance, rejects: &[Reject], at: DateTime<Utc>) -> RecordBatch {
     let module = maker.module.as_ref();
     let rows = rejects.len();
@@ -74,14 +74,14 @@ pub fn quarantine_batch(maker: &Provenance, rejects: &[Reject], at: DateTime<Utc
 /// A row in quarantine.
 #[derive(Clone, Debug)]
 pub struct Quarantined {
-    /// What was rejected, and why.
+    /// The reject.
     pub reject: Reject,
-    /// Whose hop rejected it; rows of older versions do not say.
+    /// The pipeline of the hop that rejected it; rows of older versions have none.
     pub pipeline: Option<String>,
 }
 
-/// The rows of a quarantine table, in order. `None` for one that does not say at which stage it
-/// was refused: those of older versions, and of other programs.
+/// The rejects of a quarantine table, in order. `None` for a row without a stage: those of older versions and of
+/// other programs.
 pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Quarantined>> {
     let texts = |name: &str| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     let numbers = |name: &str| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());

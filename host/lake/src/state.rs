@@ -1,11 +1,9 @@
-//! What hops remember between commits: bytes beside the tables, found by the positions that
-//! they belong to.
+//! States of modules between commits: bytes beside the tables, found by the positions that they belong to.
 //!
-//! A state is a *list* of pieces, named by positions, and the pieces themselves, named by what is
-//! in them. Pieces are put before their list, and the list before the commit that moves a hop to
-//! its positions. Without that commit nobody looks for it, and the hop, which then starts at the
-//! positions before, puts it again. A piece that is the same as before is not put again, so that
-//! what a commit costs follows what changed, not what is remembered.
+//! A state is a *list* of pieces, named by positions, and the pieces, named by their content. Pieces are written
+//! before their list, and the list before the commit that moves a hop to its positions. Without that commit nobody
+//! looks for it, and the hop, which then starts at the positions before, writes it again. An unchanged piece is not
+//! written again, so a commit costs what changed and not what is remembered.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -25,10 +23,10 @@ use sluicebox_stores::{Location, StoreError, create_folder, new_id, sync_folder}
 
 /// The folder of all states in a lake.
 const FOLDER: &str = "_state";
-/// The folder of a hop's pieces, below that of its lists.
+/// The folder of a hop's pieces, beside its lists.
 const PIECES: &str = "pieces";
-/// A piece that no list names is left behind by a crash once it is so old; a younger one may be
-/// another run's, whose list is yet to come.
+/// The age at which a piece without a list is an orphan of a crash; a younger one may belong to another run whose
+/// list is yet to be written.
 const FORGOTTEN: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
 /// A part of a state.
@@ -36,15 +34,15 @@ const FORGOTTEN: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 pub struct Piece {
     key: String,
     bytes: Bytes,
-    /// Of the bytes, as the file's name.
+    /// The digest of the bytes, which is the file's name.
     digest: String,
 }
 
 impl Piece {
-    /// A piece under its key; `before` is the piece that was saved under it last.
+    /// A piece with a key; `before` is the piece that was saved last with this key.
     pub fn new(key: String, bytes: impl Into<Bytes>, before: Option<&Piece>) -> Self {
         let bytes = bytes.into();
-        // To compare is many times faster than to digest.
+        // Comparing is many times faster than hashing.
         let digest = match before.filter(|before| before.bytes == bytes) {
             Some(before) => before.digest.clone(),
             None => hex(&Sha256::digest(&bytes)),
@@ -52,31 +50,31 @@ impl Piece {
         Self { key, bytes, digest }
     }
 
-    /// What it is found by.
+    /// Its key.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What is in it.
+    /// Its content.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 }
 
-/// A state as it was saved: what its hop says of it, and its pieces.
+/// A saved state: the hop's header and its pieces.
 pub type SavedPieces = (Value, Vec<Piece>);
 
 /// The states of one hop.
 #[derive(Debug)]
 pub struct States {
     folder: Location,
-    /// From the lake's root, as commits name it.
+    /// The path from the lake's root, as commits name it.
     path: String,
-    /// The pieces that each list names, of the lists that were read or put.
+    /// The pieces of each list that was read or written.
     lists: HashMap<String, HashSet<String>>,
-    /// Those of the last of them, which are certainly there.
+    /// The pieces of the last list, which certainly exist.
     present: HashSet<String>,
-    /// Whether pieces that a crash left were looked for.
+    /// Whether orphaned pieces were looked for.
     swept: bool,
 }
 
@@ -90,8 +88,8 @@ impl Lake {
 }
 
 impl States {
-    /// Puts the state of a hop that stands at these positions, durably. Gives the path of its list
-    /// from the lake's root, and how many bytes of pieces had to be put.
+    /// Saves the state of a hop at these positions, durably. Returns the path of its list from the lake's root, and
+    /// the bytes of pieces written.
     pub async fn save(
         &mut self,
         positions: &Positions,
@@ -132,10 +130,10 @@ impl States {
         Ok((format!("{}/{name}", self.path), put))
     }
 
-    /// The state of a hop that stands at these positions, if there is one.
+    /// The state of a hop at these positions, if there is one.
     ///
     /// # Errors
-    /// When it cannot be read or is not what was put.
+    /// It cannot be read or is damaged.
     pub async fn load(&mut self, positions: &Positions) -> Result<Option<SavedPieces>, LakeError> {
         let name = name(positions);
         let Some((head, entries)) = self.list(&name).await? else { return Ok(None) };
@@ -155,8 +153,8 @@ impl States {
         Ok(Some((head, pieces)))
     }
 
-    /// Removes all but the newest states, and never the one of these positions; then the pieces
-    /// that none of those left names. What cannot be removed does no harm, so that is not an error.
+    /// Removes all but the newest states, and never the one at these positions; then the pieces without a list. Files
+    /// that cannot be removed are harmless, so that is not an error.
     pub async fn keep_newest(&mut self, count: usize, positions: &Positions) {
         if let Err(error) = self.try_keep_newest(count, &name(positions)).await {
             tracing::debug!(%error, state = self.path, "old states stay");
@@ -180,7 +178,7 @@ impl States {
         }
         let mut orphans: HashSet<String> = HashSet::new();
         for ObjectMeta { location, .. } in old {
-            // Its pieces are known before it goes, or nobody would ever look for them.
+            // Its pieces are read before it is removed, because nobody would look for them later.
             orphans.extend(self.pieces_of(location.as_ref()).await?);
             store.delete(&location).await.map_err(failed())?;
             self.lists.remove(location.as_ref());
@@ -201,7 +199,7 @@ impl States {
         Ok(())
     }
 
-    /// The pieces that a list names.
+    /// The pieces of a list.
     async fn pieces_of(&mut self, list: &str) -> Result<HashSet<String>, LakeError> {
         if let Some(known) = self.lists.get(list) {
             return Ok(known.clone());
@@ -212,7 +210,7 @@ impl States {
         Ok(named)
     }
 
-    /// A list: what its hop says of the state, and each piece's key and digest.
+    /// Reads a list: the hop's header, and each piece's key and digest.
     async fn list(&self, name: &str) -> Result<Option<(Value, Vec<(String, String)>)>, LakeError> {
         let Some(bytes) = self.read(name).await? else { return Ok(None) };
         let read = || {
@@ -241,7 +239,7 @@ impl States {
     }
 }
 
-/// What a state of these positions is called: the same for the same positions.
+/// The name of the state at these positions.
 fn name(positions: &Positions) -> String {
     let mut digest = Sha256::new();
     for (lane, position) in positions.iter() {
@@ -256,14 +254,14 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Puts files into a folder, each whole or not at all, and flushes them and their names.
+/// Writes files into a folder, each atomically, and syncs them and their names.
 fn put_local(folder: &std::path::Path, files: Vec<(String, Bytes)>) -> Result<(), LakeError> {
     if files.is_empty() {
         return Ok(());
     }
     if !folder.exists() {
         create_folder(folder)?;
-        // The folders above may be as new as this one.
+        // The parent folders may be new, too.
         for parent in folder.ancestors().skip(1).take(4) {
             sync_folder(parent)?;
         }
@@ -276,7 +274,7 @@ fn put_local(folder: &std::path::Path, files: Vec<(String, Bytes)>) -> Result<()
             fs::rename(&draft, &path)
         });
         if let Err(error) = put {
-            // A draft that stays behind is harmless: nobody looks for its name.
+            // A temporary file that remains is harmless.
             let _ = fs::remove_file(&draft);
             return Err(StoreError::io("save state", &path)(error));
         }

@@ -1,4 +1,4 @@
-//! A column chunk out of encoded values: its pages, compressed if that helps, and its metadata.
+//! Builds a column chunk from encoded values: its pages, compressed if that helps, and its metadata.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
@@ -20,9 +20,9 @@ use super::validity::varint;
 const PAGE_BYTES: usize = 1 << 20;
 /// Bounds in a footer are cut to this length, as the parquet crate does.
 const BOUND_BYTES: usize = 64;
-/// What is compressed to see whether a page is worth it.
+/// The bytes compressed to estimate whether a page is worth compressing.
 const PROBE_BYTES: usize = 8 << 10;
-/// The level of the house: more costs time and saves little.
+/// The zstd level: higher ones cost time and save little.
 const LEVEL: i32 = 1;
 
 /// Compresses pages; one serves all chunks of a file.
@@ -37,7 +37,7 @@ impl Packer {
         self.0.compress(bytes).map_err(external)
     }
 
-    /// Compressed bytes; `None` where a piece from the middle says that it would not help.
+    /// Compressed bytes; `None` if a sample from the middle shows that it would not help.
     fn try_pack(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
         if bytes.len() >= 4 * PROBE_BYTES {
             let from = bytes.len() / 2 - PROBE_BYTES / 2;
@@ -62,7 +62,7 @@ struct Draft {
     bytes: Vec<u8>,
 }
 
-/// The chunk of a text column that was gathered in a dictionary.
+/// The chunk of a text column from its dictionary.
 pub fn of_text(
     text: &Dictionary,
     descriptor: &ColumnDescPtr,
@@ -72,7 +72,7 @@ pub fn of_text(
     let rows = text.validity().rows();
     let nullable = descriptor.max_def_level() > 0;
     let mut pages = Vec::new();
-    // Where most values occur once, their numbers would only come on top of them.
+    // If most values occur once, a dictionary only adds the ids.
     if !text.repeats() {
         let mut row = 0;
         let mut ids = text.ids();
@@ -121,7 +121,7 @@ pub fn of_integers(
     };
     let nulls = Some((validity.rows() - integers.len()) as u64);
     let (low, high) = integers.bounds().unzip();
-    // The values came in 32 bits, so they fit again.
+    // The values were 32 bits wide, so they fit again.
     let short = |bound: Option<i64>| bound.map(|bound| bound as i32);
     let statistics = with_statistics.then(|| match integers.is_narrow() {
         true => Statistics::int32(short(low), short(high), None, nulls, false),
@@ -155,7 +155,7 @@ fn plain_page(text: &Dictionary, first: usize, ids: &mut &[u32], nullable: bool)
     Draft { kind: PageType::DATA_PAGE, encoding: Encoding::PLAIN, values: count(row - first), bytes }
 }
 
-/// Numbers of values below `values`: in runs where they come in runs, else in as few bits as they need.
+/// Encodes dictionary ids below `values`: in runs where they repeat, else bit-packed.
 fn numbers(ids: &[u32], values: usize, out: &mut Vec<u8>) {
     let width = usize::BITS - values.saturating_sub(1).leading_zeros();
     out.push(width as u8);
@@ -163,7 +163,7 @@ fn numbers(ids: &[u32], values: usize, out: &mut Vec<u8>) {
         return;
     }
     let changes = ids.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    // A run costs about four bytes, so it has to stand for more than that.
+    // A run costs about four bytes, so it must replace more than that.
     if width == 0 || (changes + 1) * 32 < ids.len() * width as usize {
         let mut rest = ids;
         while let Some(first) = rest.first() {
@@ -178,7 +178,7 @@ fn numbers(ids: &[u32], values: usize, out: &mut Vec<u8>) {
     pack(ids, width, out);
 }
 
-/// Packs numbers of `width` bits, lowest first, filled up to groups of eight.
+/// Bit-packs numbers of `width` bits, lowest first, padded to groups of eight.
 fn pack(ids: &[u32], width: u32, out: &mut Vec<u8>) {
     let end = out.len() + ids.len().div_ceil(8) * width as usize;
     out.reserve(end - out.len() + 8);
@@ -208,7 +208,7 @@ fn bounds(text: &Dictionary, nulls: u64) -> Statistics {
     Statistics::ByteArray(values.with_min_is_exact(low_exact).with_max_is_exact(high_exact))
 }
 
-/// The beginning of a text, cut between characters.
+/// The prefix of a text, cut between characters.
 fn cut(text: &[u8]) -> &[u8] {
     if text.len() <= BOUND_BYTES {
         return text;
@@ -217,7 +217,7 @@ fn cut(text: &[u8]) -> &[u8] {
     &text[..end]
 }
 
-/// A text that is not less, and short; `None` if there is none.
+/// A short text that is not less; `None` if there is none.
 fn raise(text: &[u8]) -> Option<Vec<u8>> {
     if text.len() <= BOUND_BYTES {
         return Some(text.to_vec());
@@ -228,7 +228,7 @@ fn raise(text: &[u8]) -> Option<Vec<u8>> {
             0xD800 => Some('\u{E000}'),
             next => char::from_u32(next),
         };
-        // A character that grows longer could pass the limit, which is harmless.
+        // A longer character may exceed the limit, which is harmless.
         if let Some(next) = next {
             prefix.push(next);
             return Some(prefix.into_iter().collect::<String>().into_bytes());
@@ -251,7 +251,7 @@ fn assemble(
     let before: usize = drafts.iter().map(|draft| draft.bytes.len()).sum();
     let after: usize =
         drafts.iter().zip(&packed).map(|(draft, packed)| packed.as_ref().map_or(draft.bytes.len(), Vec::len)).sum();
-    // Numbers of many values look like noise: readers are spared the unpacking.
+    // Many distinct ids look like noise; uncompressed pages save readers the work.
     let compress = after + after / 16 < before;
     let codec = if compress { Compression::ZSTD(ZstdLevel::try_new(LEVEL)?) } else { Compression::UNCOMPRESSED };
 
@@ -264,7 +264,7 @@ fn assemble(
         let buf = Bytes::from(match packed {
             _ if !compress => draft.bytes,
             Some(packed) => packed,
-            // One codec serves all pages of a chunk.
+            // All pages of a chunk have one codec.
             None => packer.pack(&draft.bytes)?,
         });
         let (num_values, encoding) = (draft.values, draft.encoding);

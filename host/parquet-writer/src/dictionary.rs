@@ -1,8 +1,7 @@
-//! A text column whose values repeat: each value once, and a number a row.
+//! The dictionary of a text column: each value once, and an id per row.
 //!
-//! The parquet crate's own dictionary costs 25 to 45 ns a value, a third of it for bounds
-//! that only the distinct values can have; this one costs about 8, and next to nothing for
-//! columns that come as Arrow dictionaries.
+//! The parquet crate's own dictionary costs 25 to 45 ns a value, a third of it for bounds, which depend on distinct
+//! values alone. This one costs about 8, and next to nothing for columns that are Arrow dictionaries already.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -14,26 +13,26 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::validity::Validity;
 
-/// So few values are worth a dictionary in any case.
+/// With at most this many values a dictionary is always worth it.
 const FEW: usize = 1_000;
-/// Of dictionaries with more values nothing is remembered.
+/// Arrow dictionaries with more values are not remembered between batches.
 const MANY: usize = 64 << 10;
 /// Texts up to this length are compared as one integer.
 const SHORT: usize = 15;
 
 /// The values of one row group.
 pub struct Dictionary {
-    /// Every value once, each after its length in 4 bytes: a dictionary page as it stands.
+    /// Every value once, each after its length in 4 bytes: the dictionary page.
     page: Vec<u8>,
-    /// Where each value's length begins in `page`.
+    /// The offset of each value's length in `page`.
     starts: Vec<u32>,
     /// Values of up to 15 bytes, with their length in the 16th.
     short: HashTable<(u128, u32)>,
     long: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// The dictionary that came last, and the numbers of its values here as far as a row had them.
+    /// The last Arrow dictionary, and the ids of its values that rows have used.
     last: Option<(StringArray, Vec<Option<u32>>)>,
-    /// By row that is not null: the number of its value.
+    /// The value id of each non-null row.
     ids: Vec<u32>,
     validity: Validity,
 }
@@ -90,7 +89,7 @@ impl Dictionary {
         self.validity.push(keyed.len(), nulls.as_ref());
         self.ids.reserve(keyed.len());
         let (bytes, offsets) = (values.value_data(), values.value_offsets());
-        // Only values that a row has are stored. Readers give one dictionary with many batches.
+        // Only used values are stored. Readers share one dictionary between many batches.
         let mut known = match self.last.take() {
             Some((last, known)) if is_one(&last, values) => known,
             _ => vec![None; values.len()],
@@ -111,7 +110,7 @@ impl Dictionary {
             };
             self.ids.push(id);
         }
-        // A large one would be in memory for longer than the rows that it came with.
+        // A large dictionary would stay in memory longer than its rows.
         self.last = (values.len() <= MANY).then(|| (values.clone(), known));
         Ok(())
     }
@@ -155,7 +154,7 @@ impl Dictionary {
         self.page.len() + self.ids.len() * size_of::<u32>() + self.starts.len() * (size_of::<u32>() + 33)
     }
 
-    /// Whether values occur more than once, on the whole.
+    /// Whether values repeat enough for a dictionary.
     pub fn repeats(&self) -> bool {
         self.values() <= FEW || self.values() * 2 <= self.ids.len()
     }
@@ -170,7 +169,7 @@ impl Dictionary {
         &self.page
     }
 
-    /// By row that is not null: the number of its value.
+    /// The value id of each non-null row.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
@@ -180,7 +179,7 @@ impl Dictionary {
         &self.validity
     }
 
-    /// The text of a row that is not null, after its length, as a plain page has it.
+    /// The text of a value after its length, as in a plain page.
     pub fn plain(&self, id: u32) -> &[u8] {
         let start = self.starts[id as usize] as usize;
         &self.page[start..start + 4 + value_at(&self.page, self.starts[id as usize]).len()]
@@ -224,7 +223,7 @@ fn short_key(bytes: &[u8], from: usize, length: usize) -> u128 {
     }
 }
 
-/// Spreads a short key over the bits that a table looks at.
+/// Hashes a short key.
 #[inline]
 fn mix(key: u128) -> u64 {
     let (low, high) = (key as u64, (key >> 64) as u64);
@@ -272,7 +271,7 @@ mod tests {
                 assert_eq!(&dictionary.plain(*id)[4..], text.as_bytes());
             }
         }
-        // One dictionary in pieces, another one as long, and the first again; both hold a null.
+        // One dictionary in slices, another one of the same length, and the first again; both have a null.
         for values in [["a", "b"], ["c", "a"], ["a", "b"]] {
             let (keys, values) = (vec![0, 1, 2, 1, 0], StringArray::from(vec![Some(values[0]), Some(values[1]), None]));
             let keyed: ArrayRef = Arc::new(Int32DictionaryArray::new(keys.into(), Arc::new(values)));

@@ -1,4 +1,4 @@
-//! How the columns of a data file are encoded.
+//! The encodings of the columns of a data file.
 //!
 //! The parquet crate tries a dictionary on every column and gives it up late, which costs
 //! more than half of all writing. Here a column's encoding follows its first row group and
@@ -17,32 +17,32 @@ use parquet::schema::types::ColumnPath;
 
 /// Rows of a row group: upserts rewrite in units of it, and it costs nothing with the right encodings.
 pub const ROW_GROUP_ROWS: usize = 64 << 10;
-/// Fewer rows than this say too little about a column to remember it.
+/// Fewer rows than this are too small a sample to remember an encoding.
 const TELLING_ROWS: usize = 16 << 10;
 
 /// How one column is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Values repeat: each is stored once and referred to.
+    /// Values repeat: each is stored once.
     Dictionary,
-    /// Integers and instants: differences in as few bits as they need.
+    /// Integers and timestamps: bit-packed differences.
     Delta,
     /// Anything else.
     Plain,
 }
 
-/// What was learnt about a table's columns, shared by all who write it in this process.
+/// The learned encodings of a table's columns, shared by all its writers in this process.
 #[derive(Clone, Debug, Default)]
 pub struct Encodings(Arc<Mutex<HashMap<String, Choice>>>);
 
 impl Encodings {
-    /// Whether every column of `schema` is known, so that nothing has to be held back to learn from.
+    /// Whether the encoding of every column of `schema` is known, so that no rows have to be held back as a sample.
     pub fn knows(&self, schema: &Schema) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         schema.fields().iter().all(|field| field.data_type().is_nested() || known.contains_key(field.name()))
     }
 
-    /// Learns what is not known yet from a file of ours, which made its choices from more rows.
+    /// Learns missing encodings from the footer of a file of ours, which chose them from more rows.
     pub fn learn(&self, schema: &Schema, footer: &ParquetMetaData) {
         let ours = footer.file_metadata().created_by().is_some_and(|maker| maker.starts_with("sluicebox"));
         let telling =
@@ -68,14 +68,14 @@ impl Encodings {
         }
     }
 
-    /// Whether a column that another file has in a dictionary is written so, as far as is known.
+    /// Whether a column with a dictionary in another file keeps it, as far as is known.
     pub fn keeps_dictionary(&self, column: &str) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(column).is_none_or(|choice| *choice == Choice::Dictionary)
     }
 
-    /// Properties for a file of `schema`, and what was chosen for each column. `indexed` says of
-    /// which columns bounds are kept. Unknown columns are judged by `sample`.
+    /// The writer properties for a file of `schema`, and the encoding of each column. `indexed` says which columns
+    /// get bounds. Unknown columns are judged by `sample`.
     pub fn properties(
         &self,
         schema: &Schema,
@@ -87,7 +87,7 @@ impl Encodings {
             .set_compression(zstd())
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by(concat!("sluicebox ", env!("CARGO_PKG_VERSION")).to_owned())
-            // Row groups are small enough to be skipped whole; an index of pages would only be read for nothing.
+            // Row groups are small enough to be skipped as a whole; a page index would only cost reading.
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_offset_index_disabled(true);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ impl Encodings {
         (builder.build(), choices)
     }
 
-    /// A column turned out not to repeat.
+    /// Records that the values of a column do not repeat.
     pub fn give_up(&self, column: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(column.to_owned(), Choice::Plain);
@@ -139,7 +139,7 @@ fn zstd() -> Compression {
 
 fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
     if columns.iter().any(|column| matches!(column.data_type(), DataType::Dictionary(_, _))) {
-        // Whoever made it knows that its values repeat.
+        // An Arrow dictionary says that its values repeat.
         return Choice::Dictionary;
     }
     let rows: usize = columns.iter().map(|column| column.len() - column.null_count()).sum();
@@ -152,7 +152,7 @@ fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
         | DataType::Int64
         | DataType::Date32
         | DataType::Timestamp(_, _) => {
-            // A dictionary wins only where few values lie far apart.
+            // A dictionary wins only for few values that are far apart.
             let few = (rows / 64).max(1);
             match distinct(few) {
                 Some(distinct) if 2 * bits(distinct) < spread(columns) => Choice::Dictionary,
@@ -163,7 +163,7 @@ fn choose(data_type: &DataType, columns: &[&ArrayRef]) -> Choice {
             Some(1..) => Choice::Dictionary,
             _ => Choice::Plain,
         },
-        // Text that was not seen yet may repeat; its dictionary gives up by itself if it does not.
+        // Text without a sample may repeat; its dictionary is given up if it does not.
         DataType::Utf8 if rows == 0 => Choice::Dictionary,
         _ => match distinct(rows / 4) {
             Some(1..) => Choice::Dictionary,
@@ -176,7 +176,7 @@ fn bits(values: usize) -> u32 {
     usize::BITS - values.leading_zeros()
 }
 
-/// Bits of the distance between the least and the greatest value.
+/// Bits of the difference between the minimum and the maximum.
 fn spread(columns: &[&ArrayRef]) -> u32 {
     let mut range: Option<(i64, i64)> = None;
     for column in columns {
@@ -192,7 +192,7 @@ fn spread(columns: &[&ArrayRef]) -> u32 {
     range.map_or(0, |(low, high)| u64::BITS - low.abs_diff(high).leading_zeros())
 }
 
-/// How many values there are, nulls aside; `None` if there are more than `most`.
+/// The number of distinct non-null values; `None` if there are more than `most`.
 fn distinct(data_type: &DataType, columns: &[&ArrayRef], most: usize) -> Option<usize> {
     let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).ok()?;
     let mut seen = HashSet::new();

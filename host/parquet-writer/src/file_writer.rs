@@ -1,4 +1,4 @@
-//! A Parquet file as a sequence of row groups, one of which is in the making.
+//! Writes a Parquet file, one row group at a time.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::chunk::Packer;
 use super::encoding::{Choice, ROW_GROUP_ROWS};
 use super::row_group::{RowGroup, as_it_is};
 
-/// A row group ends at this size in memory even if it has few rows.
+/// The size in memory at which a row group ends, even with few rows.
 const GROUP_BYTES: usize = 32 << 20;
 
-/// Whether row groups of a file with this footer can be taken over into one for rows of `schema`.
+/// Whether row groups of a file with this footer can be spliced into a file of `schema`.
 pub fn takes(schema: &SchemaRef, footer: &ParquetMetaData) -> bool {
     let (Ok(own), other) = (ArrowSchemaConverter::new().convert(schema), footer.file_metadata().schema_descr()) else {
         return false;
@@ -30,15 +30,15 @@ pub fn takes(schema: &SchemaRef, footer: &ParquetMetaData) -> bool {
         && own.root_schema().get_fields() == other.root_schema().get_fields()
 }
 
-/// Row groups of one file.
+/// A writer of one file.
 pub struct FileWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
-    /// By column: how many leaves it has, and how it is encoded.
+    /// By column: the number of its leaves, and its encoding.
     leaves: Vec<usize>,
     choices: Vec<Choice>,
-    /// By column: whether its bounds are kept.
+    /// By column: whether it gets bounds.
     indexed: Vec<bool>,
     group: Option<RowGroup>,
     packer: Packer,
@@ -52,7 +52,7 @@ impl<W: Write + Send> FileWriter<W> {
         choices: Vec<Choice>,
         indexed: Vec<bool>,
     ) -> Result<Self> {
-        // The log holds the schema; a copy of Arrow's in every file would only cost space.
+        // The log has the schema; a copy of Arrow's in every file would only cost space.
         let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
         let file = SerializedFileWriter::new(sink, descriptor.root_schema_ptr(), Arc::new(properties))?;
         let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
@@ -63,7 +63,7 @@ impl<W: Write + Send> FileWriter<W> {
         Ok(Self { file, factory, schema, leaves, choices, indexed, group: None, packer: Packer::new()? })
     }
 
-    /// Adds rows. Returns the columns whose text turned out not to repeat.
+    /// Adds rows. Returns the text columns whose values do not repeat.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<Vec<usize>> {
         let mut given_up = Vec::new();
         let mut from = 0;
@@ -86,7 +86,7 @@ impl<W: Write + Send> FileWriter<W> {
         Ok(given_up)
     }
 
-    /// Ends the row group, so that no rows are in memory.
+    /// Ends the row group, so that no rows are buffered.
     pub fn flush(&mut self) -> Result<Vec<usize>> {
         let Some(group) = self.group.take() else {
             return Ok(Vec::new());
@@ -98,7 +98,7 @@ impl<W: Write + Send> FileWriter<W> {
         Ok(given_up)
     }
 
-    /// Takes over a row group of another file as encoded bytes, which `reader` has.
+    /// Splices a row group of another file as encoded bytes, which `reader` has.
     pub fn splice(&mut self, reader: &impl ChunkReader, group: &RowGroupMetaData) -> Result<()> {
         self.flush()?;
         let mut next = self.file.next_row_group()?;
@@ -109,7 +109,7 @@ impl<W: Write + Send> FileWriter<W> {
         Ok(())
     }
 
-    /// As [`Self::splice`], with other values in some columns, which are as many.
+    /// As [`Self::splice`], with new values of some columns, as many as before.
     pub fn patch(
         &mut self,
         reader: &impl ChunkReader,
@@ -138,7 +138,7 @@ impl<W: Write + Send> FileWriter<W> {
         self.file.bytes_written()
     }
 
-    /// Rows of the row group in the making.
+    /// Rows of the open row group.
     pub fn rows_buffered(&self) -> usize {
         self.group.as_ref().map_or(0, RowGroup::rows)
     }
@@ -148,7 +148,7 @@ impl<W: Write + Send> FileWriter<W> {
         self.group.as_ref().map_or(0, RowGroup::bytes)
     }
 
-    /// What the file is written to. Taking it out would write a second footer.
+    /// The underlying output. Taking it out would write a second footer.
     pub fn sink_mut(&mut self) -> &mut W {
         self.file.inner_mut()
     }

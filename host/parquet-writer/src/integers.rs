@@ -1,4 +1,4 @@
-//! A column of integers, days or instants as differences in as few bits as they need.
+//! A column of integers, dates or timestamps as bit-packed differences.
 //!
 //! The format is Parquet's `DELTA_BINARY_PACKED`. The parquet crate's encoder costs 10 to
 //! 15 ns a value with its bounds; here whole row groups are encoded at once, in loops that
@@ -11,7 +11,7 @@ use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use super::validity::{Validity, varint};
 
-/// Differences of one block share their least one; a quarter of a block shares its width.
+/// The differences of one block share their minimum; a quarter of a block shares its width.
 const BLOCK: usize = 128;
 const QUARTER: usize = 32;
 
@@ -19,12 +19,12 @@ const QUARTER: usize = 32;
 pub struct Integers {
     values: Vec<i64>,
     validity: Validity,
-    /// Stored in 32 bits, so differences are of 32 bits too.
+    /// Stored in 32 bits, so differences have 32 bits too.
     narrow: bool,
 }
 
 impl Integers {
-    /// For a column of that type, if it is one for this encoding.
+    /// For a column of this type, if the encoding supports it.
     pub fn of(data_type: &DataType) -> Option<Self> {
         let narrow = match data_type {
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Date32 => true,
@@ -85,7 +85,7 @@ impl Integers {
         Some(self.values.iter().fold((first, first), |(low, high), value| (low.min(*value), high.max(*value))))
     }
 
-    /// The values as the format has them.
+    /// Encodes the values.
     pub fn encode(&self, out: &mut Vec<u8>) {
         varint(BLOCK, out);
         varint(BLOCK / QUARTER, out);
@@ -97,7 +97,7 @@ impl Integers {
             let mut differences = [0_i64; BLOCK];
             for (difference, value) in differences.iter_mut().zip(values) {
                 *difference = if self.narrow {
-                    // The reader adds in 32 bits, so what overflows comes back right.
+                    // Readers add in 32 bits, so an overflow comes back right.
                     i64::from((*value as i32).wrapping_sub(before as i32))
                 } else {
                     value.wrapping_sub(before)
@@ -109,7 +109,7 @@ impl Integers {
     }
 }
 
-/// One block: its least difference, the widths of its quarters, and what is above the least.
+/// Writes one block: its minimum, the widths of its quarters, and the differences above the minimum.
 fn block(differences: &[i64], narrow: bool, out: &mut Vec<u8>) {
     let least = differences.iter().copied().fold(i64::MAX, i64::min);
     varint64(zigzag(least), out);
@@ -123,13 +123,13 @@ fn block(differences: &[i64], narrow: bool, out: &mut Vec<u8>) {
         *width = u64::BITS - quarter.iter().fold(0, |all, value| all | value).leading_zeros();
     }
     out.extend(widths.iter().map(|width| *width as u8));
-    // Quarters beyond the last value have no width and so no bytes; the last one is filled with zeros.
+    // Quarters after the last value have no width and no bytes; the last one is padded with zeros.
     for (width, quarter) in widths.iter().zip(above.chunks_exact(QUARTER)) {
         pack(quarter, *width, out);
     }
 }
 
-/// Packs the 32 values of a quarter, lowest bits first.
+/// Bit-packs the 32 values of a quarter, lowest bits first.
 fn pack(values: &[u64], width: u32, out: &mut Vec<u8>) {
     if width == 0 {
         return;
@@ -152,7 +152,7 @@ fn pack(values: &[u64], width: u32, out: &mut Vec<u8>) {
     }
 }
 
-/// A 64-bit number, on any machine.
+/// Writes a 64-bit varint.
 fn varint64(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push((number & 0x7F) as u8 | 0x80);

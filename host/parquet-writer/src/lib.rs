@@ -1,8 +1,8 @@
-//! Parquet files with encodings that follow the data, and row groups that can be taken over from other files.
+//! Parquet files with encodings that follow the data, and row groups spliced from other files.
 //!
-//! A [`FileWriter`] writes record batches; [`Encodings`] remembers how the columns of a table are best
-//! encoded. A row group of another file can be spliced in as encoded bytes ([`FileWriter::splice`]) or with
-//! some of its columns exchanged ([`FileWriter::patch`]). Nothing here knows of tables or logs.
+//! A [`FileWriter`] writes record batches; [`Encodings`] remembers how the columns of a table are best encoded. A row
+//! group of another file can be spliced in as encoded bytes ([`FileWriter::splice`]), also with some of its columns
+//! replaced ([`FileWriter::patch`]). Nothing here knows of tables or logs.
 
 mod chunk;
 mod dictionary;

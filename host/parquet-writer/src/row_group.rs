@@ -1,4 +1,4 @@
-//! One row group: columns side by side, each with the encoder that suits it.
+//! One row group: an encoder for each column.
 
 use std::io::Write;
 
@@ -20,25 +20,25 @@ use super::dictionary::Dictionary;
 use super::encoding::Choice;
 use super::integers::Integers;
 
-/// The columns of a row group in the making.
+/// The columns of the open row group.
 pub struct RowGroup {
     columns: Vec<Column>,
-    /// By column: whether there is a NaN in it.
+    /// By column: whether it has a NaN.
     with_nan: Vec<bool>,
     rows: usize,
 }
 
 enum Column {
-    /// Text in a dictionary of ours.
+    /// Text, by our dictionary.
     Text(Box<Dictionary>),
-    /// Integers as differences, by an encoder of ours.
+    /// Integers, by our delta encoder.
     Integers(Integers),
-    /// Anything else, by the parquet crate: one writer a leaf.
+    /// Anything else, by the parquet crate: one writer per leaf.
     Leaves(Vec<ArrowColumnWriter>),
 }
 
 impl RowGroup {
-    /// An empty row group; `choices` says how its columns are encoded.
+    /// An empty row group; `choices` are the encodings of its columns.
     pub fn new(
         factory: &ArrowRowGroupWriterFactory,
         index: usize,
@@ -105,8 +105,8 @@ impl RowGroup {
         self.columns.iter().map(of_column).sum()
     }
 
-    /// Writes the row group to the file; `indexed` says of which columns bounds are kept. Returns the
-    /// columns whose text did not repeat.
+    /// Writes the row group to the file; `indexed` says which columns get bounds. Returns the text columns whose
+    /// values do not repeat.
     pub fn finish<W: Write + Send>(
         self,
         file: &mut SerializedFileWriter<W>,
@@ -129,8 +129,8 @@ impl RowGroup {
         Ok(given_up)
     }
 
-    /// Writes the row group to the file, with the columns of another one where `replaced` says
-    /// that they are the same. That one has as many rows, and `reader` has its bytes.
+    /// Writes the row group to the file, with the unchanged columns (see `replaced`) of another row group with as
+    /// many rows, whose bytes `reader` has.
     pub fn patch<W: Write + Send>(
         self,
         file: &mut SerializedFileWriter<W>,
@@ -160,10 +160,10 @@ impl RowGroup {
     }
 }
 
-/// A column chunk that is taken over from another file.
+/// A column chunk spliced from another file.
 pub fn as_it_is(group: &RowGroupMetaData, leaf: usize) -> ColumnCloseResult {
     let column = group.column(leaf);
-    // Filters and indexes of pages stay behind: their places in the file would not be right.
+    // Bloom filters and page indexes are dropped, because their offsets would be wrong.
     ColumnCloseResult {
         bytes_written: u64::try_from(column.compressed_size()).unwrap_or_default(),
         rows_written: u64::try_from(group.num_rows()).unwrap_or_default(),
@@ -174,9 +174,9 @@ pub fn as_it_is(group: &RowGroupMetaData, leaf: usize) -> ColumnCloseResult {
     }
 }
 
-/// Which column of a file it is.
+/// A column's place in a file.
 struct Place<'a> {
-    /// Whether its bounds are kept.
+    /// Whether it gets bounds.
     indexed: bool,
     descriptors: &'a [ColumnDescPtr],
     with_nan: bool,
@@ -184,7 +184,7 @@ struct Place<'a> {
 
 struct Done {
     leaves: usize,
-    /// False for text of which nearly every value occurs once.
+    /// False for text with nearly all values distinct.
     repeats: bool,
 }
 
@@ -223,8 +223,8 @@ impl Column {
     }
 }
 
-/// Takes the bounds out of a chunk with a NaN. The format leaves NaN out of them, but readers
-/// that sort it above all numbers skip the row group for a search beyond the greatest one.
+/// Removes the bounds of a chunk with a NaN. The format leaves NaN out of bounds, but readers that sort it above all
+/// numbers would skip the row group for a search beyond the maximum.
 fn without_bounds(close: &mut ColumnCloseResult) -> Result<()> {
     let nulls = close.metadata.statistics().and_then(Statistics::null_count_opt);
     let statistics = match close.metadata.statistics() {
@@ -236,7 +236,7 @@ fn without_bounds(close: &mut ColumnCloseResult) -> Result<()> {
     Ok(())
 }
 
-/// Whether a column of floats holds a NaN.
+/// Whether a column of floats has a NaN.
 pub fn has_nan(values: &ArrayRef) -> bool {
     match values.data_type() {
         DataType::Float32 => values.as_primitive::<Float32Type>().values().iter().any(|value| value.is_nan()),

@@ -1,11 +1,11 @@
-//! Which rows of a row group are not null, and how a page says so.
+//! The validity of the rows of a row group, and its encoding.
 
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 
-/// Rows, and which of them are null.
+/// The validity of rows.
 #[derive(Default)]
 pub struct Validity {
-    /// Absent while no row is null.
+    /// `None` while no row is null.
     bits: Option<BooleanBufferBuilder>,
     rows: usize,
 }
@@ -37,7 +37,7 @@ impl Validity {
         self.bits.as_ref().is_some_and(|bits| !bits.get_bit(row))
     }
 
-    /// Definition levels of one bit for some rows, after their length: a run of ones, or the bits as they are.
+    /// Writes the definition levels (one bit) of some rows, after their length: a run of ones, or the bits.
     pub fn levels(&self, from: usize, to: usize, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
@@ -66,7 +66,7 @@ impl Validity {
     }
 }
 
-/// A number in as many bytes of seven bits as it needs.
+/// Writes a varint.
 pub fn varint(mut number: usize, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push((number & 0x7F) as u8 | 0x80);

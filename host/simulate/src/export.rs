@@ -12,7 +12,7 @@ use sluicebox_formats::csv::CsvWriter;
 /// `output` should be buffered.
 ///
 /// # Errors
-/// The output refuses.
+/// Writing to the output fails.
 pub fn write_csv(spec: &SimulateSpec, output: impl Write) -> Result<(), FormatError> {
     let mut writer = CsvWriter::new(output);
     for rows in batches(spec, 8_192) {
@@ -21,11 +21,10 @@ pub fn write_csv(spec: &SimulateSpec, output: impl Write) -> Result<(), FormatEr
     Ok(())
 }
 
-/// Writes the events `range` of a dataset, one a line. A bad one is a bad line; none holds a line end.
-/// `output` should be buffered.
+/// Writes the events `range` of a dataset, one a line. No event has a line end. `output` should be buffered.
 ///
 /// # Errors
-/// The output refuses.
+/// Writing to the output fails.
 pub fn write_events(spec: &SimulateSpec, range: Range<u64>, mut output: impl Write) -> io::Result<()> {
     for event in Events::of(spec, range).iter() {
         output.write_all(event)?;

@@ -1,5 +1,4 @@
-//! Rows of a shop that does not exist: customers, products and their orders; and the events that
-//! come out of its programs.
+//! Generated data of a shop: customers, products and orders; and events of its programs.
 //!
 //! A row depends on the seed and its number alone, so any range can be generated at any
 //! time and is always the same.
@@ -31,8 +30,8 @@ pub const CUSTOMERS: u32 = 20_000;
 /// Products that orders refer to: 1 to this.
 pub const PRODUCTS: u32 = 2_000;
 
-/// The columns of a dataset. One that comes as events has one column of their bytes; what is in
-/// these is said by [`event_columns`].
+/// The columns of a dataset. A dataset of events has one column with their bytes; [`event_columns`] says what these
+/// hold.
 pub fn schema(dataset: Dataset) -> SchemaRef {
     let price = DataType::Decimal128(10, 2);
     let columns: Vec<(&str, DataType)> = match dataset {
@@ -65,7 +64,7 @@ pub fn schema(dataset: Dataset) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The rows `range` of a dataset; the caller keeps to its own bounds.
+/// The rows `range` of a dataset. The caller checks the bounds.
 pub fn rows(spec: &SimulateSpec, range: Range<u64>) -> RecordBatch {
     let dice = Dice::new(spec);
     let columns = match spec.dataset {
@@ -94,18 +93,18 @@ pub fn wait(until: Instant) {
         if left.is_zero() {
             return;
         }
-        // Nobody unparks this thread; it may wake up by itself all the same.
+        // Nobody unparks this thread, but it may wake up by itself.
         thread::park_timeout(left);
     }
 }
 
-/// What decides every row.
+/// The random generator of rows.
 struct Dice {
     generator: ChaCha8Rng,
     bad: f64,
 }
 
-/// Random words that are kept apart for one row.
+/// Random words reserved for one row.
 const WORDS: u128 = 256;
 
 impl Dice {
@@ -132,5 +131,5 @@ impl Dice {
     }
 }
 
-/// Days since 1970 of the first day that anything happens: 2023-01-01.
+/// The first day of the data, 2023-01-01, in days since 1970.
 const FIRST_DAY: i32 = 19_358;

@@ -1,4 +1,4 @@
-//! What can stop a source.
+//! Why a source stopped.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_formats::FormatError;
 
-/// What can stop a source.
+/// Why a source stopped.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The folder does not exist.
@@ -48,7 +48,7 @@ pub enum SourceError {
         #[source]
         source: Box<object_store::Error>,
     },
-    /// The place is neither a folder nor a URL that is understood.
+    /// The location is neither a folder nor a known URL.
     #[error("source `{name}`: {path} is not a place that can be read")]
     Place {
         /// The source.
@@ -70,7 +70,7 @@ pub enum SourceError {
         #[source]
         source: globset::Error,
     },
-    /// Nothing to infer columns from.
+    /// No file has rows to infer columns from.
     #[error("source `{name}`: no file in {path} has rows, so its columns cannot be inferred")]
     NothingToInfer {
         /// The source.
@@ -97,7 +97,7 @@ pub enum SourceError {
         name: String,
         /// The file.
         file: String,
-        /// Records that are in the table.
+        /// Records that were read before.
         records: u64,
     },
     /// A file that Capture did not write.
@@ -107,10 +107,10 @@ pub enum SourceError {
         name: String,
         /// The file.
         file: String,
-        /// What every captured file has.
+        /// The column that every captured file has.
         column: &'static str,
     },
-    /// A path that does not say what the layout promises.
+    /// A path that does not match the layout.
     #[error("source `{name}`: the path of {file} is not of the layout that is declared")]
     Layout {
         /// The source.
@@ -118,7 +118,7 @@ pub enum SourceError {
         /// The file.
         file: String,
     },
-    /// Two hubs of one name, whose events have the same numbers.
+    /// Two hubs with one name, whose events have the same sequence numbers.
     #[error("source `{name}`: {file} is of another hub `{hub}` than the files before it")]
     TwoHubs {
         /// The source.
@@ -139,7 +139,7 @@ pub enum SourceError {
         #[source]
         source: Box<FormatError>,
     },
-    /// A secret is not where the pipeline file says.
+    /// A secret is missing.
     #[error("source `{name}`: there is no secret at `{secret}`: {why}")]
     NoSecret {
         /// The source.
@@ -159,7 +159,7 @@ pub enum SourceError {
         /// Why.
         reason: String,
     },
-    /// What answers is no schema registry.
+    /// The server at this address is not a schema registry.
     #[error("source `{name}`: what answers at {url} is no schema registry: {reason}")]
     NoRegistry {
         /// The source.
@@ -169,7 +169,7 @@ pub enum SourceError {
         /// What it said.
         reason: String,
     },
-    /// A schema registry does not let this reader in.
+    /// A schema registry denies access.
     #[error("source `{name}`: the schema registry at {url} refuses: {reason}")]
     RegistryRefused {
         /// The source.
@@ -179,7 +179,7 @@ pub enum SourceError {
         /// What it said.
         reason: String,
     },
-    /// A certificate is not where the pipeline file says.
+    /// A certificate is missing.
     #[error("source `{name}`: there is no certificate at {path}")]
     NoCertificate {
         /// The source.
@@ -187,7 +187,7 @@ pub enum SourceError {
         /// Where it was looked for.
         path: String,
     },
-    /// The settings do not go together.
+    /// The settings contradict each other.
     #[error("source `{name}`: its settings do not go together: {reason}")]
     Settings {
         /// The source.
@@ -205,7 +205,7 @@ pub enum SourceError {
         /// The client's words.
         reason: String,
     },
-    /// A broker does not let this reader in.
+    /// A broker denies access.
     #[error("source `{name}`: the broker refuses: {reason}")]
     Refused {
         /// The source.
@@ -213,7 +213,7 @@ pub enum SourceError {
         /// The client's words.
         reason: String,
     },
-    /// There is no token to show to a broker.
+    /// No token for the broker can be had.
     #[error("source `{name}`: there is no token to show to the broker: {reason}")]
     NoToken {
         /// The source.
@@ -221,7 +221,7 @@ pub enum SourceError {
         /// Why.
         reason: String,
     },
-    /// A broker and this reader cannot agree on an encrypted connection.
+    /// No encrypted connection to a broker can be made.
     #[error("source `{name}`: no encrypted connection to the broker: {reason}")]
     Tls {
         /// The source.
@@ -229,17 +229,17 @@ pub enum SourceError {
         /// The client's words.
         reason: String,
     },
-    /// A topic is not there.
+    /// A topic does not exist.
     #[error("source `{name}`: there is no topic `{topic}`")]
     NoTopic {
         /// The source.
         name: String,
         /// The topic.
         topic: String,
-        /// Those that are.
+        /// The topics that exist.
         known: Vec<String>,
     },
-    /// Messages are no longer kept that no table has.
+    /// The next messages are no longer kept by the broker.
     #[error(
         "source `{name}`: {lane} goes on at {position}, and the oldest message that is kept is {oldest}: {} are gone",
         .oldest - .position
@@ -249,24 +249,24 @@ pub enum SourceError {
         name: String,
         /// The partition.
         lane: String,
-        /// The offset of the message to go on with.
+        /// The offset of the next message to read.
         position: i64,
         /// The offset of the oldest one that is kept.
         oldest: i64,
     },
-    /// The tables have more than the broker ever had.
+    /// The position in the tables is beyond the end of the partition.
     #[error("source `{name}`: {lane} was taken up to {position}, and the broker has it only up to {end}")]
     Ahead {
         /// The source.
         name: String,
         /// The partition.
         lane: String,
-        /// The offset after the last message taken.
+        /// The recorded position: the offset after the last message read.
         position: i64,
-        /// The offset after its last message.
+        /// The offset after the last message of the partition.
         end: i64,
     },
-    /// Messages cannot be decoded, whatever they are.
+    /// The settings of the decoder do not work for any message.
     #[error("source `{name}`: the messages of {lane} cannot be decoded")]
     Message {
         /// The source.
@@ -277,7 +277,7 @@ pub enum SourceError {
         #[source]
         source: Box<FormatError>,
     },
-    /// The client cannot go on.
+    /// The client failed.
     #[error("source `{name}`: {reason}")]
     Broker {
         /// The source.
@@ -288,7 +288,7 @@ pub enum SourceError {
     /// A message could not be written.
     #[error("`{name}`: a message could not be written: {reason}")]
     Write {
-        /// What writes.
+        /// The name of the producer.
         name: String,
         /// The client's words.
         reason: String,
@@ -296,8 +296,8 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether what the pipeline file names is not there or is something else, so that the file
-    /// has to be mended, or the folder made.
+    /// Whether the pipeline file names something that does not exist or is of another kind, so that a person must fix
+    /// the file or create the folder.
     pub fn is_misnamed(&self) -> bool {
         matches!(
             self,

@@ -1,5 +1,4 @@
-//! What clients of the web have in common here: how long they wait, when they ask again, and how they
-//! say what went wrong.
+//! The HTTP client: timeouts, retries and error messages for all requests of this crate.
 
 use std::error::Error;
 use std::iter;
@@ -10,10 +9,10 @@ use backon::ExponentialBuilder;
 
 use super::SourceError;
 
-/// How long one answer may take.
+/// The timeout of one request.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A client for the source `name`, which also trusts the authority `ca`.
+/// A client for the source `name` that also trusts the certificate authority `ca`.
 pub(super) fn client(name: &str, ca: Option<&Path>) -> Result<reqwest::Client, SourceError> {
     let absent = |path: &Path| SourceError::NoCertificate { name: name.to_owned(), path: path.display().to_string() };
     let unusable = |error: reqwest::Error| SourceError::Settings { name: name.to_owned(), reason: told(&error) };
@@ -25,17 +24,17 @@ pub(super) fn client(name: &str, ca: Option<&Path>) -> Result<reqwest::Client, S
     client.build().map_err(unusable)
 }
 
-/// When to ask again, where a later answer may be another: seven times within about ten seconds.
+/// The retry policy of requests that may succeed later: seven attempts within about ten seconds.
 pub(super) fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(7).with_jitter()
 }
 
-/// Whether a later answer may be another.
+/// Whether a request with this status may succeed later.
 pub(super) fn may_pass(status: reqwest::StatusCode) -> bool {
     status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS
 }
 
-/// All that an error says.
+/// The message of an error with its causes.
 pub(super) fn told(error: &reqwest::Error) -> String {
     let words: Vec<String> = iter::successors(Some(error as &dyn Error), |error: &&dyn Error| (*error).source())
         .map(ToString::to_string)

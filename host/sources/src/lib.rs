@@ -1,8 +1,7 @@
-//! Where rows come from.
+//! Sources: where rows come from.
 //!
-//! A source gives batches of one lane at a time. Its rows have the decoded columns,
-//! then `_lane` and `_position`. It keeps no progress of its own: who opens it says
-//! what is done.
+//! A source gives batches of one lane at a time. Its rows have the decoded columns, then `_lane` and `_position`. It
+//! stores no progress: whoever opens it passes the positions.
 
 mod capture;
 mod error;
@@ -27,19 +26,19 @@ use sluicebox_core::batch::{Batch, Lane, Positions, Reject};
 use sluicebox_core::plan::{Contract, Demands, SourceKind, SourceSpec};
 use sluicebox_simulate as simulate;
 
-/// Where rows come from.
+/// Sources: where rows come from.
 pub trait Source: Send {
-    /// What comes next.
+    /// The next message of the source.
     ///
-    /// It blocks, so it is for a plain thread and not for one of the runtime's workers. A source
-    /// that waits for others to write comes back with [`Next::Idle`] several times a second.
+    /// It blocks, so it must be called on a plain thread and not on a runtime worker. An unbounded source without
+    /// rows returns [`Next::Idle`] several times a second.
     ///
     /// # Errors
-    /// What stops the source as a whole. After an error it gives nothing more.
+    /// Why the source stopped. After an error it gives nothing more.
     fn next(&mut self) -> Result<Next, SourceError>;
 
-    /// Answers [`Next::Lanes`]: the revoked lanes were let go of, and the assigned ones go on
-    /// here. A lane without a position begins where the source's own settings say.
+    /// Answers [`Next::Lanes`]: the revoked lanes are given up, and the assigned ones continue at these positions. A
+    /// lane without a position starts where the source's settings say.
     ///
     /// # Errors
     /// As [`Source::next`].
@@ -47,34 +46,33 @@ pub trait Source: Send {
         Ok(())
     }
 
-    /// Hears what is committed, so that it can tell others as a courtesy. The tables stay the
-    /// only ones that count.
+    /// Receives committed positions, for example to commit offsets to Kafka. They are informative only; the tables
+    /// are the ledger.
     fn committed(&mut self, _positions: &Positions) {}
 
-    /// Is called now and then while nobody takes what [`Source::next`] gave, so that a broker
-    /// does not take this reader for dead.
+    /// Called regularly while nobody reads what [`Source::next`] returned, so that a broker does not think that the
+    /// reader is dead.
     fn wait(&mut self) {}
 
     /// How far it has come, for progress bars.
     fn progress(&self) -> Progress;
 }
 
-/// What a source has to say.
+/// A message of a source.
 #[derive(Debug)]
 pub enum Next {
     /// Rows of one lane.
     Rows(SourceBatch),
-    /// Nothing just now; more may come.
+    /// No rows at the moment; more may come.
     Idle,
-    /// The lanes that this reader owns are about to be others. It waits for
-    /// [`Source::assign`] before it goes on.
+    /// A rebalance. The source waits for [`Source::assign`] before it continues.
     Lanes(LaneChange),
-    /// Nothing is left.
+    /// The end of the source.
     End,
 }
 
 impl Next {
-    /// The rows, if it is rows.
+    /// The rows, if this is `Rows`.
     pub fn rows(self) -> Option<SourceBatch> {
         match self {
             Self::Rows(rows) => Some(rows),
@@ -83,28 +81,27 @@ impl Next {
     }
 }
 
-/// Lanes that a reader gets and gives up, as those who share a source have agreed.
+/// A rebalance: lanes that a reader gets and gives up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneChange {
-    /// Lanes that it shall read from now on.
+    /// Lanes that this reader reads from now on.
     pub assigned: Vec<Lane>,
-    /// Lanes that somebody else will read, as soon as this reader lets go of them.
+    /// Lanes that another reader gets as soon as this one gives them up.
     pub revoked: Vec<Lane>,
-    /// All that it owns after the change.
+    /// All lanes of this reader after the change.
     pub owned: Vec<Lane>,
-    /// Whether it owns the first lane of all, which brings the duties that only one of all readers has.
+    /// Whether it has the first lane of the source, which makes its host the leader.
     pub first: bool,
 }
 
-/// What a source gives at once: about 8,192 rows, or none where it only moves its lane or
-/// brings rejects.
+/// A batch of a source: about 8,192 rows, or none if it only advances a position or has rejects.
 #[derive(Debug)]
 pub struct SourceBatch {
-    /// Rows, and where their lane stands after them.
+    /// Rows, and the position of their lane after them.
     pub batch: Batch,
     /// Records between those rows that could not be decoded.
     pub rejects: Vec<Reject>,
-    /// The file that these rows are the last of.
+    /// The file that ends with these rows.
     pub finished: Option<FinishedFile>,
 }
 
@@ -113,7 +110,7 @@ pub struct SourceBatch {
 pub struct FinishedFile {
     /// Its lane.
     pub lane: Lane,
-    /// Where it lies: an absolute path, or a URL.
+    /// Its location: an absolute path, or a URL.
     pub location: String,
     /// Its size.
     pub bytes: u64,
@@ -124,13 +121,13 @@ pub struct FinishedFile {
 pub struct Progress {
     /// Bytes as they are stored, or rows.
     pub done: u64,
-    /// Of how many, if that is known.
+    /// The total, if it is known.
     pub total: Option<u64>,
-    /// Which of the two are counted.
+    /// The unit of both.
     pub unit: Unit,
 }
 
-/// What is counted.
+/// A unit of progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes as they are stored.
@@ -140,29 +137,28 @@ pub enum Unit {
     Rows,
 }
 
-/// What a source needs to begin.
+/// The arguments of [`open`].
 #[derive(Debug)]
 pub struct OpenSource<'a> {
     /// The source.
     pub spec: &'a SourceSpec,
-    /// What is done already.
+    /// The recorded positions.
     pub done: &'a Positions,
-    /// When that was recorded: a file written to since may not be what was read.
+    /// When they were recorded: a file written to since then may not be the one that was read.
     pub since: Option<DateTime<Utc>>,
-    /// The columns of the table that the rows land in, if it exists: what is not declared is
-    /// then read as before, whatever the next file looks like.
+    /// The columns of the table that the rows are written to, if it exists. Undeclared columns are read as before,
+    /// whatever the next file looks like.
     pub known: Option<SchemaRef>,
-    /// The contract of the table that rows land in as they come; `None` where a module makes others of them.
+    /// The contract of the table that decoded rows are written to unchanged; `None` if a module is in between.
     pub contract: Option<Contract>,
     /// Drives requests to object stores.
     pub runtime: &'a Handle,
-    /// Whether a source that others write to goes on for ever; if not, it ends where it
-    /// ended when it was opened.
+    /// Whether an unbounded source is followed for ever; if not, it ends where it ended when it was opened.
     pub follow: bool,
 }
 
 impl OpenSource<'_> {
-    /// What is wanted of records whose fields no header names.
+    /// What the contract demands of records without a header.
     fn demands(&self) -> Demands {
         self.contract.map_or_else(Demands::default, |contract| contract.demands())
     }
@@ -187,7 +183,7 @@ pub fn open(request: OpenSource<'_>) -> Result<Box<dyn Source>, SourceError> {
     }
 }
 
-/// A record as it was kept in quarantine.
+/// A record from quarantine.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// Its position in its lane.
@@ -199,14 +195,14 @@ pub struct Record<'a> {
 /// Records that were decoded again.
 #[derive(Debug)]
 pub struct Redecoded {
-    /// Those that are rows now, with `_lane` and `_position`.
+    /// Records that are rows now, with `_lane` and `_position`.
     pub rows: RecordBatch,
-    /// Those that are still none: which of them, a reason and a message.
+    /// Records that still cannot be decoded: index, reason and message.
     pub bad: Vec<(usize, String, String)>,
 }
 
-/// Decodes records of one lane that could not be decoded before, as the source is now.
-/// `Ok(Err(why))` where records of this source cannot be decoded by themselves.
+/// Decodes rejected records of one lane again, with the present settings of the source. `Ok(Err(why))` if single
+/// records of this source cannot be decoded.
 ///
 /// # Errors
 /// The source's folder cannot be listed, or the header of its file not be read.
@@ -226,12 +222,11 @@ pub fn redecode(
     }
 }
 
-/// The columns that the source's rows will have, without `_lane` and `_position`: declared,
-/// as known from its table, or inferred from the first file that has rows.
+/// The columns of the source's rows, without `_lane` and `_position`: declared, known from the table, or inferred
+/// from the first file with rows.
 ///
 /// # Errors
-/// There is no file to infer from, or the first one cannot be read; or messages cannot be decoded into
-/// the declared columns.
+/// There is no file to infer from, or it cannot be read; or messages cannot be decoded into the declared columns.
 pub fn schema(spec: &SourceSpec, known: Option<SchemaRef>, runtime: &Handle) -> Result<SchemaRef, SourceError> {
     match &spec.kind {
         SourceKind::Files(files) => files::schema(&spec.name, files, known, runtime),

@@ -1,4 +1,4 @@
-//! Bodies of messages to rows, with the schemas that they were written with.
+//! Decodes message bodies to rows, with the writer schemas that they need.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{AvroSchemas, Demands, MessageFormat};
 use sluicebox_formats::{FormatError, MessageDecoder, Messages};
 
-/// After which time a registry is asked again for a schema that it did not have.
+/// The time after which a registry is asked again for a schema that it did not have.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Decodes bodies, and asks for the schemas that it needs.
+/// Decodes bodies, and fetches the schemas that it needs.
 pub(super) struct BodyDecoder {
     name: String,
     decoder: MessageDecoder,
@@ -26,7 +26,7 @@ impl BodyDecoder {
     /// Decodes the bodies of the source `name`, whose messages come from `origin`.
     ///
     /// # Errors
-    /// What the decoder needs is not there, or a secret is not.
+    /// A schema file or a secret is missing.
     pub(super) fn open(
         name: &str,
         origin: &str,
@@ -42,16 +42,16 @@ impl BodyDecoder {
         Ok(Self { name: name.to_owned(), decoder, registry, asked: Instant::now() })
     }
 
-    /// The same for records of which more is wanted.
+    /// The same decoder with the demands of a contract.
     pub(super) fn demanding(self, demands: Demands) -> Self {
         Self { decoder: self.decoder.demanding(demands), ..self }
     }
 
-    /// The rows that bodies of one lane are, at most [`sluicebox_formats::BATCH_ROWS`] of them.
+    /// Decodes bodies of one lane, at most [`sluicebox_formats::BATCH_ROWS`] of them.
     ///
     /// # Errors
-    /// A schema registry does not answer; or what is wrong with no single body. Those that are wrong by
-    /// themselves are in [`Messages::bad`].
+    /// A schema registry does not answer, or decoding failed as a whole. Bodies that fail by themselves are in
+    /// [`Messages::bad`].
     pub(super) fn decode(&mut self, lane: &Lane, bodies: &[&[u8]]) -> Result<Messages, SourceError> {
         if let Some(registry) = &self.registry {
             if self.asked.elapsed() >= ASK_AGAIN {
@@ -66,16 +66,16 @@ impl BodyDecoder {
         self.decoder.decode(bodies).map_err(|error| self.failed(lane, error))
     }
 
-    /// What went wrong with no single message of a lane.
+    /// The error of a whole lane.
     pub(super) fn failed(&self, lane: &Lane, source: FormatError) -> SourceError {
         SourceError::Message { name: self.name.clone(), lane: lane.to_string(), source: Box::new(source) }
     }
 }
 
-/// Looks whether bodies can be decoded, as far as that can be said before there are any.
+/// Checks the settings of a decoder before there are messages.
 ///
 /// # Errors
-/// They cannot.
+/// The settings cannot work.
 pub(super) fn check(name: &str, origin: &str, format: &MessageFormat, columns: &SchemaRef) -> Result<(), SourceError> {
     decoder(name, origin, format, columns).map(drop)
 }

@@ -1,10 +1,10 @@
-//! Events over HTTP, for simulations and tests.
+//! Posts events over HTTP, for simulations and tests.
 
 use tokio::runtime::Handle;
 
 use super::{SourceError, http};
 
-/// Posts JSON lines to a place that takes them.
+/// Posts JSON lines to a URL.
 pub struct Poster {
     url: String,
     client: reqwest::Client,
@@ -20,7 +20,7 @@ impl Poster {
     /// Posts lines, and waits for the answer.
     ///
     /// # Errors
-    /// There is nobody, or the answer is not that they were taken.
+    /// No server answers, or it does not accept them.
     pub fn post(&self, lines: Vec<u8>) -> Result<(), SourceError> {
         let request = self.client.post(&self.url).header("content-type", "application/x-ndjson").body(lines);
         let answer = self.runtime.block_on(async { request.send().await?.error_for_status() });

@@ -1,4 +1,4 @@
-//! A schema registry, spoken to as that of Confluent.
+//! A client of a Confluent schema registry.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::{SourceError, http, secret};
 use sluicebox_core::plan::Registry;
 use sluicebox_formats::BadSchema;
 
-/// Schemas may refer to others so deep.
+/// The deepest nesting of schema references.
 const DEPTH: u32 = 16;
 
-/// Where schemas are asked for by their numbers.
+/// A client that looks schemas up by id.
 pub(super) struct SchemaRegistry {
     name: String,
     url: String,
@@ -22,21 +22,21 @@ pub(super) struct SchemaRegistry {
     runtime: Handle,
 }
 
-/// Why there is no answer.
+/// Why a registry gave no answer.
 enum Silence {
-    /// It may come later.
+    /// A later attempt may succeed.
     Passing(String),
-    /// It will not.
+    /// A later attempt will fail, too.
     Lasting(String),
-    /// The registry lets nobody in.
+    /// The registry denies access.
     Refused(String),
 }
 
-/// An answer, or the registry's word that it has nothing of the kind.
+/// An answer, or the registry's message that it has no such schema.
 type Answer = Result<Value, String>;
 
 impl SchemaRegistry {
-    /// A registry for the source `name`. Nothing is asked yet.
+    /// A client for the source `name`. No request is made yet.
     pub(super) fn new(name: &str, spec: &Registry, runtime: &Handle) -> Result<Self, SourceError> {
         let user = match &spec.user {
             Some((user, password)) => Some((user.clone(), secret::reveal(name, password)?)),
@@ -47,11 +47,11 @@ impl SchemaRegistry {
         Ok(Self { name: name.to_owned(), url, user, client, runtime: runtime.clone() })
     }
 
-    /// The schema of a number as one text, with all that it refers to; or why nothing can be decoded
-    /// with what the registry has under that number.
+    /// The schema with this id as one text, with all schemas that it references; or why nothing can be decoded with
+    /// it.
     ///
     /// # Errors
-    /// The registry does not answer, or lets nobody in.
+    /// The registry does not answer, or denies access.
     pub(super) fn schema(&self, number: u32) -> Result<Result<String, BadSchema>, SourceError> {
         let unusable = |message: String| Ok(Err(BadSchema { reason: "avro.schema", message }));
         let found = match self.ask(&format!("schemas/ids/{number}"))? {
@@ -81,7 +81,7 @@ impl SchemaRegistry {
         Ok(Ok(schema.to_string()))
     }
 
-    /// Collects what an answer's schema refers to, by the names by which it does so.
+    /// Collects the schemas that a schema references, by name.
     fn collect(
         &self,
         answer: &Value,
@@ -142,7 +142,7 @@ impl SchemaRegistry {
         match status.as_u16() {
             200 => told.map(Ok).ok_or_else(|| Silence::Lasting("the answer is not JSON".to_owned())),
             401 | 403 => Err(Silence::Refused(said())),
-            // Every registry of the kind gives its errors a number; other servers know nothing of that.
+            // A registry's errors have a code; other servers' errors do not.
             404 | 422 if told.as_ref().is_some_and(|told| told["error_code"].is_number()) => Ok(Err(said())),
             _ if http::may_pass(status) => Err(Silence::Passing(said())),
             _ => Err(Silence::Lasting(said())),
@@ -154,7 +154,7 @@ fn references(answer: &Value) -> Vec<&Value> {
     answer["references"].as_array().map(|list| list.iter().collect()).unwrap_or_default()
 }
 
-/// Puts each named type where its name first stands; Avro wants it there and only there.
+/// Inlines each named type at its first use, because Avro wants it there and only there.
 fn put_in(schema: &mut Value, named: &mut BTreeMap<String, Value>, namespace: &str) {
     match schema {
         Value::String(name) => {

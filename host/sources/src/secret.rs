@@ -1,12 +1,12 @@
-//! Secrets, taken from where the pipeline file says that they are.
+//! Reads secrets from the places that the pipeline file names.
 
 use super::SourceError;
 use sluicebox_core::plan::Secret;
 
-/// The secret that is referred to, for the source `name`.
+/// The secret for the source `name`.
 ///
 /// # Errors
-/// It is not there, or it is empty.
+/// It is missing or empty.
 pub(super) fn reveal(name: &str, secret: &Secret) -> Result<String, SourceError> {
     let absent = |why: String| SourceError::NoSecret { name: name.to_owned(), secret: secret.to_string(), why };
     match secret {

@@ -1,9 +1,9 @@
-//! The local disk as an object store that lists the end of a long log as fast as that of a short one.
+//! The local disk as an object store that lists the tail of a long log as fast as that of a short one.
 //!
-//! Each commit asks what has come since the last one. To find out, the store underneath makes a path of
-//! every name in the folder, which takes longer than the commit itself once there are some thousand. But
-//! entries of a log have their numbers for names, so here they are asked for one after another, for as long
-//! as there are any; the folder is only read through where that does not tell everything.
+//! Each commit asks for the entries since the last one. The underlying store builds a path for every name in the
+//! folder to answer that, which takes longer than the commit itself once there are some thousand. But the names of
+//! log entries are their versions, so here they are asked for one after another while they exist; the folder is
+//! listed only where that is not enough.
 
 use std::fs;
 use std::io;
@@ -47,7 +47,7 @@ impl ObjectStore for Disk {
         let Some((log, folder)) = log.and_then(|log| Some((log.clone(), self.0.path_to_filesystem(log).ok()?))) else {
             return self.0.list_with_offset(prefix, offset);
         };
-        // An offset outside of the folder is before or after all of it.
+        // An offset outside of the folder is before or after all its files.
         let after = match offset.prefix_match(&log) {
             Some(mut parts) => parts.next().map(|name| name.as_ref().to_owned()).unwrap_or_default(),
             None if *offset < log => String::new(),
@@ -60,7 +60,7 @@ impl ObjectStore for Disk {
                     .spawn_blocking(list)
                     .await
                     .map_err(|error| Error::Generic { store: "disk", source: Box::new(error) })?,
-                // Without a runtime there is nobody to keep waiting.
+                // Without a runtime it may block.
                 Err(_) => list(),
             };
             Ok::<_, Error>(stream::iter(listed?.into_iter().map(Ok)))
@@ -106,8 +106,8 @@ impl ObjectStore for Disk {
     }
 }
 
-/// The files of a log whose names come after `after`, in their order. A folder in the log, which other
-/// writers may have, holds nothing that is asked for by an offset.
+/// The files of a log with names after `after`, in order. Folders in the log, which other writers may create, are not
+/// listed.
 fn list_log(log: &Path, folder: &FsPath, after: &str) -> Result<Vec<ObjectMeta>> {
     let names = match asked_for(folder, after) {
         Some(names) => names,
@@ -124,7 +124,7 @@ fn list_log(log: &Path, folder: &FsPath, after: &str) -> Result<Vec<ObjectMeta>>
                 version: None,
             }),
             Ok(_) => {}
-            // Removed meanwhile, as old entries are.
+            // Removed meanwhile by a log cleanup.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
@@ -132,8 +132,8 @@ fn list_log(log: &Path, folder: &FsPath, after: &str) -> Result<Vec<ObjectMeta>>
     Ok(found)
 }
 
-/// The names of the entries and checkpoints after `after`, asked for by their numbers; `None` where the log
-/// does not begin there, has a hole, or has a checkpoint of another kind than the one that we make.
+/// The names of entries and checkpoints after `after`, found by version; `None` if the log does not begin there, has
+/// a hole, or has a checkpoint of another kind than ours.
 fn asked_for(folder: &FsPath, after: &str) -> Option<Vec<String>> {
     let first: u64 = after.get(..20)?.parse().ok()?;
     let entry = |version: u64| format!("{version:020}.json");
@@ -142,7 +142,7 @@ fn asked_for(folder: &FsPath, after: &str) -> Option<Vec<String>> {
     if !is_there(&entry(first)) && !is_there(&checkpoint(first)) {
         return None;
     }
-    // Whoever reads the log looks for the checkpoint that it names, which may be one of many parts.
+    // Readers look for the checkpoint in this hint, which may have several parts.
     let hint = match fs::read(folder.join("_last_checkpoint")) {
         Ok(hint) => serde_json::from_slice::<serde_json::Value>(&hint).ok()?["version"].as_u64(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -156,7 +156,7 @@ fn asked_for(folder: &FsPath, after: &str) -> Option<Vec<String>> {
     loop {
         let has_entry = is_there(&entry(version));
         if !has_entry && version > first {
-            // A hole must not look like the end, or somebody would commit into it.
+            // A hole must not look like the end of the log, because somebody would commit into it.
             return (!is_there(&entry(version + 1))).then_some(names);
         }
         let both = [checkpoint(version), entry(version)];
@@ -165,7 +165,7 @@ fn asked_for(folder: &FsPath, after: &str) -> Option<Vec<String>> {
     }
 }
 
-/// The names after `after` of all that are in the folder, in their order.
+/// All names in the folder after `after`, in order.
 fn read_through(folder: &FsPath, after: &str) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -175,7 +175,7 @@ fn read_through(folder: &FsPath, after: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        // Names that are not text, and drafts of files, are no part of a log.
+        // Names that are not UTF-8 and temporary files are not part of a log.
         if let Some(name) = name.to_str().filter(|name| *name > after && !name.starts_with('.') && !name.contains('#'))
         {
             names.push(name.to_owned());
@@ -193,7 +193,7 @@ fn failed(source: io::Error) -> Error {
 mod tests {
     use super::*;
 
-    /// A table whose log has these files, and what is listed after an offset, by us and by the store underneath.
+    /// Lists a log with these files after an offset, by this store and by the underlying one.
     async fn listed(files: &[&str], hint: &str, offset: &str) -> (Vec<String>, Vec<String>) {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("t/_delta_log");

@@ -1,17 +1,17 @@
-//! Why bytes could not be reached, read or put.
+//! Errors of stores.
 
 use std::io;
 use std::path::Path;
 
 use sluicebox_core::fault::{Fault, Remedy};
 
-/// What helps where rights are missing.
+/// The hint for missing permissions.
 pub const FORBIDDEN: &str = "make the lake's place readable and writable for this user";
 
-/// A store could not do what was asked.
+/// An operation of a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The text that names a folder is not a place we can open.
+    /// The location cannot be opened.
     #[error("'{location}' cannot be used as a lake: {reason}")]
     Location {
         /// As the caller gave it.
@@ -19,38 +19,38 @@ pub enum StoreError {
         /// Why not.
         reason: String,
     },
-    /// Something else lies where a folder is needed.
+    /// The path exists and is not a folder.
     #[error("'{path}' is not a folder")]
     NotAFolder {
         /// The path.
         path: String,
     },
-    /// The object store refused.
+    /// The object store failed.
     #[error("could not {action} '{path}'")]
     Object {
         /// What was attempted.
         action: &'static str,
         /// The object.
         path: String,
-        /// What the store said.
+        /// The error of the store.
         #[source]
         source: Box<object_store::Error>,
     },
-    /// The file system refused.
+    /// The file system failed.
     #[error("could not {action} '{path}'")]
     Io {
         /// What was attempted.
         action: &'static str,
         /// The file or folder.
         path: String,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
     /// A background task ended without a result.
     #[error("the task that was to {action} '{path}' did not finish")]
     Task {
-        /// What it was to do.
+        /// What it attempted.
         action: &'static str,
         /// The file or folder.
         path: String,
@@ -61,28 +61,28 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What an object store said when it was asked to `action` the object at `path`.
+    /// Wraps an error of an object store with the attempted `action` and the object's path.
     pub fn object(action: &'static str, path: impl ToString) -> impl FnOnce(object_store::Error) -> Self {
         let path = path.to_string();
         move |source| Self::Object { action, path, source: Box::new(source) }
     }
 
-    /// What the file system said when it was asked to `action` the file at `path`.
+    /// Wraps an error of the file system with the attempted `action` and the file's path.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().display().to_string();
         move |source| Self::Io { action, path, source }
     }
 
-    /// How the task ended that was to `action` the file at `path`.
+    /// Wraps the end of a task with the attempted `action` and the file's path.
     pub fn task(action: &'static str, path: impl ToString) -> impl FnOnce(tokio::task::JoinError) -> Self {
         let path = path.to_string();
         move |source| Self::Task { action, path, source }
     }
 
-    /// What other libraries said, outermost first.
+    /// The chain of causes from other libraries, outermost first.
     pub fn causes(&self) -> impl Iterator<Item = Cause<'_>> {
         let first: Option<Cause<'_>> = match self {
-            // A boxed source would show as its box, which no downcast sees through.
+            // A boxed source would be seen as its box, which no downcast looks into.
             Self::Object { source, .. } => Some(source.as_ref()),
             Self::Io { source, .. } => Some(source),
             Self::Task { source, .. } => Some(source),
@@ -95,18 +95,18 @@ impl StoreError {
 /// An error as one of a chain of causes.
 pub type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
-/// Whether a store refused for want of rights, whichever library carried that up.
+/// Whether any cause is a missing permission, whichever library reported it.
 pub fn is_forbidden<'a>(mut causes: impl Iterator<Item = Cause<'a>>) -> bool {
     use object_store::Error::{PermissionDenied, Unauthenticated};
     causes.any(|error| matches!(error.downcast_ref(), Some(PermissionDenied { .. } | Unauthenticated { .. })))
 }
 
-/// The kind of the system's own error, whichever library carried it up.
+/// The kind of the operating system's error, whichever library reported it.
 pub fn io_kind<'a>(mut causes: impl Iterator<Item = Cause<'a>>) -> Option<io::ErrorKind> {
     causes.find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
-/// What helps against an error of the system.
+/// The hint for an error of the operating system.
 pub fn io_hint(kind: io::ErrorKind) -> Option<&'static str> {
     use io::ErrorKind as Kind;
     match kind {
@@ -119,7 +119,7 @@ pub fn io_hint(kind: io::ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// Whether the system's error may pass by itself.
+/// Whether an error of the operating system may pass by itself.
 pub fn is_passing(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset)
 }

@@ -1,7 +1,7 @@
-//! Where bytes lie: folders of the local disk and of object stores, and files put there durably.
+//! Locations of bytes: folders on the local disk and in object stores, and files written durably.
 //!
-//! A [`Location`] is a folder and the store that reaches it. [`put_new`] puts a file only where none is,
-//! which is what commits of tables stand on; an [`Upload`] is a larger file in the making.
+//! A [`Location`] is a folder and its store. [`put_new`] creates a file only if none exists, which commits of tables
+//! depend on; an [`Upload`] is a larger file being written.
 
 mod disk;
 mod error;

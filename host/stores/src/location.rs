@@ -1,4 +1,4 @@
-//! Where a lake lies, and the stores that reach it.
+//! Locations, and the stores that reach them.
 
 use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::Arc;
@@ -17,10 +17,9 @@ use crate::error::StoreError;
 pub struct Location {
     /// Ends with a slash.
     pub url: Url,
-    /// The folder as people see it in messages.
+    /// The folder as shown in messages.
     pub name: String,
-    /// Set when the folder is on a local disk, where files are written without a detour
-    /// and flushed to the disk before a commit names them.
+    /// Set for a folder on a local disk. Files there are written directly and synced before a commit names them.
     pub folder: Option<PathBuf>,
     /// The store whose root is the root of `url`.
     pub root: Arc<dyn ObjectStore>,
@@ -50,7 +49,7 @@ impl Location {
     /// A path, or a URL of scheme `file` or `memory`.
     ///
     /// # Errors
-    /// The text is none of these.
+    /// The text is neither.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         let refuse = |reason: String| StoreError::Location { location: text.to_owned(), reason };
         if text.trim().is_empty() {
@@ -95,10 +94,10 @@ impl Location {
         Ok(Self { name: url.to_string(), url, folder: None, root, prefix })
     }
 
-    /// Fails where something else than a folder lies on the way to this one.
+    /// Fails if a part of the path exists and is not a folder.
     ///
     /// # Errors
-    /// [`StoreError::NotAFolder`] with what is in the way.
+    /// [`StoreError::NotAFolder`] with that part.
     pub fn check_folder(&self) -> Result<(), StoreError> {
         let mut ancestors = self.folder.iter().flat_map(|folder| folder.ancestors());
         match ancestors.find(|path| path.exists() && !path.is_dir()) {
@@ -107,7 +106,7 @@ impl Location {
         }
     }
 
-    /// A folder below this one. `name` is one plain path segment or several.
+    /// A subfolder. `name` is one plain path segment or several.
     ///
     /// # Errors
     /// The name cannot be part of a URL.

@@ -1,4 +1,4 @@
-//! Files that are put whole, durably, and only where none is.
+//! Durable put-if-absent: creates whole files, only where none exist.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,17 +12,17 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use crate::error::StoreError;
 use crate::location::Location;
 
-/// A name that no other commit or file has.
+/// A unique name for a commit or file.
 pub fn new_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// Why a file was not put.
+/// Why a file was not created.
 #[derive(Debug)]
 pub enum PutError {
-    /// There is one of that name.
+    /// A file of that name exists.
     Exists,
-    /// Something else; it may have landed all the same.
+    /// Another error; the file may exist all the same.
     Failed(StoreError),
 }
 
@@ -32,10 +32,10 @@ impl From<StoreError> for PutError {
     }
 }
 
-/// Puts a file whole, unless there is one of that name.
+/// Creates a whole file, unless one of that name exists.
 ///
 /// # Errors
-/// There is one of that name, or it is not known that it landed.
+/// A file of that name exists, or it is not known whether it was created.
 pub async fn put_new(location: &Location, path: &Path, bytes: Bytes) -> Result<(), PutError> {
     if let Some(root) = &location.folder {
         let file = root.join(path.as_ref());
@@ -53,7 +53,7 @@ pub async fn put_new(location: &Location, path: &Path, bytes: Bytes) -> Result<(
     }
 }
 
-/// Puts a local file that is either whole or not there, also after a power cut, and never over another.
+/// Creates a local file atomically, also across a power cut, and never over another.
 ///
 /// # Errors
 /// As [`put_new`]. It blocks.
@@ -61,7 +61,7 @@ pub fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), PutError> {
     let folder = path.parent().unwrap_or(path);
     if !folder.exists() {
         create_folder(folder)?;
-        // The table's folder and its parents may be as new as the log.
+        // The table's folder and its parents may be new, too.
         for parent in folder.ancestors().skip(1).take(3) {
             sync_folder(parent)?;
         }
@@ -71,7 +71,7 @@ pub fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), PutError> {
         let mut file = File::create_new(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        // A hard link is the one way to put a whole file only where none is.
+        // A hard link is the only way to create a whole file only where none exists.
         fs::hard_link(&draft, path)
     };
     let put = put();
@@ -83,7 +83,7 @@ pub fn put_local(path: &FsPath, bytes: &[u8]) -> Result<(), PutError> {
     }
 }
 
-/// Creates a folder and its parents, and says which path is in the way if that fails.
+/// Creates a folder and its parents.
 ///
 /// # Errors
 /// It cannot be created, or a file is in the way.
@@ -94,15 +94,15 @@ pub fn create_folder(folder: &FsPath) -> Result<(), StoreError> {
     })
 }
 
-/// Flushes a folder, so that the names in it survive a power cut as well as the files do.
+/// Syncs a folder, so that the names in it survive a power cut.
 ///
 /// # Errors
-/// The file system refuses.
+/// The file system fails.
 pub fn sync_folder(folder: &FsPath) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("flush to disk", folder))
 }
 
-/// Removes a data file that no commit will name. It is invisible, so failing to is no harm.
+/// Removes data files that no commit will name. They are invisible, so a failure is harmless.
 pub async fn discard(location: &Location, paths: Vec<String>) {
     let store: Arc<dyn ObjectStore> = location.store();
     for path in paths {

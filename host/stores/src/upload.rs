@@ -1,4 +1,4 @@
-//! A file in the making: a local file, or the parts of an upload.
+//! A file being written: a local file, or the parts of an upload.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,28 +11,28 @@ use tokio::runtime::Handle;
 use crate::error::StoreError;
 use crate::location::Location;
 
-/// Bytes of one part of an upload; stores ask for at least 5 MiB.
+/// Bytes of one part of an upload; stores require at least 5 MiB.
 const PART_BYTES: usize = 8 << 20;
-/// Parts in flight: with the one being filled, they bound the memory of an upload.
+/// Parts in flight. With the part being filled, they bound the memory of an upload.
 const PARTS_IN_FLIGHT: usize = 2;
 
-/// An open file. Writing blocks, so it happens on a thread that may.
+/// An open file. Writing blocks.
 #[derive(Debug)]
 pub enum Upload {
     /// A local file.
     Local {
         /// Open for writing.
         file: File,
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
     },
-    /// Parts that are no file until they are complete.
+    /// Parts of an upload, which are no file until it is completed.
     Parts {
-        /// Taken when it is finished or given up.
+        /// Taken when it is finished or cancelled.
         upload: Option<WriteMultipart>,
         /// Sends the parts.
         runtime: Handle,
-        /// Where the file will lie.
+        /// The path of the file.
         path: Path,
     },
 }
@@ -61,7 +61,7 @@ impl Upload {
         Ok(Self::Parts { upload: Some(upload), runtime: runtime.clone(), path })
     }
 
-    /// Makes the file whole and, on a local disk, sure to survive a power cut.
+    /// Completes the file and, on a local disk, syncs it.
     pub fn finish(&mut self) -> Result<(), StoreError> {
         match self {
             Self::Local { file, path } => file.sync_all().map_err(StoreError::io("flush to disk", &path)),
@@ -74,7 +74,7 @@ impl Upload {
         }
     }
 
-    /// Gives up an upload: what was sent of it is removed in the background.
+    /// Cancels an upload: its parts are removed in the background.
     pub fn cancel(&mut self) {
         if let Self::Parts { upload, runtime, path } = self
             && let Some(upload) = upload.take()

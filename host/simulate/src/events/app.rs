@@ -1,4 +1,4 @@
-//! What people do in an app: pages seen, carts filled, logins that fail.
+//! Events of an app's users: page views, carts, failed logins.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! Events as they come from other people's programs: bytes, some of them broken, some late,
-//! some sent twice.
+//! Generated events of other programs: bytes, some broken, some late, some repeated.
 
 mod app;
 mod orders;
@@ -15,23 +14,23 @@ use rand_chacha::ChaCha8Rng;
 use super::Dice;
 use sluicebox_core::plan::{Dataset, SimulateSpec};
 
-/// A bad event: cut off, not UTF-8, not JSON, of a wrong type, or without what it must have.
-/// The last two are sound JSON, so that a decoder and a module each have something to refuse.
+/// The kinds of bad events: truncated, not UTF-8, not JSON, of a wrong type, or without a required value. The last
+/// two are valid JSON, so that a decoder and a module each have something to reject.
 const FAULTS: u32 = 5;
 
-/// An event is sent again at most so many events later.
+/// A repeated event comes at most this many events later.
 const APART: u64 = 1_000;
 
-/// An event is late by at most so many microseconds.
+/// The most microseconds that an event is late.
 const LATEST: i64 = 600_000_000;
 
-/// Bytes that an event rarely has more of.
+/// Bytes that an event rarely exceeds.
 const USUAL: usize = 320;
 
 /// Microseconds since 1970 of the first event: 2024-01-01T00:00:00Z.
 const START: i64 = 1_704_067_200_000_000;
 
-/// The columns of a dataset that comes as events, one JSON object each; `None` for the others.
+/// The columns of a dataset of events, one JSON object each; `None` for other datasets.
 pub fn event_columns(dataset: Dataset) -> Option<SchemaRef> {
     match dataset {
         Dataset::OrderEvents => Some(orders::columns()),
@@ -41,7 +40,7 @@ pub fn event_columns(dataset: Dataset) -> Option<SchemaRef> {
     }
 }
 
-/// Some events, one after another in one piece of memory.
+/// Several events in one buffer.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     bytes: Vec<u8>,
@@ -49,7 +48,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The events `range` of a dataset; none where it does not come as events.
+    /// The events `range` of a dataset; none for a dataset without events.
     pub fn of(spec: &SimulateSpec, range: Range<u64>) -> Self {
         let Some(maker) = Maker::new(spec) else { return Self::default() };
         let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
@@ -68,12 +67,12 @@ impl Events {
     }
 }
 
-/// What an event is made of, apart from what is wrong with it.
+/// The inputs of an event.
 struct Moment {
     number: u64,
     /// Microseconds since 1970.
     at: i64,
-    /// The kind of its fault, where a field has to be wrong.
+    /// The kind of its fault, if a field has to be wrong.
     fault: Option<u32>,
 }
 
@@ -107,7 +106,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// An event as its sender made it.
+    /// Writes an event without faults of transport.
     fn plain(&self, number: u64, fault: Option<u32>, out: &mut Vec<u8>) {
         let (mut random, _) = self.dice.row(number, FAULTS);
         let Fate { lot, behind, .. } = Fate::of(&mut random);
@@ -119,13 +118,13 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// What befalls an event on its way.
+/// What happens to an event in transport.
 struct Fate {
-    /// Decides whether it is sent again, or late: at least 0 and below 1.
+    /// Decides whether it is repeated or late: at least 0 and below 1.
     lot: f64,
-    /// The event so many before is sent again.
+    /// How many events before, if one is repeated.
     back: u64,
-    /// It is late by so many microseconds.
+    /// How late it is, in microseconds.
     behind: i64,
 }
 
@@ -139,12 +138,12 @@ impl Fate {
     }
 }
 
-/// Breaks the event that begins at `start`, if its fault lies in its bytes.
+/// Corrupts the event that begins at `start`, if its fault is in its bytes.
 fn spoil(out: &mut Vec<u8>, start: usize, fault: Option<u32>) {
     match fault {
         Some(0) => out.truncate(start + (out.len() - start) * 2 / 3),
         Some(1) => {
-            // No byte of UTF-8 is this one.
+            // This byte is never part of UTF-8.
             let middle = start + (out.len() - start) / 2;
             out[middle] = 0xff;
         }

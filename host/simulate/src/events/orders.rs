@@ -1,4 +1,4 @@
-//! Orders as they are placed: the events of a live shop.
+//! Order events of a live shop.
 
 use std::sync::Arc;
 

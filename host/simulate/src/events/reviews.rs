@@ -1,4 +1,4 @@
-//! Reviews of products, as a program sends them that makes a string of every value.
+//! Review events of products, with every value as a string.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) fn columns() -> SchemaRef {
     Arc::new(Schema::new(names.map(|name| nullable(name, DataType::Utf8)).to_vec()))
 }
 
-/// Three reviews of a hundred have no text; nobody has worked out a sentiment yet.
+/// Three reviews of a hundred have no text; the sentiment is never set.
 pub(super) fn write(moment: &Moment, random: &mut ChaCha8Rng, out: &mut Vec<u8>) {
     let mut date = Vec::new();
     text::date(&mut date, moment.at);

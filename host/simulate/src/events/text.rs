@@ -1,5 +1,5 @@
-//! Numbers and moments as text, without going through the formatting machinery: a generator
-//! must be faster than what is measured behind it.
+//! Formats numbers and times as text without the formatting machinery: a generator must be faster than what it
+//! measures.
 
 use chrono::{DateTime, Datelike, Timelike};
 
@@ -32,7 +32,7 @@ pub(super) fn date(out: &mut Vec<u8>, micros: i64) {
     }
 }
 
-/// A moment in UTC to the millisecond, without its zone: `2024-01-01T00:00:00.010`.
+/// A time in UTC to the millisecond, without its zone: `2024-01-01T00:00:00.010`.
 pub(super) fn moment(out: &mut Vec<u8>, micros: i64) {
     date(out, micros);
     let moment = DateTime::from_timestamp_micros(micros).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One captured event: what stands beside its body.
+//! The columns of a captured event besides its body.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -6,7 +6,7 @@ use arrow_array::{Array, BinaryArray, Int64Array, MapArray, RecordBatch, StringA
 use chrono::{DateTime, NaiveDateTime};
 use serde_json::json;
 
-/// The events of a batch, as the container has them.
+/// The columns of a batch of captured events.
 pub(super) struct EventColumns<'a> {
     sequence: &'a Int64Array,
     enqueued: Option<&'a StringArray>,
@@ -16,7 +16,7 @@ pub(super) struct EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    /// The columns of a captured file; the name of one that is not there, where these are none.
+    /// The columns of a captured file, or the name of a missing one.
     pub(super) fn of(rows: &'a RecordBatch) -> Result<Self, &'static str> {
         let column = |name| rows.column_by_name(name);
         let sequence = column("SequenceNumber").and_then(|column| column.as_primitive_opt::<Int64Type>());
@@ -30,7 +30,7 @@ impl<'a> EventColumns<'a> {
         })
     }
 
-    /// The number of an event in its partition.
+    /// The sequence number of an event in its partition.
     pub(super) fn sequence(&self, row: usize) -> i64 {
         self.sequence.value(row)
     }
@@ -40,13 +40,13 @@ impl<'a> EventColumns<'a> {
         self.body.is_valid(row).then(|| self.body.value(row))
     }
 
-    /// The key by which its sender chose the partition.
+    /// The partition key.
     pub(super) fn key(&self, row: usize) -> Option<String> {
         property(self.system?, row, "x-opt-partition-key")
     }
 
-    /// When Event Hubs took it, in microseconds since 1970: to the millisecond where the system
-    /// properties say so, else to the second.
+    /// When Event Hubs received it, in microseconds since 1970: to the millisecond from the system properties, else
+    /// to the second.
     pub(super) fn enqueued(&self, row: usize) -> Option<i64> {
         let precise = self.system.and_then(|system| property(system, row, "x-opt-enqueued-time"));
         let precise = precise.and_then(|millis| millis.parse::<i64>().ok()?.checked_mul(1_000));
@@ -56,7 +56,7 @@ impl<'a> EventColumns<'a> {
         })
     }
 
-    /// What its sender said of it, as a JSON list; `None` if that is nothing.
+    /// The properties that its sender set, as a JSON list; `None` if there are none.
     pub(super) fn headers(&self, row: usize) -> Option<String> {
         let entries = self.properties.filter(|maps| maps.is_valid(row))?.value(row);
         let (keys, values) = (entries.column(0).as_string_opt::<i32>()?, entries.column(1).as_string_opt::<i32>()?);
@@ -73,8 +73,7 @@ fn property(maps: &MapArray, row: usize, name: &str) -> Option<String> {
     values.is_valid(at).then(|| values.value(at).to_owned())
 }
 
-/// A moment in UTC, as Capture writes it (`11/16/2016 4:44:11 PM`) or in ISO's way, in microseconds
-/// since 1970.
+/// Parses a time in UTC, as Capture writes it (`11/16/2016 4:44:11 PM`) or in ISO form, to microseconds since 1970.
 fn moment(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {

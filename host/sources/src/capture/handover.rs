@@ -1,8 +1,7 @@
-//! From captured files to the live hub: what the hub no longer keeps comes from the files, and the
-//! rest from the hub, at the very event at which the files end.
+//! The handover from captured files to the live hub: events that the hub no longer keeps are read from the files, and
+//! the rest from the hub, from the very event at which the files end.
 //!
-//! Both call a partition by the same name and count its events by the same numbers, so there is
-//! nothing to translate: where the files end is where the hub goes on.
+//! Both use the same lanes and positions, so the hub continues where the files end without any translation.
 
 use tokio::runtime::Handle;
 
@@ -15,7 +14,7 @@ use sluicebox_core::plan::{CaptureFiles, CaptureSpec, Contract, KafkaSpec, Sourc
 /// Reads captured files to their end, then the hub.
 pub(crate) struct HandOver {
     stage: Stage,
-    /// What is needed to begin with the hub.
+    /// The arguments for opening the hub.
     spec: SourceSpec,
     hub: KafkaSpec,
     reached: Positions,
@@ -30,7 +29,7 @@ enum Stage {
 }
 
 impl HandOver {
-    /// Lists the files and leaves out what is done.
+    /// Lists the files and skips those that are done.
     pub(crate) fn open(request: &OpenSource<'_>, files: &CaptureFiles, hub: &KafkaSpec) -> Result<Self, SourceError> {
         let mut files = files.clone();
         if files.hub.is_none()
@@ -104,7 +103,7 @@ impl Source for HandOver {
 
     fn progress(&self) -> Progress {
         match &self.stage {
-            // How much the hub has beyond the files is not known yet.
+            // How much the hub has after the files is not known yet.
             Stage::Files(files) => Progress { total: None, unit: Unit::Bytes, ..files.progress() },
             Stage::Hub(hub) => hub.progress(),
         }

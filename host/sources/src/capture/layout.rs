@@ -1,25 +1,25 @@
-//! What the path of a captured file says.
+//! Parses the path of a captured file.
 
 use regex::Regex;
 
 use sluicebox_core::plan::{LayoutPart, TimePart};
 
-/// Reads the paths of captured files.
+/// A parser for paths of one layout.
 pub(super) struct Layout(Regex);
 
-/// What a path says of its file.
+/// The parts of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) namespace: Option<String>,
     pub(super) hub: Option<String>,
     pub(super) partition: String,
-    /// When the file was begun, in seconds since 1970, as its path says.
+    /// The start time of the file, in seconds since 1970, from its path.
     pub(super) time: i64,
 }
 
 impl Layout {
-    /// Paths of these parts. What stands behind the last one, as a suffix that makes a name
-    /// another, is let pass.
+    /// A parser for paths of these parts. Text after the last part is ignored, such as a suffix that makes a name
+    /// unique.
     pub(super) fn new(parts: &[LayoutPart]) -> Result<Self, regex::Error> {
         let mut pattern = String::from("^");
         for part in parts {
@@ -36,7 +36,7 @@ impl Layout {
         Regex::new(&pattern).map(Self)
     }
 
-    /// What a path says; `None` where it is of another layout.
+    /// Parses a path; `None` if it has another layout.
     pub(super) fn read(&self, path: &str) -> Option<Place> {
         let found = self.0.captures(path)?;
         let text = |name: &str| found.name(name).map(|text| text.as_str().to_owned());
@@ -47,7 +47,7 @@ impl Layout {
             number(TimePart::Day)?,
         )?;
         let at = date.and_hms_opt(number(TimePart::Hour)?, number(TimePart::Minute)?, number(TimePart::Second)?)?;
-        // Zeros in front make the same partition look like another.
+        // Leading zeros would make one partition look like two.
         let partition = found.name("partition")?.as_str();
         let partition = Some(partition.trim_start_matches('0')).filter(|digits| !digits.is_empty()).unwrap_or("0");
         Some(Place {

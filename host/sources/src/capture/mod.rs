@@ -1,9 +1,8 @@
-//! Files that Event Hubs Capture wrote, read as what they are: the partitions of a hub.
+//! Reads files of Event Hubs Capture as the partitions of a hub.
 //!
-//! A lane is a partition and a position is a sequence number plus one, exactly as for the live
-//! hub. A partition's numbers have no holes, and that is what everything here stands on: an event
-//! that comes twice is known by its number alone, a file that is late shows as a hole in front of
-//! the next one, and the live hub goes on at the very event at which the files end.
+//! A lane is a partition and a position is a sequence number plus one, exactly as for the live hub. Sequence numbers
+//! have no holes, and everything here depends on that: a repeated event is recognised by its number alone, a late
+//! file shows as a hole before the next one, and the live hub continues at the very event at which the files end.
 
 mod event;
 mod handover;
@@ -30,7 +29,7 @@ use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
 use sluicebox_core::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FilesSpec, Format, Gaps};
 use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
 
-/// Reads captured files, the oldest first, from all partitions in turn.
+/// Reads captured files, the oldest first, from all partitions.
 ///
 /// The folder is listed once, when the source is opened.
 pub(super) struct CaptureSource {
@@ -44,7 +43,7 @@ pub(super) struct CaptureSource {
 }
 
 struct OpenFile {
-    /// Which partition it is of.
+    /// The index of its partition.
     partition: usize,
     segment: Segment,
     rows: Box<dyn Rows>,
@@ -52,7 +51,7 @@ struct OpenFile {
 }
 
 impl CaptureSource {
-    /// Lists the folder and leaves out what is done.
+    /// Lists the folder and skips what is done.
     pub(super) fn open(request: &OpenSource<'_>, spec: &CaptureSpec) -> Result<Self, SourceError> {
         let name = &request.spec.name;
         let bodies = bodies(name, spec, request.runtime)?.demanding(request.demands());
@@ -65,8 +64,8 @@ impl CaptureSource {
         Ok(Self { name: name.clone(), spec: spec.clone(), bodies, partitions, open: None, done_bytes: 0, total_bytes })
     }
 
-    /// Begins with the oldest file that is left, of whatever partition: if one partition were read
-    /// to its end before the next, all events of the next would be late.
+    /// Opens the oldest remaining file of any partition: if one partition were read to its end before the next, all
+    /// events of the next would be late.
     fn begin(&mut self) -> Result<Option<OpenFile>, SourceError> {
         let waiting = self.partitions.iter().enumerate();
         let oldest = waiting.filter_map(|(at, partition)| Some((partition.front()?, at))).min();
@@ -81,7 +80,7 @@ impl CaptureSource {
         SourceError::File { name: self.name.clone(), file: segment.location.clone(), source: Box::new(source) }
     }
 
-    /// The events of a batch that are next in their partition; `None` if there are none.
+    /// The events of a batch that continue their partition; `None` if there are none.
     fn take(&mut self, open: &OpenFile, decoded: &Decoded) -> Result<Option<SourceBatch>, SourceError> {
         let events = EventColumns::of(&decoded.rows).map_err(|column| SourceError::NotCaptured {
             name: self.name.clone(),
@@ -126,7 +125,7 @@ impl CaptureSource {
         self.batch(&lane, &events, &chosen, position).map(Some)
     }
 
-    /// Rows of some events of one lane, which they leave at `position`.
+    /// A batch of events of one lane, with the position after them.
     fn batch(
         &mut self,
         lane: &Lane,
@@ -206,7 +205,7 @@ impl Source for CaptureSource {
     }
 }
 
-/// Decodes bodies of one lane that could not be decoded before.
+/// Decodes rejected bodies of one lane again.
 pub(super) fn redecode(
     name: &str,
     spec: &CaptureSpec,
@@ -222,10 +221,10 @@ fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<BodyDecode
     BodyDecoder::open(name, &spec.files.path, &spec.format, &spec.columns, runtime)
 }
 
-/// The columns of the rows, without `_lane` and `_position`: those of a message of the live hub.
+/// The columns of the rows, without `_lane` and `_position`: those of the live hub.
 ///
 /// # Errors
-/// Bodies cannot be decoded into the declared ones.
+/// Bodies cannot be decoded into the declared columns.
 pub(super) fn schema(name: &str, spec: &CaptureSpec) -> Result<arrow_schema::SchemaRef, SourceError> {
     message_decoder::check(name, &spec.files.path, &spec.format, &spec.columns)?;
     let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
@@ -233,7 +232,7 @@ pub(super) fn schema(name: &str, spec: &CaptureSpec) -> Result<arrow_schema::Sch
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// The columns that an event has beside its body.
+/// The columns of an event besides its body.
 fn envelope(raw: bool) -> Vec<FieldRef> {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let mut fields = vec![
@@ -247,7 +246,7 @@ fn envelope(raw: bool) -> Vec<FieldRef> {
     fields.into_iter().map(Arc::new).collect()
 }
 
-/// Decoded rows with what their events have beside their bodies.
+/// Adds the columns besides the body to decoded rows.
 fn with_envelope(
     rows: &RecordBatch,
     events: &EventColumns<'_>,
@@ -287,7 +286,7 @@ fn open_file(input: &Input, meter: &Meter) -> Result<Box<dyn Rows>, FormatError>
     format::open(input, &spec, meter)
 }
 
-/// Every captured file, by its partition.
+/// All captured files, by partition.
 fn segments(name: &str, spec: &CaptureFiles, runtime: &Handle) -> Result<BTreeMap<Lane, Vec<Segment>>, SourceError> {
     let layout = Layout::new(&spec.layout)
         .map_err(|_| SourceError::Layout { name: name.to_owned(), file: spec.path.clone() })?;
@@ -308,7 +307,7 @@ fn segments(name: &str, spec: &CaptureFiles, runtime: &Handle) -> Result<BTreeMa
             return Err(SourceError::Layout { name: name.to_owned(), file: file.location });
         };
         let hub = place.hub.or_else(|| spec.hub.clone()).unwrap_or_else(|| name.to_owned());
-        // Numbers of two hubs of one name would be taken for each other's.
+        // Two hubs with one name would have the same positions.
         let namespace = hubs.entry(hub.clone()).or_insert_with(|| place.namespace.clone());
         if *namespace != place.namespace {
             return Err(SourceError::TwoHubs { name: name.to_owned(), hub, file: file.location });

@@ -1,4 +1,4 @@
-//! The files of one partition, in the order in which they are read.
+//! The files of one partition, in reading order.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -15,31 +15,31 @@ use sluicebox_formats::{Input, Meter};
 /// A captured file.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
-    /// When it was begun, in seconds since 1970, as its path says.
+    /// Its start time, in seconds since 1970, from its path.
     pub(super) time: i64,
     /// Its path below the source's folder.
     pub(super) name: String,
-    /// Where it lies: an absolute path, or a URL.
+    /// Its location: an absolute path, or a URL.
     pub(super) location: String,
     pub(super) input: Input,
     pub(super) bytes: u64,
 }
 
-/// A partition, and what is left to read of it.
+/// A partition and its remaining files.
 pub(super) struct Partition {
     pub(super) lane: Lane,
-    /// The number of the event that is next; `None` before the first.
+    /// The sequence number of the next event; `None` before the first.
     pub(super) next: Option<i64>,
     files: VecDeque<Segment>,
     waits: bool,
 }
 
 impl Partition {
-    /// The files in which events from `next` on can be, in the order of the events.
+    /// The files that may have events from `next` on, in the order of the events.
     ///
-    /// Names tell no order that could be relied on, since a file that is written late may come
-    /// under any name; so every file is asked for its first event, from the newest backwards, until
-    /// one begins at or before `next`, and then those of another `overlap` of time.
+    /// Names are not a reliable order, because a late file may have any name. So the first event of each file is
+    /// read, from the newest file backwards, until one begins at or before `next`, and then of the files of another
+    /// `overlap` of time.
     pub(super) fn new(
         source: &str,
         lane: Lane,
@@ -55,7 +55,7 @@ impl Partition {
             if oldest.is_some_and(|oldest| file.time < oldest) {
                 break;
             }
-            // A file without events says nothing of where events are.
+            // A file without events says nothing about the positions of events.
             let Some(first) = first_event(source, &file)? else { continue };
             if oldest.is_none() && next.is_some_and(|next| first <= next) {
                 oldest = Some(file.time.saturating_sub(overlap));
@@ -67,34 +67,34 @@ impl Partition {
         Ok(Self { lane, next, files, waits: false })
     }
 
-    /// When the file that is next was begun.
+    /// The start time of the next file.
     pub(super) fn front(&self) -> Option<i64> {
         self.files.front().map(|file| file.time)
     }
 
-    /// Takes the file that is next.
+    /// Takes the next file.
     pub(super) fn take_front(&mut self) -> Option<Segment> {
         self.files.pop_front()
     }
 
-    /// Leaves the partition alone for the rest of the run: events are missing before what is next.
+    /// Skips the partition for the rest of the run, because events before its next file are missing.
     pub(super) fn wait(&mut self) {
         self.files.clear();
         self.waits = true;
     }
 
-    /// Whether it waits for events that are missing.
+    /// Whether it waits for missing events.
     pub(super) fn waits(&self) -> bool {
         self.waits
     }
 
-    /// Bytes of all files that are left.
+    /// Bytes of all remaining files.
     pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 }
 
-/// The number of a file's first event; `None` if it has none.
+/// The sequence number of a file's first event; `None` if it has none.
 fn first_event(source: &str, file: &Segment) -> Result<Option<i64>, SourceError> {
     if file.bytes == 0 {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Which files there are.
+//! Lists the files of a source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,17 +25,16 @@ pub(crate) struct Listed {
     pub(crate) bytes: u64,
     /// When it was last written.
     pub(crate) modified: DateTime<Utc>,
-    /// Where it lies: an absolute path, or a URL.
+    /// Its location: an absolute path, or a URL.
     pub(crate) location: String,
     /// How it is read.
     pub(crate) input: Input,
 }
 
-/// The source's files, in the order of their names.
+/// The files of a source, in the order of their names.
 ///
-/// Left out are names that begin with `.` or `_` and those that end as unfinished
-/// downloads and copies do (`.tmp`, `.part`, `.partial`, `.crdownload`, `~`), files and
-/// folders alike.
+/// Names that begin with `.` or `_`, and those of unfinished downloads and copies (`.tmp`, `.part`, `.partial`,
+/// `.crdownload`, `~`) are skipped, files and folders alike.
 pub(crate) fn list(name: &str, spec: &FilesSpec, runtime: &Handle) -> Result<Vec<Listed>, SourceError> {
     let globs = Globs::new(name, spec)?;
     let mut files = match place(name, spec)? {
@@ -79,11 +78,11 @@ impl Globs {
         let wrong = |glob: &str, source| SourceError::Glob { name: name.to_owned(), glob: glob.to_owned(), source };
         let mut set = GlobSetBuilder::new();
         for glob in &spec.glob {
-            // A star stays within one folder, as in a shell.
+            // `*` does not match `/`, as in a shell.
             set.add(GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| wrong(glob, error))?);
         }
         let set = set.build().map_err(|error| wrong(&spec.glob.join(", "), error))?;
-        // Everything was asked for only because nothing was said.
+        // The default glob matches everything, so files are chosen by their ending.
         let by_ending = spec.glob.iter().all(|glob| glob == "**/*" || glob == "**" || glob == "*");
         Ok(Self { set, endings: if by_ending { endings(&spec.format) } else { &[] } })
     }
@@ -124,7 +123,7 @@ fn list_folder(name: &str, root: &Path, recursive: bool) -> Result<Vec<Listed>, 
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let part = entry.file_name().to_string_lossy().into_owned();
-            // Follows links; a file that has gone since, or a dangling link, is no file.
+            // Follows links. A file removed meanwhile and a dangling link are skipped.
             let Ok(metadata) = fs::metadata(entry.path()) else {
                 continue;
             };
@@ -134,7 +133,7 @@ fn list_folder(name: &str, root: &Path, recursive: bool) -> Result<Vec<Listed>, 
                 files.push(Listed {
                     name: format!("{prefix}{part}"),
                     bytes: metadata.len(),
-                    // A system that does not say when leaves its files as old as can be.
+                    // Without a modification time a file counts as old.
                     modified: metadata.modified().map_or(DateTime::UNIX_EPOCH, DateTime::from),
                     location: entry.path().display().to_string(),
                     input: Input::Local(entry.path()),

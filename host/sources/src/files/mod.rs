@@ -24,19 +24,18 @@ use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Meter, R
 
 /// Reads the files of a folder one after another, in the order of their names.
 ///
-/// The folder is listed once, when the source is opened; files that appear later are for
-/// the next run.
+/// The folder is listed once, when the source is opened. Files that appear later are read by the next run.
 pub(super) struct FileSource {
     name: String,
     spec: FilesSpec,
-    /// What is declared, known or inferred.
+    /// The declared, known or inferred columns.
     columns: Option<SchemaRef>,
-    /// The contract of the table judges the types of files that say them, as nobody declared others.
+    /// The types come from the files and are checked by the table's contract, because none were declared.
     own_types: bool,
     demands: Demands,
     waiting: VecDeque<(Listed, u64)>,
     open: Option<OpenFile>,
-    /// Bytes of the files that are finished, and of all that there were to read.
+    /// Bytes of finished files, and of all files to read.
     done_bytes: u64,
     total_bytes: u64,
 }
@@ -46,20 +45,20 @@ struct OpenFile {
     lane: Lane,
     rows: Box<dyn Rows>,
     meter: Meter,
-    /// The batch after the one given out, so that the last one is known to be the last. An error
-    /// waits here too, so that what was read before it is not lost.
+    /// The batch after the one returned last, so that the last one is recognised. An error is held here too, so that
+    /// rows before it are not lost.
     ahead: Result<Option<Decoded>, FormatError>,
 }
 
 impl FileSource {
-    /// Lists the folder and leaves out what is done.
+    /// Lists the folder and skips files that are done.
     pub(super) fn open(request: &OpenSource<'_>, spec: &FilesSpec) -> Result<Self, SourceError> {
         let name = &request.spec.name;
         let mut waiting = VecDeque::new();
         for file in listing::list(name, spec, request.runtime)? {
             match Position::read(request.done.get(&file.name)) {
-                // What is skipped on resuming must be what was read. A size says nothing in the
-                // middle of a file, but a file that nobody wrote to since is the same.
+                // The skipped records must be those that were read. A size proves nothing in the middle of a file,
+                // but a file that was not written to since is the same.
                 Position::Records(done)
                     if done > 0
                         && spec.changed_files == ChangedFiles::Stop
@@ -109,7 +108,7 @@ impl FileSource {
         SourceError::File { name: self.name.clone(), file: file.location.clone(), source: Box::new(source) }
     }
 
-    /// Begins with a file and reads its first batch.
+    /// Opens a file and reads its first batch.
     fn begin(&mut self, file: Listed, done: u64) -> Result<OpenFile, SourceError> {
         let lane: Lane = file.name.as_str().into();
         let meter = Meter::default();
@@ -119,7 +118,7 @@ impl FileSource {
         if self.columns.is_none() {
             let inferred = format::schema(&file.input, &self.spec.format, self.spec.compression);
             let inferred = inferred.map_err(|error| self.failed(&file, error))?;
-            // A file without rows says nothing about the ones after it.
+            // A file without rows says nothing about the columns of later ones.
             self.columns = Some(inferred).filter(|columns| !columns.fields().is_empty());
         }
         let spec = FileSpec {
@@ -155,7 +154,7 @@ impl Source for FileSource {
             Err(error) => return Err(self.failed(&open.file, error)),
         };
         let Some(decoded) = decoded else {
-            // Nothing in it, or nothing more than is done already.
+            // The file is empty, or done already.
             let batch = SourceBatch {
                 batch: Batch { rows: stamp::no_rows(), positions: Positions::default() },
                 rejects: Vec::new(),
@@ -185,7 +184,7 @@ impl Source for FileSource {
 impl FileSource {
     /// Seals the lane with the file's last batch.
     fn finish(&mut self, open: OpenFile, mut batch: SourceBatch) -> SourceBatch {
-        // A file that grew after the listing was read as it was then.
+        // A file that grew after the listing was read to its new end.
         let bytes = open.file.bytes.max(open.meter.bytes());
         self.done_bytes += open.file.bytes;
         batch.batch.positions.advance(open.lane.clone(), Position::Sealed(bytes).to_i64());
@@ -211,7 +210,7 @@ fn declared(spec: &FilesSpec, known: Option<SchemaRef>) -> Option<SchemaRef> {
     columns.filter(|columns| !columns.fields().is_empty())
 }
 
-/// The columns of a folder's files.
+/// The columns of the source's files.
 pub(super) fn schema(
     name: &str,
     spec: &FilesSpec,
@@ -232,7 +231,7 @@ pub(super) fn schema(
     Err(SourceError::NothingToInfer { name: name.to_owned(), path: spec.path.clone() })
 }
 
-/// A file without a single byte.
+/// Reader of an empty file.
 struct NoRows;
 
 impl Rows for NoRows {

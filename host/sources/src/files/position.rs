@@ -1,23 +1,22 @@
-//! What a position in a file's lane says.
+//! Positions in the lane of a file.
 
-/// How far a file was read, as the one number that a table keeps for its lane.
+/// How far a file was read, as one number.
 ///
-/// While a file is being read, its position is the number of records that are done. When
-/// it was read to its end, it is *sealed*: bit 62 is set and the lower bits hold the
-/// file's size in bytes. So positions never go back, a finished file is known from its
-/// listing alone, and so is one that changed its size since.
+/// While a file is being read, its position is the number of records that are done. At its end it is *sealed*: bit 62
+/// is set and the lower bits are the file's size in bytes. So positions never go back, and a listing alone shows
+/// which files are finished and which changed their size afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// So many records are done, bad ones included.
+    /// This number of records is done, rejects included.
     Records(u64),
-    /// The file was read to its end; it had so many bytes.
+    /// The file was read to its end and had this many bytes.
     Sealed(u64),
 }
 
 const SEALED: i64 = 1 << 62;
 
 impl Position {
-    /// The position that a table has kept; none means that nothing is done.
+    /// Decodes a recorded position; none means that nothing is done.
     pub fn read(kept: Option<i64>) -> Self {
         match kept {
             None => Position::Records(0),
@@ -26,10 +25,9 @@ impl Position {
         }
     }
 
-    /// The number that a table keeps.
+    /// Encodes the position.
     pub fn to_i64(self) -> i64 {
-        // No file has 2^62 bytes or records; if one had, the largest number would still be right
-        // to say "further than anything".
+        // No file has 2^62 bytes or records; the largest number still means "beyond anything".
         let bounded = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).min(SEALED - 1);
         match self {
             Position::Records(records) => bounded(records),

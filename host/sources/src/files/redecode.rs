@@ -1,5 +1,4 @@
-//! Records that could not be decoded, decoded again: out of quarantine, under the rules that
-//! the source has now.
+//! Decodes rejected records from quarantine again, with the present settings of the source.
 
 use std::io::Write;
 
@@ -13,11 +12,10 @@ use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format};
 use sluicebox_formats::{self as format, FileSpec, FormatError, Input, Meter, PAYLOAD_BYTES};
 
-/// Why a record of which only the beginning is kept stays where it is.
+/// Why a record whose payload was truncated stays in quarantine.
 pub const NOT_WHOLE: &str = "records of this size are not kept whole";
 
-/// Decodes records of one lane. `Ok(Err(why))` where records of this source cannot be
-/// decoded by themselves.
+/// Decodes records of one lane. `Ok(Err(why))` if single records of this source cannot be decoded.
 pub(crate) fn redecode(
     name: &str,
     spec: &FilesSpec,
@@ -39,7 +37,7 @@ pub(crate) fn redecode(
         Format::Csv(csv) => {
             let names = match (csv.header, &columns) {
                 (true, _) => {
-                    // Which field is which is said by the file alone.
+                    // Only the file's header says which field is which.
                     let file = listing::list(name, spec, runtime)?.into_iter().find(|file| file.name == **lane);
                     let Some(file) = file else {
                         return Ok(Err(format!("the header of `{lane}` is needed, and the file is gone")));
@@ -69,7 +67,7 @@ pub(crate) fn redecode(
     if counted == records.len() {
         return Ok(Ok(together));
     }
-    // A record with half a quote swallows those behind it, so each is read alone.
+    // A record with an unclosed quote swallows those after it, so each is read alone.
     let mut apart = Vec::new();
     for index in all {
         let one = decode(&how, lane, records, &[index]).map_err(failed)?;
@@ -87,17 +85,16 @@ pub(crate) fn redecode(
     Ok(Ok(apart))
 }
 
-/// How records are read that stand by themselves.
+/// How single records are decoded.
 struct How {
-    /// What stands above them.
+    /// The header line before each.
     header: Vec<u8>,
     format: Format,
     columns: Option<SchemaRef>,
     demands: Demands,
 }
 
-/// The first line of a file with these columns. Every name is in quotes, so that none is taken
-/// for two.
+/// A header line of these columns. Every name is quoted, so that none is taken for two.
 fn header_line(names: &[String], csv: &CsvFormat) -> Vec<u8> {
     let mut line = Vec::new();
     for (index, name) in names.iter().enumerate() {
@@ -136,7 +133,7 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         let place = |number: u64| usize::try_from(number).ok().and_then(|number| chosen.get(number)).copied();
         let taken: Option<Vec<usize>> = numbers.into_iter().map(place).collect();
         let bad = decoded.bad.iter().map(|bad| Some((place(bad.record)?, bad.reason.to_owned(), bad.message.clone())));
-        // More records than were put in: whoever called counts and sees it.
+        // More rows than records: the caller counts and reports it.
         let (Some(taken), Some(bad)) = (taken, bad.collect::<Option<Vec<_>>>()) else { continue };
         let positions: Int64Array = taken.iter().map(|index| records[*index].position).collect();
         let rows: RecordBatch = with_columns(&decoded.rows, lane, positions)?;

@@ -1,4 +1,4 @@
-//! The system columns of a source's rows.
+//! Adds the system columns to a source's rows.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, FieldRef, Schema};
 use sluicebox_core::batch::{Lane, column};
 use sluicebox_formats::{Decoded, FormatError, Numbers};
 
-/// The decoded rows with `_lane` and `_position` after their own columns.
+/// Adds `_lane` and `_position` after the decoded columns.
 pub(super) fn stamp(decoded: Decoded, lane: &Lane) -> Result<RecordBatch, FormatError> {
     let rows = decoded.rows.num_rows();
     let positions: Int64Array = match decoded.numbers {
@@ -19,7 +19,7 @@ pub(super) fn stamp(decoded: Decoded, lane: &Lane) -> Result<RecordBatch, Format
     with_columns(&decoded.rows, lane, positions)
 }
 
-/// `rows` with a lane and those positions.
+/// Adds a lane and these positions to `rows`.
 pub(crate) fn with_columns(rows: &RecordBatch, lane: &Lane, positions: Int64Array) -> Result<RecordBatch, FormatError> {
     let mut fields: Vec<FieldRef> = rows.schema().fields().to_vec();
     fields.extend(system_fields());
@@ -30,7 +30,7 @@ pub(crate) fn with_columns(rows: &RecordBatch, lane: &Lane, positions: Int64Arra
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(FormatError::Rows)
 }
 
-/// A batch that only moves a lane.
+/// A batch without rows that only advances a position.
 pub(crate) fn no_rows() -> RecordBatch {
     RecordBatch::new_empty(Arc::new(Schema::new(system_fields().to_vec())))
 }
@@ -43,6 +43,6 @@ fn system_fields() -> [FieldRef; 2] {
 fn lanes(lane: &Lane, rows: usize) -> ArrayRef {
     let keys = Int32Array::from(vec![0; rows]);
     let values = StringArray::from(vec![lane.as_ref()]);
-    // Every key is the one value's.
+    // All keys point to the one value.
     Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)))
 }

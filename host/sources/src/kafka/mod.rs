@@ -1,7 +1,7 @@
-//! Topics of Kafka and hubs of Event Hubs: a partition is a lane, an offset plus one a position.
+//! Topics of Kafka and hubs of Event Hubs: a lane is a partition, a position an offset plus one.
 //!
-//! Where a lane goes on is said by the tables alone. The offsets that Kafka keeps for a group are
-//! set for those who watch how far it has come, and never read.
+//! The tables alone say where a lane continues. Offsets are committed to Kafka for tools that watch the lag, and
+//! never read.
 
 mod client;
 mod partitions;
@@ -32,28 +32,28 @@ use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::plan::{Demands, KafkaSpec};
 use sluicebox_formats::BATCH_ROWS;
 
-/// How long to wait for messages before looking at other things.
+/// How long one fetch waits for messages.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// Bytes of messages that are taken at once, roughly.
+/// Bytes of messages fetched at once, roughly.
 const FETCH_BYTES: usize = 16 << 20;
 
-/// Messages of the first call, when nobody knows yet how large they are.
+/// Messages of the first fetch, when their size is not known yet.
 const FIRST: usize = 64;
 
-/// After how long without a taker nothing is fetched any more.
+/// How long the reader may wait for the hop before fetching is paused.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often it is said that brokers are away.
+/// How often missing brokers are reported.
 const REMINDER: Duration = Duration::from_secs(30);
 
-/// How often the group is told how far it has come. Event Hubs allows four times a second.
+/// How often offsets are committed. Event Hubs allows four times a second.
 const COURTESY: Duration = Duration::from_secs(1);
 
-/// How often a run that goes on without a group looks for new partitions.
+/// How often a run that follows a topic without a group looks for new partitions.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Refusals in a row that are believed. A broker that is about to end may refuse as well.
+/// Denials in a row before one is reported. A broker that is shutting down may deny access, too.
 const REFUSALS: u32 = 5;
 
 /// Reads partitions.
@@ -62,17 +62,17 @@ pub(super) struct KafkaSource {
     spec: KafkaSpec,
     client: Client,
     maker: RowMaker,
-    /// It goes on for ever.
+    /// It follows the topics for ever.
     follow: bool,
-    /// The group says what it reads.
+    /// It is a member of a consumer group.
     member: bool,
     owned: Vec<Owned>,
-    /// Where in `owned` the last message's partition stands.
+    /// The index in `owned` of the last message's partition.
     last: Option<(TopicId, i32, usize)>,
     ready: VecDeque<SourceBatch>,
-    /// Messages to take at once, by how large they were.
+    /// Messages to fetch at once, from their average size.
     most: usize,
-    /// What the group has asked for and was not answered.
+    /// A rebalance that is not answered yet.
     changing: Option<News>,
     full_since: Option<Instant>,
     paused: bool,
@@ -86,8 +86,7 @@ pub(super) struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Finds the brokers and the topics. Without a group, or for a run that ends, it takes all
-    /// partitions.
+    /// Connects and finds the topics. Without a group, or for a bounded run, it reads all partitions.
     pub(super) fn open(request: &OpenSource<'_>, spec: &KafkaSpec) -> Result<Self, SourceError> {
         let name = request.spec.name.clone();
         let bodies = bodies(&name, spec, request.runtime)?.demanding(request.demands());
@@ -126,7 +125,7 @@ impl KafkaSource {
         Ok(source)
     }
 
-    /// Takes what there is and makes rows of it.
+    /// Fetches messages and decodes them.
     fn fetch(&mut self) -> Result<(), SourceError> {
         let fetched = self.client.fetch(self.most, WAIT);
         let (mut bytes, mut troubles, mut ended) = (0, Vec::new(), Vec::new());
@@ -181,7 +180,7 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Says what is wrong, or that it is over.
+    /// Handles trouble of the client: reports it, or ends.
     fn trouble(&mut self, trouble: Trouble) -> Result<(), SourceError> {
         let name = self.name.clone();
         match trouble.code {
@@ -195,7 +194,7 @@ impl KafkaSource {
             | Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
             | Code::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED => return Err(refused(name, trouble)),
             Code::RD_KAFKA_RESP_ERR__FATAL => return Err(self.broken(trouble)),
-            // The library says so as well while a broker comes up; who asks knows.
+            // librdkafka reports this also while a broker starts, so it is checked.
             Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
             | Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
             | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION => {
@@ -215,7 +214,7 @@ impl KafkaSource {
         SourceError::Broker { name: self.name.clone(), reason: trouble.reason }
     }
 
-    /// What the group asks for.
+    /// The lane change of a rebalance.
     fn change(&self, news: &News) -> LaneChange {
         let mut change = LaneChange::default();
         let mut owned: Vec<Lane> = self.owned.iter().map(|owned| owned.lane.clone()).collect();
@@ -236,7 +235,7 @@ impl KafkaSource {
         change
     }
 
-    /// Tells the group how far its tables are, at most once a second.
+    /// Commits offsets, at most once a second.
     fn tell(&mut self) {
         if self.spec.group.is_none() || self.committed.is_empty() || self.told.elapsed() < COURTESY {
             return;
@@ -266,7 +265,7 @@ impl Source for KafkaSource {
         while let Some(news) = self.client.news() {
             match news {
                 News::Trouble(trouble) => self.trouble(trouble)?,
-                // Connections last without one, and it is asked for again.
+                // Existing connections last without a token, and it is requested again.
                 News::NoToken(reason) => {
                     tracing::warn!(source = self.name, reason, "there is no new token to show to the brokers");
                 }
@@ -318,10 +317,10 @@ impl Source for KafkaSource {
         }
         if !self.paused {
             let places = self.owned.iter().map(|owned| (&owned.partition, owned.next));
-            // What is not paused is fetched up to the limit, and is no harm.
+            // If pausing fails, fetching goes on up to the queue's limit, which is harmless.
             self.paused = self.client.pause(&list(places)).is_ok();
         }
-        // Nothing comes of it but callbacks; should something, it is kept. Trouble shows again.
+        // This serves callbacks only; messages that come anyway are kept. Trouble shows again.
         if self.paused && self.ready.len() < self.owned.len() {
             let most = std::mem::replace(&mut self.most, 1);
             let _ = self.fetch();
@@ -349,7 +348,7 @@ fn bodies(name: &str, spec: &KafkaSpec, runtime: &Handle) -> Result<BodyDecoder,
 /// The columns of its rows, without `_lane` and `_position`.
 ///
 /// # Errors
-/// Bodies cannot be decoded into the declared ones.
+/// Bodies cannot be decoded into the declared columns.
 pub(super) fn schema(name: &str, spec: &KafkaSpec) -> Result<SchemaRef, SourceError> {
     message_decoder::check(name, &spec.topics.join(", "), &spec.format, &spec.columns)?;
     let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
@@ -357,8 +356,7 @@ pub(super) fn schema(name: &str, spec: &KafkaSpec) -> Result<SchemaRef, SourceEr
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Decodes bodies that could not be decoded before. What their messages had beside them, a key, headers and
-/// a time, is not kept with them.
+/// Decodes rejected bodies again. The key, headers and time of a message are not kept in quarantine.
 pub(super) fn redecode(
     name: &str,
     spec: &KafkaSpec,
@@ -370,7 +368,7 @@ pub(super) fn redecode(
     redecode_records(bodies(name, spec, runtime)?.demanding(demands), spec.raw, lane, records)
 }
 
-/// The same with bodies from wherever they came.
+/// The same for bodies of any source.
 pub(super) fn redecode_records(
     mut bodies: BodyDecoder,
     raw: bool,

@@ -1,4 +1,4 @@
-//! The partitions that a reader owns, and where each of them goes on.
+//! The partitions of a reader, and their next offsets.
 
 use std::time::{Duration, Instant};
 
@@ -12,23 +12,23 @@ use crate::{SourceBatch, SourceError};
 use sluicebox_core::batch::{Batch, Lane, Positions};
 use sluicebox_core::plan::{OnLost, StreamStart};
 
-/// How long brokers are looked for before somebody has to know.
+/// How long brokers may be unreachable before the run stops.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long one answer may take.
+/// The timeout of one request.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A partition that is read here.
+/// A partition of this reader.
 pub(super) struct Owned {
     /// Its topic and number.
     pub(super) partition: Partition,
     /// Its lane.
     pub(super) lane: Lane,
-    /// The offset after the last message taken.
+    /// The offset after the last message read.
     pub(super) next: i64,
-    /// Where a run that ends has enough.
+    /// The end offset of a bounded run.
     pub(super) end: Option<i64>,
-    /// The messages of the present fetch that are its.
+    /// The indexes of its messages in the current fetch.
     pub(super) picked: Vec<usize>,
 }
 
@@ -38,13 +38,12 @@ impl Owned {
         self.partition.1 == partition && self.partition.0 == topic
     }
 
-    /// Whether a run that ends has all of it.
+    /// Whether a bounded run has read all of it.
     pub(super) fn is_done(&self) -> bool {
         self.end.is_some_and(|end| self.next >= end)
     }
 
-    /// Takes the message at place `at` of the present fetch, unless it was taken before or comes
-    /// after the end.
+    /// Takes the message at index `at` of the current fetch, unless it was read before or is after the end.
     pub(super) fn pick(&mut self, at: usize, offset: i64) {
         if offset >= self.next && self.end.is_none_or(|end| offset < end) {
             self.next = offset + 1;
@@ -58,11 +57,11 @@ pub(super) fn lane_of((topic, partition): &Partition) -> Lane {
     format!("{topic}/{partition}").into()
 }
 
-/// Partitions with offsets, as the library takes them.
+/// Partitions with offsets, as librdkafka takes them.
 pub(super) fn list<'a>(places: impl Iterator<Item = (&'a Partition, i64)>) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for ((topic, partition), offset) in places {
-        // It fails for offsets that are none, and these are not.
+        // This fails only for invalid offsets.
         let _ = list.add_partition_offset(topic, *partition, Offset::Offset(offset));
     }
     list
@@ -86,16 +85,16 @@ impl KafkaSource {
         Ok(partitions)
     }
 
-    /// Partitions that a topic has now and that are not read here.
+    /// New partitions of the topics.
     pub(super) fn find_new(&self) -> Vec<Partition> {
-        // Whoever cannot answer now is asked again.
+        // If nobody answers, it is asked again later.
         let found = self.client.topics(ANSWER).unwrap_or_default();
         let wanted = found.into_iter().filter(|(topic, _)| self.spec.topics.contains(topic));
         let all = wanted.flat_map(|(topic, numbers)| numbers.into_iter().map(move |number| (topic.clone(), number)));
         all.filter(|partition| self.owned.iter().all(|owned| owned.partition != *partition)).collect()
     }
 
-    /// Asks until there is an answer, or nobody can be expected to give one.
+    /// Repeats a request until it is answered, or no answer can be expected.
     fn ask<T>(&mut self, question: impl Fn(&Client) -> Result<T, Trouble>) -> Result<T, SourceError> {
         let begun = Instant::now();
         let mut reason = None;
@@ -105,7 +104,7 @@ impl KafkaSource {
                 Err(trouble) => trouble,
             };
             if self.owned.is_empty() {
-                // Why nobody answers is said in callbacks, and as long as nothing is read they bring nothing else.
+                // Callbacks say why nobody answers; as long as nothing is read, they bring nothing else.
                 drop(self.client.fetch(1, Duration::ZERO));
                 let mut others = Vec::new();
                 while let Some(news) = self.client.news() {
@@ -113,7 +112,7 @@ impl KafkaSource {
                         News::Trouble(trouble) if is_refusal(&trouble) => {
                             return Err(refused(self.name.clone(), trouble));
                         }
-                        // That all are away says nothing of why.
+                        // "All brokers are down" says nothing about the reason.
                         News::Trouble(trouble)
                             if reason.is_none() || trouble.code != Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN =>
                         {
@@ -139,10 +138,10 @@ impl KafkaSource {
         }
     }
 
-    /// Reads these partitions from now on: each where the tables are, or where the source says.
+    /// Reads these partitions from now on, from their recorded positions or the source's start.
     pub(super) fn take_on(&mut self, partitions: Vec<Partition>, from: &Positions) -> Result<(), SourceError> {
         let mut taken = Vec::with_capacity(partitions.len());
-        // A partition that comes while all are read here is read from its beginning, whatever was said of others.
+        // A new partition is read from its beginning, whatever the start of the others was.
         let all = self.member || self.owned.is_empty();
         let start = if all { self.spec.start.clone() } else { StreamStart::Earliest };
         for partition in partitions {
@@ -152,7 +151,7 @@ impl KafkaSource {
             let end = (!self.follow).then_some(high);
             self.total += end.map_or(0, |end| (end - next).max(0).unsigned_abs());
             if recorded.is_none() && start != StreamStart::Earliest {
-                // What comes from now on counts, also if nothing comes before this run ends.
+                // Records the start, so that messages that come later are read even if none come in this run.
                 let batch = Batch { rows: no_rows(), positions: Positions::of(lane.clone(), next) };
                 self.ready.push_back(SourceBatch { batch, rejects: Vec::new(), finished: None });
             }
@@ -165,7 +164,7 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Goes on in a partition whose next message is not there any more.
+    /// Handles a partition whose next message is no longer kept.
     pub(super) fn find_place(&mut self, partition: &Partition) -> Result<(), SourceError> {
         let Some(at) = self.owned.iter().position(|owned| owned.partition == *partition) else { return Ok(()) };
         let (next, _) = self.place(partition, Some(self.owned[at].next), &StreamStart::Earliest)?;
@@ -174,8 +173,7 @@ impl KafkaSource {
         self.client.seek(&places, ANSWER).map_err(|trouble| self.broken(trouble))
     }
 
-    /// The offset of the next message to take of a partition of which the tables have everything
-    /// before `recorded`, and the offset after its last one.
+    /// The offset of the next message of a partition after `recorded`, and its end offset.
     fn place(
         &mut self,
         partition: &Partition,
@@ -210,7 +208,7 @@ impl KafkaSource {
                         client.offsets_for_times(&times, ANSWER)?;
                         Ok(times.elements().first().and_then(|found| found.offset().to_raw()))
                     })?;
-                    // Where nothing is so late there is nothing to take yet.
+                    // No message is that late, so there is nothing to read yet.
                     found.filter(|offset| *offset >= 0).unwrap_or(high)
                 }
             },

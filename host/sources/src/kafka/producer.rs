@@ -19,7 +19,7 @@ use sluicebox_core::plan::{KafkaConnection, Sasl};
 /// How long a message may wait for a broker.
 const DELIVERY: Duration = Duration::from_secs(120);
 
-/// How long a broker may take to tell of a topic, which some make when they are asked for it.
+/// How long a broker may take to describe a topic, which some create on request.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Writes messages to topics.
@@ -30,22 +30,22 @@ pub struct Producer {
     inner: BaseProducer<Deliveries>,
 }
 
-/// A message to be written.
+/// A message to write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outgoing<'a> {
     /// The topic.
     pub topic: &'a str,
-    /// The partition; without it the key decides, or chance.
+    /// The partition; without it, the key or chance decides.
     pub partition: Option<i32>,
     /// The key.
     pub key: Option<&'a [u8]>,
-    /// The body; none says that the key is gone.
+    /// The body; none is a tombstone.
     pub body: Option<&'a [u8]>,
-    /// When it was made, in milliseconds since 1970; now, if not given.
+    /// Its time, in milliseconds since 1970; now, if not given.
     pub timestamp: Option<i64>,
 }
 
-/// Remembers the first message that a broker did not take, and what was wrong last.
+/// Records the first message that a broker did not accept, and the last problem.
 #[derive(Default)]
 struct Deliveries {
     failed: Mutex<Option<KafkaError>>,
@@ -59,7 +59,7 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        // That all are away says nothing of why.
+        // "All brokers are down" says nothing about the reason.
         let vague = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
         if trouble.is_none() || !vague {
             *trouble = Some((error, reason.to_owned()));
@@ -79,10 +79,10 @@ impl ProducerContext for Deliveries {
 }
 
 impl Producer {
-    /// Opens a producer, which people know by `name`. It connects when it is first used.
+    /// Opens a producer with a name for messages. It connects when it is first used.
     ///
     /// # Errors
-    /// A secret or a certificate is not there, or the settings do not go together.
+    /// A secret or a certificate is missing, or the settings contradict each other.
     pub fn open(name: &str, to: &KafkaConnection) -> Result<Self, SourceError> {
         if matches!(to.security.sasl, Some(Sasl::Token(_))) {
             let reason = "what is written is written by name and password, and not with a token".to_owned();
@@ -95,7 +95,7 @@ impl Producer {
             .set("batch.size", "262144")
             .set("queue.buffering.max.messages", "500000")
             .set("message.timeout.ms", DELIVERY.as_millis().to_string())
-            // Above what brokers take by default, so that it is they who refuse.
+            // Above the default limit of brokers, so that the broker decides.
             .set("message.max.bytes", "16000000");
         if to.event_hubs {
             config.set("message.max.bytes", "1000000").set("request.timeout.ms", "60000");
@@ -105,10 +105,10 @@ impl Producer {
         Ok(Self { name: name.to_owned(), brokers: to.brokers.clone(), config, inner })
     }
 
-    /// Asks whether brokers are there and have a topic, so that what is wrong is known at once.
+    /// Checks that the topic exists, so that problems are reported at once.
     ///
     /// # Errors
-    /// No broker answers, or it lets nobody in, or the topic is not there.
+    /// No broker answers, it denies access, or the topic does not exist.
     pub fn find(&self, topic: &str) -> Result<(), SourceError> {
         let begun = Instant::now();
         loop {
@@ -127,10 +127,10 @@ impl Producer {
         }
     }
 
-    /// Hands a message over. It is written when [`Producer::flush`] says so.
+    /// Sends a message. It is written when [`Producer::flush`] returns.
     ///
     /// # Errors
-    /// It is too large, or an earlier one was not taken.
+    /// It is too large, or an earlier message was not accepted.
     pub fn send(&self, message: Outgoing<'_>) -> Result<(), SourceError> {
         let mut record = BaseRecord::<[u8], [u8]>::to(message.topic);
         record.partition = message.partition;
@@ -152,26 +152,26 @@ impl Producer {
         }
     }
 
-    /// Waits until brokers have every message.
+    /// Waits until all messages are accepted.
     ///
     /// # Errors
-    /// One was not taken, or there is no broker.
+    /// A message was not accepted, or no broker answers.
     pub fn flush(&self) -> Result<(), SourceError> {
         self.inner.flush(DELIVERY).map_err(|error| self.failed(&error))?;
         self.check()
     }
 
-    /// Makes a topic of so many partitions, if it is not there.
+    /// Creates a topic with this many partitions, if it does not exist.
     ///
     /// # Errors
-    /// No broker answers, or it lets nobody in, or does not make it.
+    /// No broker answers, it denies access, or it refuses.
     pub fn make_topic(&self, topic: &str, partitions: i32, runtime: &Handle) -> Result<(), SourceError> {
         let all = self.inner.client().fetch_metadata(None, ANSWER).map_err(|error| self.failed(&error))?;
         if all.topics().iter().any(|found| found.name() == topic) {
             return Ok(());
         }
         let admin: AdminClient<DefaultClientContext> = self.config.create().map_err(|error| self.failed(&error))?;
-        // As many copies as the brokers make of anything that nobody says more of.
+        // The brokers' default replication.
         let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
         let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
         let made = runtime.block_on(admin.create_topics([&wanted], &options)).map_err(|error| self.failed(&error))?;
@@ -189,9 +189,9 @@ impl Producer {
         error.take().map_or(Ok(()), |error| Err(self.failed(&error)))
     }
 
-    /// What an error of the library comes to, with what it said of the brokers meanwhile.
+    /// Maps an error of librdkafka, together with the last problem of the brokers.
     fn failed(&self, error: &KafkaError) -> SourceError {
-        // What is wrong with the way to them is told in callbacks.
+        // Connection problems are reported in callbacks.
         self.inner.poll(Duration::ZERO);
         let away = [
             RDKafkaErrorCode::MessageTimedOut,

@@ -1,4 +1,4 @@
-//! Messages of one partition to rows.
+//! Decodes messages of one partition to rows.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{SourceBatch, SourceError};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
 use sluicebox_formats::FormatError;
 
-/// The columns that a message has beside its body.
+/// The columns of a message besides its body.
 pub(super) fn envelope(raw: bool) -> Vec<FieldRef> {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let mut fields = vec![
@@ -29,19 +29,19 @@ pub(super) fn envelope(raw: bool) -> Vec<FieldRef> {
     fields.into_iter().map(Arc::new).collect()
 }
 
-/// Makes rows of messages.
+/// Decodes messages to rows.
 pub(super) struct RowMaker {
     bodies: BodyDecoder,
     raw: bool,
 }
 
 impl RowMaker {
-    /// Keeps the bodies as they came, if `raw` says so.
+    /// With `raw`, rows have the original bodies.
     pub(super) fn new(bodies: BodyDecoder, raw: bool) -> Self {
         Self { bodies, raw }
     }
 
-    /// The rows of some messages of one lane, which they leave at `position`.
+    /// A batch of messages of one lane, with the position after them.
     pub(super) fn batch(
         &mut self,
         lane: &Lane,
@@ -104,7 +104,7 @@ fn no_body(lane: &Lane, message: Message<'_>) -> Reject {
     }
 }
 
-/// Decoded rows with what their messages have beside their bodies.
+/// Adds the columns besides the body to decoded rows.
 fn with_envelope(rows: &RecordBatch, messages: &[Message<'_>], raw: bool) -> Result<RecordBatch, FormatError> {
     let mut keys = BinaryBuilder::with_capacity(messages.len(), 0);
     let mut headers = StringBuilder::with_capacity(messages.len(), 0);
@@ -129,7 +129,7 @@ fn with_envelope(rows: &RecordBatch, messages: &[Message<'_>], raw: bool) -> Res
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options).map_err(FormatError::Rows)
 }
 
-/// Decoded rows with the bodies that they were decoded from.
+/// Adds the original bodies to decoded rows.
 pub(super) fn with_raw<'a>(
     rows: &RecordBatch,
     bodies: impl Iterator<Item = &'a [u8]>,

@@ -1,17 +1,17 @@
-//! What librdkafka is told.
+//! The settings of librdkafka.
 
 use rdkafka::ClientConfig;
 
 use crate::{SourceError, secret};
 use sluicebox_core::plan::{KafkaConnection, KafkaSpec, Mechanism, Sasl};
 
-/// Idle connections that Azure's load balancer would drop in silence are closed before it does.
+/// Idle connections are closed before Azure's load balancer drops them silently.
 const AZURE_IDLE_MS: &str = "180000";
 
-/// How long a reader may be silent before the group thinks that it hangs.
+/// How long a reader may go without polling before the group removes it.
 pub(super) const MAX_POLL_MS: u32 = 300_000;
 
-/// What reading and writing have in common.
+/// Settings of readers and writers.
 pub(super) fn connection(name: &str, to: &KafkaConnection) -> Result<ClientConfig, SourceError> {
     let mut config = ClientConfig::new();
     config
@@ -62,12 +62,12 @@ pub(super) fn connection(name: &str, to: &KafkaConnection) -> Result<ClientConfi
     Ok(config)
 }
 
-/// What a reader is told. One that goes on for ever hears nothing of the end of a partition.
+/// Settings of a reader. With `follow`, the end of a partition is not reported.
 pub(super) fn consumer(name: &str, spec: &KafkaSpec, follow: bool) -> Result<ClientConfig, SourceError> {
     let mut config = connection(name, &spec.connection)?;
     let session = u32::try_from(spec.session_timeout.as_millis()).unwrap_or(MAX_POLL_MS);
     config
-        // Without a group of its own nobody is joined and nothing is committed; the library wants a name.
+        // Without a group, none is joined and nothing is committed; librdkafka requires a name.
         .set("group.id", spec.group.as_deref().unwrap_or("sluicebox"))
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
@@ -76,14 +76,14 @@ pub(super) fn consumer(name: &str, spec: &KafkaSpec, follow: bool) -> Result<Cli
         .set("max.poll.interval.ms", MAX_POLL_MS.to_string())
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // Messages that are gone must not be passed over in silence.
+        // Lost messages must not be skipped silently.
         .set("auto.offset.reset", "error")
         .set("allow.auto.create.topics", "false")
         .set("enable.partition.eof", if follow { "false" } else { "true" })
         .set("queued.max.messages.kbytes", (spec.max_in_flight / 1024).max(1).to_string())
-        // More would be more memory to walk through, and the reader is never so far ahead.
+        // A larger queue takes more memory, and the reader is never that far ahead.
         .set("queued.min.messages", "50000")
-        // The standard is a second, in which a fast reader has long emptied the queue.
+        // The default is a second, in which a fast reader has emptied the queue.
         .set("fetch.queue.backoff.ms", "20")
         .set("fetch.wait.max.ms", "100");
     Ok(config)

@@ -1,4 +1,4 @@
-//! Tokens by which a reader says who it is (OAUTHBEARER), and which run out.
+//! OAUTHBEARER tokens of a reader, which expire.
 
 use backon::BlockingRetryable as _;
 use base64::Engine as _;
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::{SourceError, http, secret};
 use sluicebox_core::plan::{KafkaConnection, Sasl, Token};
 
-/// How long a token lasts that does not say so, in milliseconds.
+/// The lifetime of a token that does not state one, in milliseconds.
 const UNSAID: i64 = 5 * 60 * 1_000;
 
 /// Where tokens come from.
@@ -23,32 +23,32 @@ pub(super) struct Tokens {
 
 /// A token.
 pub(super) struct Fresh {
-    /// What the broker is shown.
+    /// The token's text.
     pub(super) text: String,
-    /// When it runs out, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970.
     pub(super) until: i64,
-    /// Whom it is of.
+    /// Its subject.
     pub(super) subject: String,
 }
 
 impl Tokens {
-    /// The tokens for a connection, if it takes any.
+    /// The tokens of a connection, if it uses any.
     ///
     /// # Errors
-    /// The secret behind them is not there.
+    /// The secret behind them is missing.
     pub(super) fn of(name: &str, to: &KafkaConnection, runtime: &Handle) -> Result<Option<Self>, SourceError> {
         let Some(Sasl::Token(token)) = &to.security.sasl else { return Ok(None) };
         let behind = match token {
             Token::Given(secret) => secret,
             Token::Issued { client_secret, .. } => client_secret,
         };
-        // Said now, rather than as the reason why no broker answers.
+        // Reported now, rather than as the reason why no broker answers.
         secret::reveal(name, behind)?;
         let client = http::client(name, None)?;
         Ok(Some(Self { name: name.to_owned(), token: token.clone(), client, runtime: runtime.clone() }))
     }
 
-    /// A token that lasts for a while. It is for a thread that may wait.
+    /// A fresh token. Blocks.
     pub(super) fn fresh(&self) -> Result<Fresh, String> {
         match &self.token {
             Token::Given(secret) => {
@@ -70,7 +70,7 @@ impl Tokens {
         }
     }
 
-    /// Asks once; a failure with whether it may pass.
+    /// Makes one request; an error with whether it may pass.
     async fn ask(&self, url: &str, form: &[(&str, &str)]) -> Result<Fresh, (bool, String)> {
         let passing = |error: reqwest::Error| (true, http::told(&error));
         let answer = self.client.post(url).form(form).send().await.map_err(passing)?;
@@ -88,9 +88,9 @@ impl Tokens {
     }
 }
 
-/// A token, of which is known for how many seconds it lasts, or which says so itself.
+/// A token with its lifetime in seconds, or as the token itself states it.
 fn fresh(text: String, seconds: Option<i64>) -> Fresh {
-    // Most are JWTs, whose middle part is JSON; whatever else there is, is shown to the broker as it is.
+    // Most tokens are JWTs, whose middle part is JSON. Other tokens are passed on as they are.
     let claims = text.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok());
     let claims: Value = claims.and_then(|claims| serde_json::from_slice(&claims).ok()).unwrap_or_default();
     let now = Utc::now().timestamp_millis();

@@ -1,5 +1,4 @@
-//! Generated events as a source, as a stream would give them: decoded where they can be, with
-//! their original bytes, and never sooner than they are due.
+//! Generated events as a source, like a stream: decoded, with their original bytes, and never before they are due.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,32 +15,31 @@ use sluicebox_core::plan::{MessageFormat, SimulateSpec};
 use sluicebox_formats::{FormatError, MessageDecoder};
 use sluicebox_simulate::{self as simulate, Events};
 
-/// Events that are generated while they are read; a position is the number of events done.
+/// Generates events while they are read; a position is the number of events done.
 pub(crate) struct SimulatedEvents {
     spec: SimulateSpec,
     lane: Lane,
     decoder: MessageDecoder,
     done: u64,
-    /// When the first event of this run was due, and which it was.
+    /// When the first event of this run was due, and its number.
     began: Option<(Instant, u64)>,
 }
 
-/// Events that are due within this time come together, so that a low rate does not make a
-/// batch of every event.
+/// Events that are due within this time are one batch, so that a low rate does not make a batch of every event.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How long to wait before looking at other things.
+/// How long one call waits.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 impl SimulatedEvents {
-    /// Goes on where `done` ends.
+    /// Continues after `done`.
     pub(crate) fn open(spec: &SimulateSpec, columns: SchemaRef, request: &OpenSource<'_>) -> Result<Self, SourceError> {
         let done = request.done.get(LANE).map_or(0, |done| done.max(0).unsigned_abs());
         let decoder = MessageDecoder::new(&MessageFormat::Json, &columns).map_err(failed)?.demanding(request.demands());
         Ok(Self { spec: spec.clone(), lane: LANE.into(), decoder, done, began: None })
     }
 
-    /// The number after the last event that is due, once one is; `None` while it takes long.
+    /// The number after the last due event; `None` if none becomes due soon.
     fn due(&mut self) -> Option<u64> {
         let end = self.spec.rows.min(self.done + BATCH_ROWS);
         let Some(rate) = Some(self.spec.events.rate).filter(|rate| *rate > 0) else { return Some(end) };
@@ -92,7 +90,7 @@ impl Source for SimulatedEvents {
     }
 }
 
-/// `rows` with the bytes that each was made of.
+/// Adds the original bytes to `rows`.
 fn with_raw<'a>(rows: &RecordBatch, raw: impl Iterator<Item = &'a [u8]>) -> Result<RecordBatch, FormatError> {
     let mut bytes = BinaryBuilder::with_capacity(rows.num_rows(), rows.num_rows() * 256);
     raw.for_each(|raw| bytes.append_value(raw));

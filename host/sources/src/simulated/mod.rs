@@ -14,7 +14,7 @@ use sluicebox_simulate as simulate;
 /// The name of the one lane.
 const LANE: &str = "simulate";
 
-/// Rows that are generated while they are read; a position is the number of rows done.
+/// Generates rows while they are read; a position is the number of rows done.
 pub(super) struct Simulated {
     spec: SimulateSpec,
     lane: Lane,
@@ -25,7 +25,7 @@ pub(super) struct Simulated {
 const BATCH_ROWS: u64 = 8_192;
 
 impl Simulated {
-    /// Goes on where `done` ends.
+    /// Continues after `done`.
     pub(super) fn open(spec: &SimulateSpec, done: &Positions) -> Self {
         let done = done.get(LANE).map_or(0, |done| done.max(0).unsigned_abs());
         Self { spec: spec.clone(), lane: LANE.into(), done }

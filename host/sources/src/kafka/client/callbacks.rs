@@ -1,4 +1,4 @@
-//! What librdkafka says besides messages: its callbacks, and what they leave behind.
+//! The callbacks of librdkafka, and the events that they record.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -12,45 +12,45 @@ use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use super::super::token::Tokens;
 use super::{Partition, list, text};
 
-/// What the library said besides messages.
+/// An event other than a message.
 #[derive(Clone, Debug)]
 pub(in crate::kafka) enum News {
-    /// The group wants these to be read here.
+    /// The group assigns these partitions to this reader.
     Assigned(Vec<Partition>),
-    /// The group wants these to be read elsewhere.
+    /// The group revokes these partitions.
     Revoked(Vec<Partition>),
-    /// Something is wrong with the brokers or the way to them.
+    /// A problem with the brokers or the connection.
     Trouble(Trouble),
-    /// There is no token to show to the brokers, for this reason.
+    /// No token can be had, for this reason.
     NoToken(String),
 }
 
-/// Something wrong with the brokers or the way to them.
+/// A problem with the brokers or the connection.
 #[derive(Clone, Debug)]
 pub(in crate::kafka) struct Trouble {
-    /// The library's code for it.
+    /// librdkafka's error code.
     pub(in crate::kafka) code: Code,
-    /// Its words.
+    /// librdkafka's message.
     pub(in crate::kafka) reason: String,
 }
 
-/// What callbacks leave behind. Its address is known to the library.
+/// The events that callbacks record. librdkafka knows its address.
 #[derive(Default)]
 pub(super) struct Callbacks {
     pub(super) news: Mutex<VecDeque<News>>,
-    /// What the group asked for last, until it is answered.
+    /// The last rebalance, until it is answered.
     pub(super) owed: Mutex<Option<News>>,
-    /// Nobody answers any more, so partitions are let go of at once.
+    /// The client is closing, so revoked partitions are given up at once.
     pub(super) closing: AtomicBool,
-    /// By which it says who it is, where brokers take tokens.
+    /// The tokens, for brokers that take them.
     pub(super) tokens: Option<Tokens>,
-    /// The last attempt to get one failed, which is told as such and not as a broker's refusal.
+    /// The last attempt to get a token failed. That is reported as such and not as a denial of the broker.
     pub(super) tokenless: AtomicBool,
 }
 
 impl Callbacks {
     pub(super) fn news(&self) -> MutexGuard<'_, VecDeque<News>> {
-        // A list is whole between any two calls on it.
+        // The list is consistent between any two calls, also after a panic.
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,8 +59,7 @@ impl Callbacks {
     }
 }
 
-/// The group gives or takes partitions. They are only noted: whoever reads has to commit and look
-/// at its tables before it answers.
+/// A rebalance. It is only recorded: the reader has to commit and read its tables before it answers.
 pub(super) unsafe extern "C" fn on_rebalance(
     raw: *mut rd::rd_kafka_t,
     code: Code,
@@ -95,7 +94,7 @@ pub(super) unsafe extern "C" fn on_rebalance(
     heard.news().push_back(news);
 }
 
-/// Something is wrong with the brokers or the way to them.
+/// A problem with the brokers or the connection.
 pub(super) unsafe extern "C" fn on_error(
     _raw: *mut rd::rd_kafka_t,
     code: c_int,
@@ -104,7 +103,7 @@ pub(super) unsafe extern "C" fn on_error(
 ) {
     // SAFETY: the text ends with a zero and stays as it is during the callback.
     let reason = unsafe { text(reason) };
-    // Those that decide something; all others are only told.
+    // Errors that decide something; all others are only logged.
     let known = [
         Code::RD_KAFKA_RESP_ERR__AUTHENTICATION,
         Code::RD_KAFKA_RESP_ERR__SSL,
@@ -121,7 +120,7 @@ pub(super) unsafe extern "C" fn on_error(
     heard.news().push_back(News::Trouble(Trouble { code, reason }));
 }
 
-/// The library has something to tell those who look for faults.
+/// A log line of librdkafka.
 pub(super) unsafe extern "C" fn on_log(
     _raw: *const rd::rd_kafka_t,
     _level: c_int,
@@ -133,7 +132,7 @@ pub(super) unsafe extern "C" fn on_log(
     tracing::debug!(target: "librdkafka", facility, "{line}");
 }
 
-/// A token is needed, for the first time or because the one before runs out.
+/// A token is needed, for the first time or because the last one expires.
 pub(super) unsafe extern "C" fn on_token(raw: *mut rd::rd_kafka_t, _config: *const c_char, heard: *mut c_void) {
     // SAFETY: it is the address that the client was opened with, of something that outlives it.
     let heard = unsafe { &*heard.cast::<Callbacks>() };

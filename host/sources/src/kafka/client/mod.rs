@@ -1,7 +1,7 @@
-//! librdkafka's consumer in batches, and all that is unsafe about it.
+//! A batch consumer on librdkafka, with all unsafe code.
 //!
-//! The crate's own consumer gives one message at a time, which costs more than decoding it.
-//! Here thousands are taken in one call and looked at where they lie.
+//! The rdkafka crate's consumer returns one message at a time, which costs more than decoding it. This one fetches
+//! thousands in one call and reads them in librdkafka's memory.
 
 mod callbacks;
 
@@ -23,7 +23,7 @@ use super::token::Tokens;
 /// A partition of a topic.
 pub(super) type Partition = (String, i32);
 
-/// How long leaving a group may take.
+/// The timeout of leaving a group.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// A consumer.
@@ -40,7 +40,7 @@ pub(super) struct Client {
 unsafe impl Send for Client {}
 
 impl Client {
-    /// Opens a consumer. It connects when it is first asked for something.
+    /// Opens a consumer. It connects when it is first used.
     pub(super) fn open(config: &ClientConfig, tokens: Option<Tokens>) -> Result<Self, String> {
         let config = config.create_native_config().map_err(|error| error.to_string())?;
         let heard = Box::new(Callbacks { tokens, ..Callbacks::default() });
@@ -56,8 +56,8 @@ impl Client {
             rd::rd_kafka_conf_set_log_cb(config, Some(callbacks::on_log));
             if heard.tokens.is_some() {
                 rd::rd_kafka_conf_set_oauthbearer_token_refresh_cb(config, Some(callbacks::on_token));
-                // A thread of the library's own asks for tokens, since whoever reads may be waiting for
-                // an answer that needs one.
+                // librdkafka's own thread requests tokens, because the reader may be waiting for an answer that needs
+                // one.
                 rd::rd_kafka_conf_enable_sasl_queue(config, 1);
             }
             let raw = rd::rd_kafka_new(rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, config, said.as_mut_ptr(), said.len());
@@ -93,12 +93,12 @@ impl Client {
         }
     }
 
-    /// What was heard first and not asked for yet.
+    /// The oldest unread event.
     pub(super) fn news(&self) -> Option<News> {
         self.heard.news().pop_front()
     }
 
-    /// Puts news back that were asked for too early.
+    /// Puts events back that were read too early.
     pub(super) fn keep(&self, news: Vec<News>) {
         let mut heard = self.heard.news();
         for news in news.into_iter().rev() {
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    /// Takes up to `most` messages, for as long as `wait`. Meanwhile callbacks are served.
+    /// Fetches up to `most` messages, waiting for at most `wait`. Callbacks are served meanwhile.
     pub(super) fn fetch(&mut self, most: usize, wait: Duration) -> Fetched<'_> {
         self.room.resize(most.max(1), ptr::null_mut());
         let wait = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
@@ -128,45 +128,45 @@ impl Client {
         checked(unsafe { rd::rd_kafka_subscribe(self.raw.as_ptr(), list.ptr()) })
     }
 
-    /// Reads these too, each from the offset that stands with it.
+    /// Adds these partitions, each from its offset.
     pub(super) fn assign(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
         *self.heard.owed() = None;
         // SAFETY: both are live, and the library copies the list.
         self.error(unsafe { rd::rd_kafka_incremental_assign(self.raw.as_ptr(), list.ptr()) })
     }
 
-    /// Reads these no more.
+    /// Removes these partitions.
     pub(super) fn unassign(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
         *self.heard.owed() = None;
         // SAFETY: both are live, and the library copies the list.
         self.error(unsafe { rd::rd_kafka_incremental_unassign(self.raw.as_ptr(), list.ptr()) })
     }
 
-    /// Goes on elsewhere in partitions that it reads already.
+    /// Moves to other offsets in partitions that it reads.
     pub(super) fn seek(&self, list: &TopicPartitionList, wait: Duration) -> Result<(), Trouble> {
         // SAFETY: both are live, and the library only writes an error code to each entry of the list.
         self.error(unsafe { rd::rd_kafka_seek_partitions(self.raw.as_ptr(), list.ptr(), millis(wait)) })
     }
 
-    /// Fetches nothing of these until [`Client::resume`].
+    /// Pauses these partitions until [`Client::resume`].
     pub(super) fn pause(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
         // SAFETY: both are live, and the library only writes an error code to each entry of the list.
         checked(unsafe { rd::rd_kafka_pause_partitions(self.raw.as_ptr(), list.ptr()) })
     }
 
-    /// Fetches them again.
+    /// Resumes paused partitions.
     pub(super) fn resume(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
         // SAFETY: both are live, and the library only writes an error code to each entry of the list.
         checked(unsafe { rd::rd_kafka_resume_partitions(self.raw.as_ptr(), list.ptr()) })
     }
 
-    /// Tells the group how far it has come, without waiting for an answer.
+    /// Commits offsets to the group, without waiting for an answer.
     pub(super) fn commit(&self, list: &TopicPartitionList) -> Result<(), Trouble> {
         // SAFETY: both are live, and the library copies the list.
         checked(unsafe { rd::rd_kafka_commit(self.raw.as_ptr(), list.ptr(), 1) })
     }
 
-    /// The offsets of the oldest message that is kept, and of the next one to come.
+    /// The offsets of the oldest kept message, and of the next one to come.
     pub(super) fn watermarks(&self, (topic, partition): &Partition, wait: Duration) -> Result<(i64, i64), Trouble> {
         let (mut low, mut high) = (0, 0);
         let topic = c_string(topic)?;
@@ -184,14 +184,14 @@ impl Client {
         Ok((low, high))
     }
 
-    /// Puts the offset of the first message of a time or later in the place of the time, in
-    /// milliseconds since 1970; a negative one where there is none.
+    /// Replaces each time, in milliseconds since 1970, by the offset of the first message of that time or later; a
+    /// negative one if there is none.
     pub(super) fn offsets_for_times(&self, times: &TopicPartitionList, wait: Duration) -> Result<(), Trouble> {
         // SAFETY: both are live, and the list is not looked at meanwhile.
         checked(unsafe { rd::rd_kafka_offsets_for_times(self.raw.as_ptr(), times.ptr(), millis(wait)) })
     }
 
-    /// Every topic of the brokers, with the numbers of its partitions.
+    /// All topics of the brokers, with their partitions.
     pub(super) fn topics(&self, wait: Duration) -> Result<Vec<(String, Vec<i32>)>, Trouble> {
         let mut found: *const rd::rd_kafka_metadata_t = ptr::null();
         // SAFETY: the client is live, and `found` outlives the call.
@@ -210,8 +210,8 @@ impl Client {
         }
     }
 
-    /// Answers what the group asked for last, if it still waits for an answer: it would not be left in
-    /// order before it has one, and once it is being left, nobody may be there to take one.
+    /// Answers the last rebalance, if it is still open: the group cannot be left in order before, and while it is
+    /// being left, nobody may take the answer.
     fn answer(&self) {
         let owed = self.heard.owed().take();
         let list = |partitions: &[Partition]| {
@@ -219,7 +219,7 @@ impl Client {
             for (topic, partition) in partitions {
                 list.add_partition(topic, *partition);
             }
-            // Nothing of them is read any more, so none of what is kept of them is asked for.
+            // They are not read any more, so no messages of them are needed.
             list.set_all_offsets(Offset::End)
                 .map(|()| list)
                 .map_err(|error| Trouble { code: Code::RD_KAFKA_RESP_ERR__INVALID_ARG, reason: error.to_string() })
@@ -260,7 +260,7 @@ impl Drop for Client {
         while closing.is_ok() && !closed(self) && begun.elapsed() < CLOSING {
             drop(self.fetch(100, Duration::from_millis(20)));
         }
-        // A group that cannot be left in order finds out by itself.
+        // If the group cannot be left in order, its session timeout ends the membership.
         let flags = if closed(self) { 0 } else { rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE };
         // SAFETY: the queue is let go of before its client, no message is left because each call's are
         // destroyed with it, and `heard` is dropped after this.
@@ -271,21 +271,21 @@ impl Drop for Client {
     }
 }
 
-/// The messages of one call.
+/// The messages of one fetch.
 pub(super) struct Fetched<'a> {
     messages: &'a mut Vec<*mut rd::rd_kafka_message_t>,
 }
 
 impl Fetched<'_> {
-    /// How many they are.
+    /// Their number.
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// The message at a place.
+    /// The message at an index.
     ///
     /// # Panics
-    /// There are not so many.
+    /// The index is out of bounds.
     pub(super) fn message(&self, at: usize) -> Message<'_> {
         // SAFETY: the library gave this pointer to a message that stays as it is until it is destroyed,
         // which is when `self` is dropped.
@@ -302,11 +302,11 @@ impl Drop for Fetched<'_> {
     }
 }
 
-/// A message, or what the library says in its place.
+/// A message, or an error of librdkafka in its place.
 #[derive(Clone, Copy)]
 pub(super) struct Message<'a>(&'a rd::rd_kafka_message_t);
 
-/// What names a message's topic in this process, without looking at the name.
+/// Identifies a message's topic in this process, without comparing names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct TopicId(*const c_void);
 
@@ -314,7 +314,7 @@ pub(super) struct TopicId(*const c_void);
 unsafe impl Send for TopicId {}
 
 impl<'a> Message<'a> {
-    /// What is said in its place.
+    /// The error in its place.
     pub(super) fn trouble(self) -> Option<Trouble> {
         if self.0.err == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
             return None;
@@ -324,12 +324,12 @@ impl<'a> Message<'a> {
         Some(Trouble { code: self.0.err, reason })
     }
 
-    /// What names its topic.
+    /// Identifies its topic.
     pub(super) fn topic_id(self) -> TopicId {
         TopicId(self.0.rkt.cast())
     }
 
-    /// The name of its topic; empty where something is said of no topic.
+    /// The name of its topic; empty for an error without a topic.
     pub(super) fn topic(self) -> &'a str {
         if self.0.rkt.is_null() {
             return "";
@@ -344,12 +344,12 @@ impl<'a> Message<'a> {
         self.0.partition
     }
 
-    /// Its place in the partition.
+    /// Its offset in the partition.
     pub(super) fn offset(self) -> i64 {
         self.0.offset
     }
 
-    /// What it says; `None` where it says that a key is gone.
+    /// Its body; `None` for a tombstone.
     pub(super) fn body(self) -> Option<&'a [u8]> {
         // SAFETY: the body lies there as long as the message.
         unsafe { bytes(self.0.payload, self.0.len) }
@@ -361,7 +361,7 @@ impl<'a> Message<'a> {
         unsafe { bytes(self.0.key, self.0.key_len) }
     }
 
-    /// When it was made or got to the broker, in milliseconds since 1970.
+    /// Its time, or when the broker got it, in milliseconds since 1970.
     pub(super) fn timestamp(self) -> Option<i64> {
         let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is live, and `kind` outlives the call.
@@ -408,7 +408,7 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
-/// Whether a call went well.
+/// Checks the result of a call.
 fn checked(code: Code) -> Result<(), Trouble> {
     match code {
         Code::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
