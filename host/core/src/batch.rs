@@ -1,4 +1,4 @@
-//! The one thing that moves: rows, and how far they bring their reader.
+//! Batches: rows, and the positions after them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,32 +23,32 @@ pub mod column {
     pub const RESCUED: &str = "_rescued";
     /// `Binary`: the original bytes of the row, where the source keeps them.
     pub const RAW: &str = "_raw";
-    /// `Binary`: the key of the message that the row was.
+    /// `Binary`: the key of the message.
     pub const KEY: &str = "_key";
-    /// `Utf8`, a JSON list of `{"key": …, "value": …}`: the headers of the message that the row was.
-    /// What is not text is `base64` instead of `value`.
+    /// `Utf8`, a JSON list of `{"key": …, "value": …}`: the headers of the message. A value that is not text has
+    /// `base64` instead of `value`.
     pub const HEADERS: &str = "_headers";
     /// `Timestamp(µs, UTC)`: when the message was made, or when the broker got it.
     pub const TIMESTAMP: &str = "_timestamp";
-    /// `UInt32`: in an emitted pass-through batch, the input row that an output row continues.
+    /// `UInt32`: in an emitted pass-through batch, the input row of each output row.
     pub const ROW: &str = "_row";
-    /// What a row of a table's changes does, in Delta's words: `insert`, `update_preimage`,
-    /// `update_postimage`, `delete`.
+    /// The kind of a row change, as in Delta's change data feed: `insert`, `update_preimage`, `update_postimage`,
+    /// `delete`.
     pub const CHANGE_TYPE: &str = "_change_type";
-    /// 1 for a row that a change put in place, -1 for one that it took away.
+    /// The weight of a row change: 1 for a row that is there now, -1 for one that was.
     pub const WEIGHT: &str = "_weight";
 
-    /// Whether the host makes a column of this name: such come and go with the source, not with a contract.
+    /// Whether this is a system column. Such columns come from the source and are not subject to a contract.
     pub fn is_own(name: &str) -> bool {
         let own = [LANE, POSITION, INGESTED_AT, RESCUED, RAW, KEY, HEADERS, TIMESTAMP, ROW, CHANGE_TYPE, WEIGHT];
         own.contains(&name)
     }
 }
 
-/// How far a reader has come, by lane: the position *after* the last row it took.
+/// Positions by lane: the position *after* the last row read.
 ///
-/// A position never goes back. What one means is the source's own affair (an offset
-/// plus one, a row number, a Delta version); everybody else only compares them.
+/// A position never goes back. Its meaning is defined by the source (an offset plus one, a row number, a Delta
+/// version); everything else only compares positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions(BTreeMap<Lane, i64>);
 
@@ -63,18 +63,18 @@ impl Positions {
         self.0.get(lane).copied()
     }
 
-    /// Moves `lane` forward to `position`; a position behind the present one changes nothing.
+    /// Advances `lane` to `position`; an earlier position changes nothing.
     pub fn advance(&mut self, lane: Lane, position: i64) {
         let present = self.0.entry(lane).or_insert(position);
         *present = (*present).max(position);
     }
 
-    /// Forgets a lane, because somebody else reads it from now on.
+    /// Removes a lane, because another host reads it from now on.
     pub fn forget(&mut self, lane: &str) {
         self.0.remove(lane);
     }
 
-    /// Moves every lane of `other` forward.
+    /// Advances every lane of `other`.
     pub fn merge(&mut self, other: &Positions) {
         for (lane, position) in &other.0 {
             self.advance(lane.clone(), *position);
@@ -102,29 +102,28 @@ impl FromIterator<(Lane, i64)> for Positions {
     }
 }
 
-/// Rows, and where their reader stands after them.
+/// Rows, and the positions after them.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The rows, in the order of their lane.
     pub rows: RecordBatch,
-    /// The lanes that these rows move forward. A source may give an empty batch only
-    /// to move a lane.
+    /// The lanes that these rows advance. A source may give an empty batch only to advance a lane.
     pub positions: Positions,
 }
 
-/// Where in its hop a row was refused, which says what its payload is and where it goes in again.
+/// The stage of a hop that rejected a row. It says what the payload is and where a retry starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It could not be decoded; the payload is the record.
+    /// The source: the row could not be decoded, and the payload is the record.
     Source,
-    /// The module refused it; the payload is the row that went in.
+    /// The module: the payload is the row that went in.
     Module,
-    /// A table refused it, named as `silver.orders`; the payload is the row that was to be written.
+    /// A table, such as `silver.orders`: the payload is the row that was to be written.
     Table(Arc<str>),
 }
 
 impl Stage {
-    /// The stage that a quarantine table names.
+    /// Parses the stage of a quarantine table.
     pub fn read(text: &str) -> Option<Self> {
         match text {
             "source" => Some(Self::Source),
@@ -144,7 +143,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// A row that cannot go on, with all that is needed to mend and retry it.
+/// A rejected row, with everything needed to fix and retry it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// The lane the row came from.
@@ -153,12 +152,12 @@ pub struct Reject {
     pub position: i64,
     /// The line in a text file, from 1.
     pub line: Option<u64>,
-    /// A short stable code that people filter by, such as `csv.column-count`.
+    /// A short stable code to filter by, such as `csv.column-count`.
     pub reason: String,
     /// What is wrong with this row, as a sentence with the offending value.
     pub message: String,
-    /// Where in its hop it was refused.
+    /// The stage that rejected it.
     pub stage: Stage,
-    /// The original bytes, or the row as one JSON object where it was decoded before.
+    /// The original bytes, or the row as one JSON object if it was decoded before.
     pub payload: Vec<u8>,
 }

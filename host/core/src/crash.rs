@@ -1,44 +1,43 @@
-//! Places at which a test may end the process, as a power cut would.
+//! Fault injection: points at which a test may end the process, as a power cut would.
 //!
-//! `SLUICE_CRASH_AT=committed:3` aborts the process when it passes the point `committed` for
-//! the third time. Without the variable a point costs one look at a flag. This is for tests:
-//! it proves that every place is as good as any other to be killed at.
+//! `SLUICE_CRASH_AT=committed:3` aborts the process when it passes the point `committed` for the third time. Without
+//! the variable a point costs one check of a flag. Tests use it to prove that a process may be killed anywhere.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The environment variable that names a point and which passing of it.
+/// The environment variable with a point and the number of the pass.
 pub const VARIABLE: &str = "SLUICE_CRASH_AT";
 
-/// A place in the life of a commit.
+/// A point in a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// Rows were taken in, and the last of them are not in a file yet.
+    /// Rows were read, and the last of them are not in a file yet.
     Write,
     /// The data files are complete, and no log entry names them.
     Written,
-    /// Another writer was ahead, and the work is about to be done again.
+    /// Another writer committed first, and the commit is about to be retried.
     Conflict,
-    /// The log entry is there, and nobody was told.
+    /// The log entry exists, and nobody was told.
     Committed,
     /// A checkpoint of the log is due.
     Checkpoint,
-    /// The checkpoint is there.
+    /// The checkpoint exists.
     Checkpointed,
     /// A hop's quarantine is committed, and its tables are not.
     Quarantined,
     /// One of a hop's tables is committed, and the next is not.
     Table,
-    /// What a module remembers is saved, and the commit that counts on it is not made.
+    /// The state of a module is saved, and the commit that names it is not made.
     State,
-    /// Files are put together, and the log still names the old ones.
+    /// Files are compacted, and the log still names the old ones.
     Compacted,
     /// Retried rows are in one table, and the quarantine still has them.
     Retried,
 }
 
 impl Point {
-    /// All of them, in the order in which a commit passes them.
+    /// All points, in the order in which a commit passes them.
     pub const ALL: &[Self] = &[
         Self::Write,
         Self::Written,
@@ -71,7 +70,7 @@ impl Point {
     }
 }
 
-/// The point at which to end the process, and how many passings are left.
+/// The point at which to end the process, and the passes left.
 struct Fuse {
     point: Point,
     left: AtomicU64,
@@ -81,13 +80,13 @@ struct Fuse {
 pub fn pass(point: Point) {
     static FUSE: OnceLock<Option<Fuse>> = OnceLock::new();
     let Some(fuse) = FUSE.get_or_init(|| std::env::var(VARIABLE).ok().and_then(|text| read(&text))) else { return };
-    // Two threads may pass at the same time; only the one that counts to the end aborts.
+    // Two threads may pass at the same time; only the one that reaches zero aborts.
     if fuse.point == point && fuse.left.fetch_sub(1, Ordering::SeqCst) == 1 {
         std::process::abort();
     }
 }
 
-/// `committed:3`, or `committed` for the first passing.
+/// Parses `committed:3`, or `committed` for the first pass.
 fn read(text: &str) -> Option<Fuse> {
     let (name, count) = text.split_once(':').unwrap_or((text, "1"));
     let point = Point::ALL.iter().copied().find(|point| point.as_str() == name)?;

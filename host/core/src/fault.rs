@@ -1,4 +1,4 @@
-//! What every error of this program can be asked: what to do about it.
+//! Errors: what to do about them.
 
 use std::error::Error;
 
@@ -7,9 +7,9 @@ use std::error::Error;
 pub enum Remedy {
     /// The same attempt may succeed later: a broker is away, a commit lost a race.
     Retry,
-    /// The rows at hand are at fault: they go to quarantine and the rest goes on.
+    /// The rows are at fault: they go to quarantine and the rest goes on.
     Quarantine,
-    /// A person has to change something first.
+    /// A person has to fix something first.
     Stop,
 }
 
@@ -24,25 +24,25 @@ pub struct Place {
     pub column: usize,
 }
 
-/// An error that knows what should happen next and can help its reader.
+/// An error with a remedy and a hint.
 ///
-/// Each module has one error enum of its own that implements this; the outermost
-/// layer prints it once, as *error / caused by / hint*, following `source()`.
+/// Each crate has its own error enums that implement this; the command line prints an error once, as *error / caused
+/// by / hint*, following `source()`.
 pub trait Fault: Error + Send + Sync + 'static {
     /// What to do about it.
     fn remedy(&self) -> Remedy {
         Remedy::Stop
     }
 
-    /// One sentence that tells the reader what to try, without repeating the error.
+    /// One sentence about what to try, without repeating the error.
     fn hint(&self) -> Option<String> {
         None
     }
 }
 
-/// Why it failed: the messages of `source()` and of what lies behind it, outermost first.
+/// The messages of `source()` and its causes, outermost first.
 ///
-/// Some libraries repeat their cause in their own message; such a cause is left out.
+/// Some libraries repeat their cause in their own message; such a cause is skipped.
 pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut causes = Vec::new();
     let mut said = error.to_string();
@@ -58,7 +58,7 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     causes
 }
 
-/// An error and what led to it, in one line.
+/// An error and its causes, in one line.
 pub fn in_one_line(error: &dyn Error) -> String {
     let mut text = error.to_string();
     for cause in causes(error) {

@@ -1,6 +1,6 @@
-//! The plain data of Sluicebox: what moves, what a pipeline file says, and what can go wrong.
+//! The plain data of Sluicebox: batches, plans, faults and meters.
 //!
-//! Nothing here reads or writes anything; every other crate stands on this one.
+//! Nothing here does I/O. Every other crate depends on this one.
 
 pub mod batch;
 pub mod crash;

@@ -1,4 +1,4 @@
-//! Counters of a running hop: the pipeline adds, whoever shows progress reads.
+//! Counters of a running hop: the pipeline adds, progress reports read.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::plan::Otherwise;
 
-/// Different numbers that a module may report in a run.
+/// Different metrics that a module may report in a run.
 const METRICS: usize = 256;
 
-/// What one hop has done so far. Shared; every count but `in_flight` only grows.
+/// The counters of one hop. Shared; every counter but `in_flight` only grows.
 #[derive(Debug, Default)]
 pub struct Meters {
     /// Rows read from the upstream.
@@ -18,27 +18,27 @@ pub struct Meters {
     pub rows_out: AtomicU64,
     /// Rows sent to quarantine.
     pub rows_rejected: AtomicU64,
-    /// Bytes of rows read, as they lie in memory.
+    /// Bytes of rows read, in memory.
     pub bytes_in: AtomicU64,
     /// Commits made.
     pub commits: AtomicU64,
-    /// How often another writer committed first, so that a commit was made again.
+    /// How often a commit was retried because another writer committed first.
     pub conflicts: AtomicU64,
-    /// How much of its source was read, in the source's own unit: bytes of files, or rows.
+    /// How much of the source was read, in its own unit: bytes of files, or rows.
     pub source_done: AtomicU64,
-    /// How much there is to read in all, in the same unit; 0 where that is not known.
+    /// The total to read, in the same unit; 0 if it is not known.
     pub source_total: AtomicU64,
-    /// Bytes of rows that wait for the hop, or that it works on.
+    /// Bytes of rows that wait for the hop or that it works on.
     in_flight: AtomicU64,
-    /// The most that these ever were.
+    /// The maximum of `in_flight`.
     peak_in_flight: AtomicU64,
-    /// Named numbers that the hop's module added to.
+    /// Metrics of the hop's module.
     metrics: Mutex<BTreeMap<String, f64>>,
-    /// Committed work's rows that did not fulfil an expectation, where there were any.
+    /// Committed rows that did not fulfil an expectation.
     unmet: Mutex<BTreeMap<Expected, u64>>,
 }
 
-/// An expectation, as counts name it.
+/// An expectation, as the key of counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Expected {
     /// The table, as `layer.name`.
@@ -51,7 +51,7 @@ pub struct Expected {
     pub otherwise: Otherwise,
 }
 
-/// The counts of one moment.
+/// A reading of the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Rows read from the upstream.
@@ -60,51 +60,50 @@ pub struct Reading {
     pub rows_out: u64,
     /// Rows sent to quarantine.
     pub rows_rejected: u64,
-    /// Bytes of rows read, as they lie in memory.
+    /// Bytes of rows read, in memory.
     pub bytes_in: u64,
     /// Commits made.
     pub commits: u64,
-    /// How often another writer committed first, so that a commit was made again.
+    /// How often a commit was retried because another writer committed first.
     pub conflicts: u64,
-    /// The most bytes of rows that waited for the hop, or that it worked on, at one time.
+    /// The most bytes of rows that ever waited for the hop or that it worked on.
     pub peak_in_flight: u64,
-    /// How much of its source was read, and how much there is, where that is known.
+    /// How much of the source was read, and the total, if it is known.
     pub source: Option<(u64, u64)>,
 }
 
 impl Meters {
     /// Adds to one of the counters: `Meters::add(&meters.rows_in, 8_192)`.
     pub fn add(counter: &AtomicU64, count: u64) {
-        // Counters are shown and never decide anything, so no order with other memory is needed.
+        // Counters are only shown, so no ordering with other memory is needed.
         counter.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Counts bytes of rows that wait for the hop from now on.
+    /// Adds bytes of rows that wait for the hop from now on.
     pub fn add_in_flight(&self, bytes: u64) {
         let now = self.in_flight.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         self.peak_in_flight.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// Counts bytes of rows that the hop is done with.
+    /// Removes bytes of rows that the hop is done with.
     pub fn remove_in_flight(&self, bytes: u64) {
         self.in_flight.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes of rows that wait for the hop now, or that it works on.
+    /// Bytes of rows that wait for the hop or that it works on now.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Says how far the source was read.
+    /// Sets how far the source was read.
     pub fn set_source(&self, done: u64, total: Option<u64>) {
         self.source_done.store(done, Ordering::Relaxed);
         self.source_total.store(total.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Adds to a number that a module reports. False if it is a further one of more than anybody
-    /// would look at, and is left out.
+    /// Adds to a metric. False if the hop has too many metrics and this new one is not counted.
     pub fn add_metric(&self, name: &str, value: f64) -> bool {
-        // A thread that panicked while it held the lock left a number too small at worst.
+        // A panic while the lock was held leaves at worst a metric that is too small.
         let mut metrics = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if metrics.len() == METRICS && !metrics.contains_key(name) {
             return false;
@@ -113,7 +112,7 @@ impl Meters {
         true
     }
 
-    /// What the module reported so far, by name.
+    /// The metrics so far, by name.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let metrics = self.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         metrics.iter().map(|(name, sum)| (name.clone(), *sum)).collect()
@@ -125,14 +124,13 @@ impl Meters {
         *unmet.entry(expected).or_default() += rows;
     }
 
-    /// Every expectation that rows did not fulfil, with how many they were.
+    /// Every expectation that rows did not fulfil, with their number.
     pub fn unmet(&self) -> Vec<(Expected, u64)> {
         let unmet = self.unmet.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         unmet.iter().map(|(expected, rows)| (expected.clone(), *rows)).collect()
     }
 
-    /// The counts now. They are read one after another, so a batch in flight may be in one
-    /// and not yet in the next.
+    /// Reads the counters, one after another, so a batch in flight may be in one and not yet in the next.
     pub fn read(&self) -> Reading {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Reading {

@@ -1,16 +1,15 @@
-//! URLs that are shown without what they give away.
+//! Hides credentials of URLs in messages.
 
 use std::fmt;
 
 /// A URL whose credentials are never printed.
 ///
-/// `Display` and `Debug` show it as [`redact`] does; only [`RedactedUrl::expose`] gives all of it, to whoever
-/// connects.
+/// `Display` and `Debug` show it as [`redact`] does; only [`RedactedUrl::expose`] returns all of it, for connecting.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RedactedUrl(String);
 
 impl RedactedUrl {
-    /// A URL as it was written; a path of a local disk is taken as well, and shown as it is.
+    /// A URL as it was written; a local path is accepted as well, and shown as it is.
     pub fn new(url: impl Into<String>) -> Self {
         Self(url.into())
     }
@@ -33,7 +32,7 @@ impl fmt::Debug for RedactedUrl {
     }
 }
 
-/// What stands in the place of something secret.
+/// The replacement for a secret.
 const HIDDEN: &str = "…";
 
 /// Schemes in which the name before the `@` is a container and no user.
@@ -57,7 +56,7 @@ pub fn redact(text: &str) -> String {
     shown
 }
 
-/// Adds what may be seen of a URL behind its `://`.
+/// Appends the visible part of a URL after its `://`.
 fn show(scheme: &str, url: &str, shown: &mut String) {
     let (place, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
     let place = match user_end(place) {
@@ -78,7 +77,7 @@ fn show(scheme: &str, url: &str, shown: &mut String) {
         };
         match said.split_once('=') {
             Some((name, _)) => shown.extend([name, "=", HIDDEN]),
-            // A query without a name is all value.
+            // A query parameter without a name is all value.
             None if !said.is_empty() => shown.push_str(HIDDEN),
             None => {}
         }

@@ -1,8 +1,7 @@
-//! From bytes that anybody may have written to a component that may be instantiated.
+//! Admission: from untrusted bytes to a component that may be instantiated.
 //!
-//! `admit` takes bytes and gives a checked component or an error, and touches nothing
-//! else; so it can move to a child process with limits of its own without its callers
-//! noticing.
+//! `admit` takes bytes and returns a checked component or an error, and has no other effect. So it can move to a
+//! child process with its own limits without a change for its callers.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,12 +18,12 @@ use super::error::AdmissionError;
 use super::guest::Guest;
 use super::{sink, stubs};
 
-/// Bytes of a component.
+/// The most bytes of a component.
 const SIZE: u64 = 16 << 20;
 /// Interfaces of the contract that a component may import; the types have no functions.
 const CONTRACT: [&str; 2] = [sink::NAME, "sluicebox:transform/types@0.1.0"];
 
-/// Reads a module's file, at most as much of it as a module may have.
+/// Reads a module's file, up to the size limit.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, AdmissionError> {
     let unreadable = |source| AdmissionError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
@@ -42,7 +41,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Compiles a module, or takes it from the cache, and checks what it imports and exports.
+/// Compiles a module or loads it from the cache, and checks its imports and exports.
 pub(super) fn admit(
     path: &Path,
     bytes: &[u8],
@@ -71,7 +70,7 @@ pub(super) fn admit(
         path: path.to_owned(),
         source: error.into_boxed_dyn_error(),
     };
-    // Now, so that the first job does not take longer to start than the others.
+    // Done here, so that the first job does not start slower than the others.
     component.initialize_copy_on_write_image().map_err(uncompiled)?;
     let pre = link(path, &component, linker)?;
     TransformerPre::new(pre)

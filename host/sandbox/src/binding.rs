@@ -1,4 +1,4 @@
-//! A module's ports, bound to the tables of a pipeline.
+//! Binds the ports of a module to the tables of a pipeline.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub enum BindError {
         module: String,
         /// The port that was named.
         port: String,
-        /// The ports there are.
+        /// The module's ports.
         ports: String,
     },
     /// A column that the module needs.
@@ -53,9 +53,9 @@ pub enum BindError {
         port: String,
         /// The column.
         column: String,
-        /// The type the module wants.
+        /// The type that the module wants.
         wanted: String,
-        /// The type that is there.
+        /// The type of the table's column.
         actual: String,
     },
 }
@@ -75,7 +75,7 @@ impl Fault for BindError {
     }
 }
 
-/// What crosses at each input port, and what each output port gives.
+/// The columns that cross the boundary at each input port, and the columns of each output port.
 #[derive(Clone, Debug)]
 pub struct Binding {
     pub(super) descriptor: Descriptor,
@@ -88,19 +88,19 @@ pub struct Binding {
 pub(super) struct Input {
     /// The table's own columns.
     pub upstream: SchemaRef,
-    /// The columns that cross, in order.
+    /// The columns that cross the boundary, in order.
     pub crossing: SchemaRef,
     columns: Vec<Column>,
 }
 
-/// Where a column that crosses comes from.
+/// The origin of a column that crosses the boundary.
 #[derive(Clone, Debug)]
 enum Column {
     /// The upstream column at this index, as it is.
     Same(usize),
-    /// The upstream column at this index, turned into another type.
+    /// The upstream column at this index, cast to another type.
     Cast(usize, DataType),
-    /// Nulls of this type, for a column that is not there.
+    /// Nulls of this type, for a missing column.
     Nulls(DataType),
 }
 
@@ -137,8 +137,8 @@ impl Descriptor {
     /// Binds a table's schema to every input port.
     ///
     /// # Errors
-    /// When a port is left out or unknown, a column is missing that may not be null, or a
-    /// column's type cannot become the wanted one without loss.
+    /// A port is missing or unknown, a required column is missing, or a column's type cannot be cast to the wanted
+    /// one without loss.
     pub fn bind(&self, inputs: &[(String, SchemaRef)]) -> Result<Binding, BindError> {
         for (port, _) in inputs {
             if self.input(port).is_none() {
@@ -163,17 +163,17 @@ impl Descriptor {
 }
 
 impl Binding {
-    /// What the module is.
+    /// The module's descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
-    /// All columns that output port `port` gives; `None` when there is no such port.
+    /// All columns of output port `port`; `None` if there is no such port.
     pub fn output_schema(&self, port: usize) -> Option<&SchemaRef> {
         self.outputs.get(port).map(|output| &output.full)
     }
 
-    /// The columns that cross at input port `port`; `None` when there is no such port.
+    /// The columns that cross the boundary at input port `port`; `None` if there is no such port.
     pub fn input_schema(&self, port: usize) -> Option<&SchemaRef> {
         self.inputs.get(port).map(|input| &input.crossing)
     }
@@ -220,7 +220,7 @@ impl Input {
         Ok(Self { upstream: upstream.clone(), crossing: Arc::new(Schema::new(wanted)), columns })
     }
 
-    /// The columns of `rows` that cross. Only columns of another type are copied.
+    /// The columns of `rows` that cross the boundary. Only columns of another type are copied.
     pub(super) fn project(&self, rows: &RecordBatch) -> Result<RecordBatch, Cause> {
         self.check(rows)?;
         let mut columns = Vec::with_capacity(self.columns.len());
@@ -235,14 +235,13 @@ impl Input {
             }
             columns.push(array);
         }
-        // What the fields inside a list or struct are called is of no matter to the encoding.
+        // The names of fields inside lists and structs do not matter to the encoding.
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows())).with_match_field_names(false);
         RecordBatch::try_new_with_options(self.crossing.clone(), columns, &options)
             .map_err(|source| Cause::Encode { source })
     }
 
-    /// Checks that `rows` has the columns that were bound; names and types, since the
-    /// rest differs from batch to batch without harm.
+    /// Checks that `rows` has the bound columns, by name and type; nullability may differ from batch to batch.
     fn check(&self, rows: &RecordBatch) -> Result<(), Cause> {
         let actual = rows.schema_ref();
         if Arc::ptr_eq(actual, &self.upstream) {
@@ -271,7 +270,7 @@ impl Input {
 }
 
 fn cast(array: &ArrayRef, column: &str, wanted: &DataType) -> Result<ArrayRef, Cause> {
-    // `safe` would turn a value that does not fit into a null, and nobody would know.
+    // `safe` would silently turn a value that does not fit into null.
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, wanted, &options).map_err(|source| Cause::Cast {
         column: column.to_owned(),

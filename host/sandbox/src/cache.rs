@@ -1,9 +1,8 @@
-//! Compiled modules kept on disk.
+//! The cache of compiled modules on disk.
 //!
-//! Compiling takes a second for each megabyte; loading takes milliseconds. But what is
-//! loaded is machine code that runs with all of the host's rights, so an entry counts
-//! only with a code (HMAC-SHA-256) under a key that lies beside it and that nobody else
-//! may read. The code is checked on the very bytes that are then loaded.
+//! Compiling takes a second per megabyte; loading takes milliseconds. But a cached module is machine code that runs
+//! with all rights of the host. So an entry is valid only with an authentication code (HMAC-SHA-256) under a key
+//! beside it that nobody else may read. The code is checked on the very bytes that are then loaded.
 
 use std::fs::{self, DirBuilder};
 use std::hash::{Hash, Hasher};
@@ -16,14 +15,14 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Where compiled modules are kept.
+/// Where compiled modules are cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheDir {
     /// `sluicebox/modules` in the user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`.
     User,
     /// This folder.
     At(PathBuf),
-    /// Nowhere: every process compiles anew.
+    /// No cache: every process compiles again.
     None,
 }
 
@@ -39,15 +38,15 @@ pub(super) struct Cache {
 
 /// Why an entry was not used.
 enum Miss {
-    /// There is none.
+    /// There is no entry.
     Absent,
-    /// It is there and cannot be used.
+    /// The entry cannot be used.
     Unusable(String),
 }
 
 impl Cache {
-    /// Opens the folder and makes its key if need be. A cache that cannot be used is left
-    /// out with a warning: everything works without it, only slower.
+    /// Opens the folder and creates its key if it has none. A cache that cannot be used is ignored with a warning:
+    /// everything works without it, only slower.
     pub(super) fn open(place: &CacheDir) -> Option<Self> {
         let folder = match place {
             CacheDir::None => return None,
@@ -69,7 +68,7 @@ impl Cache {
         }
     }
 
-    /// The compiled module of that digest, if there is one that can be trusted.
+    /// The compiled module with this digest, if it can be trusted.
     pub(super) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let name = entry(engine, digest);
         match self.try_load(engine, &name) {
@@ -101,7 +100,7 @@ impl Cache {
         unsafe { Component::deserialize(engine, artefact) }.map_err(|error| Miss::Unusable(error.to_string()))
     }
 
-    /// Keeps a compiled module.
+    /// Stores a compiled module.
     pub(super) fn store(&self, engine: &Engine, digest: &str, component: &Component) {
         let name = entry(engine, digest);
         if let Err(error) = self.try_store(&name, component) {
@@ -121,7 +120,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Over the name as well, so that one module cannot stand in for another.
+    /// The code covers the name too, so that one module cannot stand in for another.
     fn mac(&self, name: &str, artefact: &[u8]) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key).expect("cannot fail because HMAC takes keys of any length");
@@ -132,8 +131,7 @@ impl Cache {
     }
 }
 
-/// The name of a module's entry for this engine: another version or setting of the engine
-/// is another entry.
+/// The name of a module's entry. Another version or setting of the engine has another entry.
 fn entry(engine: &Engine, digest: &str) -> String {
     let mut hasher = Stable(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -155,7 +153,7 @@ fn open_key(folder: &Path) -> io::Result<[u8; 32]> {
         file.write_all(&rand::random::<[u8; 32]>())?;
         match file.persist_noclobber(&path) {
             Ok(_) => {}
-            // Another process was faster, and its key is as good.
+            // Another process was faster; its key is as good.
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error.error),
         }
@@ -178,7 +176,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A hasher whose result stays the same from one build of the host to the next.
+/// A hasher whose result is the same in every build of the host.
 struct Stable(Sha256);
 
 impl Hasher for Stable {
@@ -197,7 +195,7 @@ mod tests {
     use super::*;
     use crate::engine::engine;
 
-    /// The smallest component there is.
+    /// The smallest component.
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
     fn open(folder: &Path) -> Cache {

@@ -1,4 +1,4 @@
-//! Why a call into a module came to nothing.
+//! Why a call into a module failed.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub enum FailureKind {
     Input,
     /// The restored state is unusable.
     State,
-    /// The module found a fault of its own.
+    /// The module found a bug of its own.
     Internal,
 }
 
@@ -31,15 +31,15 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// Why a call into a module came to nothing.
+/// Why a call into a module failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// The module reports a failure; the job lives on.
+    /// The module reports a failure; the job goes on.
     #[error("{kind}: {message}")]
     Failure {
         /// What kind.
         kind: FailureKind,
-        /// The module's words.
+        /// The module's message.
         message: String,
     },
     /// Longer than `limits.time`.
@@ -51,7 +51,7 @@ pub enum Cause {
     /// More than `limits.memory`.
     #[error("it asked for {wanted} bytes of memory in all and may have {limit}")]
     Memory {
-        /// The bytes it would have had.
+        /// The bytes that it asked for in all.
         wanted: u64,
         /// The limit.
         limit: u64,
@@ -86,7 +86,7 @@ pub enum Cause {
         /// The limit.
         limit: u64,
     },
-    /// More metrics than anybody would look at.
+    /// More metrics than allowed.
     #[error("it reported more than {limit} different metrics in one call")]
     Metrics {
         /// The limit.
@@ -119,7 +119,7 @@ pub enum Cause {
         /// Why no module has it.
         reason: &'static str,
     },
-    /// An import that has no meaning during this call.
+    /// An import that is not allowed during this call.
     #[error("it called `sink.{import}`, which has no meaning here")]
     NotNow {
         /// The import.
@@ -141,7 +141,7 @@ pub enum Cause {
         /// What is wrong.
         source: MessageError,
     },
-    /// A pass-through batch without input rows to continue.
+    /// A pass-through batch without input rows.
     #[error("it emitted on `{port}`, which continues rows of `{input}`, while none of them were being pushed")]
     NoInput {
         /// The output port's name.
@@ -156,7 +156,7 @@ pub enum Cause {
         port: String,
         /// The row it named.
         row: u32,
-        /// Where in the emitted batch.
+        /// The index in the emitted batch.
         at: usize,
         /// What is wrong with it.
         problem: RowProblem,
@@ -184,10 +184,10 @@ pub enum Cause {
         row: u32,
         /// The index of the reason.
         reason: u32,
-        /// How many it gave.
+        /// The number of reasons.
         reasons: usize,
     },
-    /// The promise of `row-preserving` is broken.
+    /// The module broke its promise of `row-preserving`.
     #[error("it promises to keep every row, and of {rows} rows {out} came out and {rejected} were rejected")]
     NotPreserved {
         /// Rows pushed.
@@ -197,16 +197,16 @@ pub enum Cause {
         /// Rows rejected.
         rejected: usize,
     },
-    /// Text or a list that the host could not take from the module.
+    /// Text or a list that the host could not read.
     #[error("the host could not take what it passed: {0}")]
     Abi(String),
     /// The instance could not be made.
     #[error("it could not be started: {0}")]
     Start(String),
-    /// The rows do not fit what the module was bound to.
+    /// The rows do not have the bound columns.
     #[error("the rows do not have the columns that the module was bound to: {0}")]
     Shape(String),
-    /// A null in a column that the module wants without nulls.
+    /// A null in a required column.
     #[error("column `{column}` has {nulls} nulls and the module wants it without")]
     Null {
         /// The column.
@@ -221,13 +221,13 @@ pub enum Cause {
         column: String,
         /// The wanted type.
         wanted: String,
-        /// The cast's words.
+        /// The error of the cast.
         source: arrow_schema::ArrowError,
     },
     /// The rows could not be encoded.
     #[error("the rows could not be encoded")]
     Encode {
-        /// The encoder's words.
+        /// The error of the encoder.
         source: arrow_schema::ArrowError,
     },
     /// More rows or bytes than one call can carry.
@@ -235,15 +235,15 @@ pub enum Cause {
     TooMuch {
         /// `rows` or `bytes`.
         unit: &'static str,
-        /// The most there can be.
+        /// The limit.
         limit: u64,
-        /// What there is.
+        /// The actual number.
         actual: u64,
     },
     /// The job ended with an earlier error.
     #[error("the job has ended with an earlier error")]
     Ended,
-    /// The job was called on a thread that may be too small.
+    /// The job was called on a thread whose stack may be too small.
     #[error("it was called on a thread that was not started by `spawn_guest_thread`")]
     WrongThread,
     /// `limits.stack` is more than a guest thread has.
@@ -251,18 +251,18 @@ pub enum Cause {
     StackCeiling {
         /// `limits.stack`.
         wanted: u32,
-        /// The most there is.
+        /// The limit.
         limit: u32,
     },
-    /// The engine for this size of stack could not be made.
+    /// The engine for this stack size could not be created.
     #[error("it could not be prepared for its stack size")]
     Prepare {
-        /// What failed.
+        /// The error.
         source: Box<AdmissionError>,
     },
 }
 
-/// What is wrong with a row that a module names.
+/// Why a row index is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowProblem {
     /// The batch has fewer rows.
@@ -270,9 +270,9 @@ pub enum RowProblem {
         /// The rows of the batch.
         rows: usize,
     },
-    /// It does not come after the row before it.
+    /// It is not greater than the one before it.
     OutOfOrder,
-    /// It was named before.
+    /// It was used before.
     Twice,
 }
 
@@ -289,8 +289,7 @@ impl fmt::Display for RowProblem {
 }
 
 impl Cause {
-    /// What to do about it: the rows are at fault as long as other rows might fare
-    /// better; the rest only a person can mend.
+    /// The remedy. The rows are at fault if other rows might succeed; anything else needs a person.
     pub(super) fn remedy(&self) -> Remedy {
         match self {
             Cause::Failure { kind: FailureKind::Input, .. }

@@ -1,4 +1,4 @@
-//! What a module says it is.
+//! The descriptor of a module.
 
 use arrow_schema::SchemaRef;
 
@@ -6,22 +6,22 @@ use super::bindings::sluicebox::transform::types as wire;
 use super::schema::{self, SchemaError};
 use super::text::{is_name, printable};
 
-/// Ports of one kind.
+/// The most ports of one kind.
 const PORTS: usize = 64;
-/// Bytes of a name.
+/// The most bytes of a name.
 const NAME: usize = 64;
 
-/// What a module is, under one configuration. Checked: names are fit for paths and
-/// messages, every schema is one the host supports.
+/// The checked descriptor of a module under one configuration: names fit paths and messages, and the host supports
+/// every schema.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
-    /// The module's name for itself.
+    /// The module's own name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// What it reads; at least one has the role [`Role::Rows`].
+    /// The input ports; at least one has the role [`Role::Rows`].
     pub inputs: Vec<InputPort>,
-    /// What it writes; at least one.
+    /// The output ports; at least one.
     pub outputs: Vec<OutputPort>,
     /// Its job keeps state that `snapshot` saves.
     pub stateful: bool,
@@ -29,11 +29,11 @@ pub struct Descriptor {
     pub deterministic: bool,
     /// Every input row ends in exactly one output row or one rejection.
     pub row_preserving: bool,
-    /// The version of what `snapshot` writes.
+    /// The version of its state.
     pub state_version: u32,
 }
 
-/// What the host does with a table bound to an input port.
+/// The role of an input port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Rows are pushed as they arrive.
@@ -47,7 +47,7 @@ pub enum Role {
 pub struct InputPort {
     /// Its name.
     pub name: String,
-    /// What the host does with its table.
+    /// Its role.
     pub role: Role,
     /// The columns that cross.
     pub wanted: Wanted,
@@ -67,11 +67,11 @@ pub enum Wanted {
 pub struct OutputPort {
     /// Its name.
     pub name: String,
-    /// How its schema is known.
+    /// Its schema.
     pub schema: OutputSchema,
 }
 
-/// How an output's schema is known.
+/// The schema of an output.
 #[derive(Clone, Debug)]
 pub enum OutputSchema {
     /// Every column is emitted.
@@ -80,9 +80,9 @@ pub enum OutputSchema {
     SameAsInput {
         /// Index of the `rows` input port.
         input: usize,
-        /// Columns left out.
+        /// Dropped columns.
         drop: Vec<String>,
-        /// New columns, and columns in place of the input's of the same name.
+        /// New columns, and replacements of input columns with the same name.
         replace: SchemaRef,
     },
 }
@@ -99,13 +99,13 @@ impl Descriptor {
     }
 }
 
-/// What does not make sense in a descriptor.
+/// Why a descriptor is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
-    /// A name that is not fit for paths and messages.
+    /// A name that does not fit paths and messages.
     #[error("its {what} is `{name}`: names are 1 to {NAME} letters, digits, `_`, `-` and `.`")]
     Name {
-        /// Of what.
+        /// What has the name.
         what: &'static str,
         /// The name.
         name: String,
@@ -118,7 +118,7 @@ pub enum DescriptorError {
         /// The name.
         name: String,
     },
-    /// None, or more than anybody needs.
+    /// No port, or too many.
     #[error("it has {actual} {kind} ports: there must be 1 to {PORTS}")]
     Ports {
         /// `input` or `output`.
@@ -126,7 +126,7 @@ pub enum DescriptorError {
         /// How many there are.
         actual: usize,
     },
-    /// Nothing can be pushed.
+    /// No input port takes rows.
     #[error("none of its input ports takes rows")]
     NoRows,
     /// A schema that cannot be used.
@@ -137,7 +137,7 @@ pub enum DescriptorError {
         /// What is wrong.
         source: SchemaError,
     },
-    /// A pass-through output of an input that is no rows port.
+    /// A pass-through output of an input that is not a rows port.
     #[error("output `{output}` continues rows of `{input}`, which is not an input port that takes rows")]
     Input {
         /// The output port.

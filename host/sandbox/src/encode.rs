@@ -1,4 +1,4 @@
-//! From the host's rows to one record-batch message.
+//! Encodes rows as one record-batch message.
 
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
@@ -6,7 +6,7 @@ use arrow_schema::Schema;
 
 use super::cause::Cause;
 
-/// Bytes that one list can carry across the boundary.
+/// The most bytes of one list across the boundary.
 const LIST: u64 = (1 << 28) - 1;
 
 /// Encodes the batches of one port, one after the other, into the same memory.
@@ -16,14 +16,14 @@ pub(super) struct Encoder {
 
 impl Encoder {
     pub(super) fn new(schema: &Schema) -> Result<Self, Cause> {
-        // The writer begins with the schema, which the module already has; every write
-        // after that is exactly one record-batch message.
+        // The writer begins with the schema, which the module already has; every later write is exactly one
+        // record-batch message.
         StreamWriter::try_new(Vec::new(), schema)
             .map(|writer| Self { writer })
             .map_err(|source| Cause::Encode { source })
     }
 
-    /// One message; only the rows of a slice are copied, not what they were cut from.
+    /// Encodes one message. Only the rows of a slice are copied, not its parent.
     pub(super) fn encode(&mut self, rows: &RecordBatch) -> Result<&[u8], Cause> {
         self.writer.get_mut().clear();
         self.writer.write(rows).map_err(|source| Cause::Encode { source })?;

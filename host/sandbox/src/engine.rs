@@ -12,13 +12,13 @@ use super::error::SandboxError;
 /// The largest stack that `limits.stack` may ask for.
 pub(super) const STACK_CEILING: usize = 4 << 20;
 
-/// How often a running module is asked whether its time is up.
+/// How often a running module is checked for its time limit.
 pub(super) const TICK: Duration = Duration::from_millis(5);
 
-/// An engine for code that nobody trusts.
+/// An engine for untrusted code.
 ///
-/// The engine decides the stack of everything that runs on it, so there is one engine
-/// for each size of stack in use, which as a rule is one.
+/// The engine decides the stack size of everything that runs on it, so there is one engine for each stack size,
+/// usually one.
 pub(super) fn engine(stack: usize) -> Result<Engine, SandboxError> {
     let mut config = Config::new();
     config
@@ -35,12 +35,11 @@ pub(super) fn engine(stack: usize) -> Result<Engine, SandboxError> {
         .memory_init_cow(true)
         .epoch_interruption(true)
         .max_wasm_stack(stack)
-        // Not used, yet the engine insists that it be no smaller.
+        // Not used, but the engine requires that it is not smaller.
         .async_stack_size(STACK_CEILING)
-        // Without the asynchronous component model a call is twice as fast, and all of
-        // that machinery is out of a module's reach.
+        // Without the asynchronous component model a call is twice as fast, and modules cannot reach that code.
         .concurrency_support(false)
-        // Whatever a batch transform in Rust, C or Go does not need.
+        // Features that a batch transform in Rust, C or Go does not need.
         .wasm_tail_call(false)
         .wasm_relaxed_simd(false)
         .wasm_multi_memory(false)
@@ -58,7 +57,7 @@ pub(super) struct Ticker {
 }
 
 struct Shared {
-    /// Calls into modules that are under way.
+    /// Running calls into modules.
     calls: AtomicUsize,
     stopped: AtomicBool,
 }
@@ -75,7 +74,7 @@ impl Ticker {
         Ok(Self { shared, thread: handle.thread().clone() })
     }
 
-    /// Keeps the clock going until the guard is dropped.
+    /// Runs the clock until the guard is dropped.
     pub(super) fn running(&self) -> Running<'_> {
         if self.shared.calls.fetch_add(1, Ordering::SeqCst) == 0 {
             self.thread.unpark();
@@ -91,7 +90,7 @@ impl Drop for Ticker {
     }
 }
 
-/// A call into a module is under way.
+/// A guard of a running call.
 pub(super) struct Running<'a>(&'a Shared);
 
 impl Drop for Running<'_> {
@@ -100,8 +99,8 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The ticks after which a call that starts now has had at least `time`. The clock may
-/// be about to tick, so the first one does not count.
+/// The ticks after which a call has had at least `time`. The clock may be about to tick, so the first tick does not
+/// count.
 pub(super) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX / 2).min(u64::MAX / 2) + 1
 }
@@ -109,7 +108,7 @@ pub(super) fn ticks(time: Duration) -> u64 {
 fn tick(shared: &Shared, engine: &EngineWeak) {
     while !shared.stopped.load(Ordering::SeqCst) {
         if shared.calls.load(Ordering::SeqCst) == 0 {
-            // `unpark` before this point is remembered, so no call goes unheard.
+            // An `unpark` before this point is remembered, so no call is missed.
             thread::park();
             continue;
         }

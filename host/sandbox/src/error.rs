@@ -1,4 +1,4 @@
-//! What can go wrong with a module, from its file to its last row.
+//! Errors of the sandbox.
 
 use std::error::Error;
 use std::fmt;
@@ -14,29 +14,29 @@ type Source = Box<dyn Error + Send + Sync>;
 /// The sandbox could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The engine refused its settings, as on a processor it does not know.
+    /// The engine rejected its settings, for example on an unknown processor.
     #[error("cannot set up the WebAssembly engine")]
     Engine {
-        /// The engine's words.
+        /// The error of the engine.
         source: Source,
     },
     /// An import of the contract could not be linked.
     #[error("cannot link the module contract")]
     Link {
-        /// The engine's words.
+        /// The error of the engine.
         source: Source,
     },
     /// The clock that interrupts modules could not be started.
     #[error("cannot start the thread that interrupts modules")]
     Clock {
-        /// The system's words.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl Fault for SandboxError {}
 
-/// A file that does not become a module.
+/// Why a file is not admitted as a module.
 #[derive(Debug, thiserror::Error)]
 pub enum AdmissionError {
     /// The file could not be read.
@@ -44,7 +44,7 @@ pub enum AdmissionError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file is larger than any module may be.
@@ -54,10 +54,10 @@ pub enum AdmissionError {
         path: PathBuf,
         /// Its bytes.
         size: u64,
-        /// The most it may have.
+        /// The limit.
         limit: u64,
     },
-    /// The file holds machine code, which nobody can check.
+    /// The file is machine code, which cannot be checked.
     #[error("`{}` is already compiled to machine code and cannot be trusted", path.display())]
     Precompiled {
         /// The file.
@@ -68,7 +68,7 @@ pub enum AdmissionError {
     Compile {
         /// The file.
         path: PathBuf,
-        /// The engine's words.
+        /// The error of the engine.
         source: Source,
     },
     /// The component imports something that is neither the contract nor a known stub.
@@ -79,20 +79,20 @@ pub enum AdmissionError {
         /// The import's name.
         import: String,
     },
-    /// The component does not export the contract, or with other types.
+    /// The component does not export the contract, or exports other types.
     #[error("module `{}` does not export `sluicebox:transform/transform@0.1.0` as the contract has it", path.display())]
     Export {
         /// The file.
         path: PathBuf,
-        /// The engine's words.
+        /// The error of the engine.
         source: Source,
     },
-    /// The engine for a job's stack size could not be made.
+    /// The engine for a job's stack size could not be created.
     #[error("cannot prepare module `{}` for running", path.display())]
     Prepare {
         /// The file.
         path: PathBuf,
-        /// What failed.
+        /// The error.
         source: SandboxError,
     },
 }
@@ -117,13 +117,13 @@ impl Fault for AdmissionError {
     }
 }
 
-/// A module that could not say what it is.
+/// Why a module could not be described.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
     /// The call itself failed.
     #[error(transparent)]
     Call(JobError),
-    /// What it said does not make sense.
+    /// Its descriptor is invalid.
     #[error("module `{module}` describes itself wrongly")]
     Descriptor {
         /// The module's file.
@@ -136,7 +136,7 @@ pub enum ModuleError {
     Thread {
         /// The module's file.
         module: String,
-        /// The system's words.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -151,7 +151,7 @@ impl Fault for ModuleError {
     }
 }
 
-/// What the module was asked to do.
+/// A call into a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `transform.describe`
@@ -181,25 +181,25 @@ impl fmt::Display for Call {
     }
 }
 
-/// A call into a module that came to nothing.
+/// A failed call into a module.
 #[derive(Debug)]
 pub struct JobError {
     /// The module's file.
     pub module: String,
-    /// What it was asked to do.
+    /// The call.
     pub call: Call,
-    /// Why it came to nothing.
+    /// Why it failed.
     pub cause: Cause,
-    /// Where it was, and what it said last.
+    /// Its backtrace and last log lines.
     pub trace: Box<Trace>,
 }
 
-/// Where a module was, and what it said last.
+/// The backtrace and last log lines of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// The module's functions that were running, innermost first; empty when none was.
+    /// The running functions of the module, innermost first.
     pub frames: Vec<String>,
-    /// What it logged last, oldest first.
+    /// The last log lines, oldest first.
     pub log: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
-//! Columns with some of their rows left out, where those that stay come in long runs.
+//! Filters columns whose kept rows form long runs.
 //!
-//! A cleaning module drops a few rows in a hundred. Then whole runs of values can be copied at
-//! once; arrow's filter does so too, but goes over text value by value.
+//! A cleaning module drops a few rows in a hundred. Then whole runs of values can be copied at once. arrow's filter
+//! does this too, except for text.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use arrow_array::{Array, ArrayRef, GenericByteArray, PrimitiveArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 
-/// Rows that a run must have on average for copying runs to pay.
+/// The average run length from which copying runs pays.
 const LEAST_RUN: usize = 4;
 
-/// Rows that stay, as runs of neighbours.
+/// The kept rows, as runs of adjacent rows.
 pub(super) struct Runs {
     /// First row and number of rows, in rising order.
     runs: Vec<(usize, usize)>,
@@ -26,14 +26,14 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// The runs among `kept` rising indices; nothing where they are too short.
+    /// The runs of the ascending indices `kept`; `None` if they are too short.
     pub(super) fn of(kept: &[u32]) -> Option<Self> {
         let most = kept.len() / LEAST_RUN;
         let mut runs: Vec<(usize, usize)> = Vec::with_capacity(kept.len() / 16 + 1);
         let mut from = 0;
         while from < kept.len() {
             let first = kept[from];
-            // Runs are long here, so the end of one is looked for in the next few rows first.
+            // Runs are long here, but the next few rows are checked first.
             let mut to = from + 1;
             while to < kept.len() && kept[to] - first == (to - from) as u32 {
                 to += 1;
@@ -59,7 +59,7 @@ impl Runs {
         }
     }
 
-    /// The rows of a column; nothing for a type that is not worth a copy of its own.
+    /// The kept rows of a column; `None` for a type that is not handled here.
     pub(super) fn of_column(&self, column: &ArrayRef) -> Option<ArrayRef> {
         Some(match column.data_type() {
             DataType::Int8 => self.numbers::<Int8Type>(column),
@@ -93,7 +93,7 @@ impl Runs {
         let (offsets, values) = (column.value_offsets(), column.value_data());
         let mut ends: Vec<i32> = Vec::with_capacity(self.kept + 1);
         ends.push(0);
-        // All of the column's bytes are more than enough, and asking for less means counting them.
+        // All bytes of the column are more than enough; a tighter bound would cost counting them.
         let span = offsets[offsets.len() - 1] - offsets[0];
         let mut kept: Vec<u8> = Vec::with_capacity(usize::try_from(span).unwrap_or_default() + STEP);
         for (first, rows) in &self.runs {
@@ -126,7 +126,7 @@ impl Runs {
     }
 }
 
-/// Values that are copied at a time.
+/// Values copied at a time.
 const STEP: usize = 16;
 
 /// Appends `count` values from `first` on. A short run is copied in whole steps, past its end where
@@ -166,16 +166,16 @@ fn word(bytes: &[u8], bit: usize) -> u64 {
     u64::from_le_bytes(word) >> (bit % 8)
 }
 
-/// A bitmap in the making.
+/// A bitmap builder.
 struct Bits {
     words: Vec<u64>,
-    /// Bits that do not fill a word yet, and how many they are.
+    /// Bits that do not fill a word yet, and their number.
     last: u64,
     held: usize,
 }
 
 impl Bits {
-    /// Bits that can be pushed at once.
+    /// The most bits pushed at once.
     const AT_ONCE: usize = 56;
 
     fn new(bits: usize) -> Self {
@@ -188,7 +188,7 @@ impl Bits {
         self.last |= word << self.held;
         if self.held + bits >= 64 {
             self.words.push(self.last);
-            // Fewer bits than a word are left over, and none if the word was exactly filled.
+            // Fewer bits than a word remain, and none if the word was exactly filled.
             self.last = word.checked_shr((64 - self.held) as u32).unwrap_or(0);
             self.held = self.held + bits - 64;
         } else {

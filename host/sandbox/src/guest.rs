@@ -1,5 +1,4 @@
-//! What the host keeps beside one running instance: its limits, and what the present
-//! call has used and given so far.
+//! The host's data of one running instance: its limits, and what the current call has used and emitted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,16 +18,15 @@ use super::rows::{RowSet, Selection, indices};
 use super::text::{is_name, printable};
 use sluicebox_core::plan::Limits;
 
-/// Different metrics of one call.
+/// The most different metrics of one call.
 const METRICS: usize = 256;
-/// Bytes of a metric's name.
+/// The most bytes of a metric's name.
 const METRIC_NAME: usize = 64;
-/// Reasons that may come with fewer rejections.
+/// The most reasons of a call with fewer rejections.
 const REASONS: usize = 1_000;
-/// What an emitted batch is counted as at least: it costs the host that much however
-/// few bytes it has.
+/// The least bytes that an emitted batch counts as, because it costs the host that much.
 const BATCH_COST: u64 = 4 << 10;
-/// What a piece of saved state is counted as on top of its bytes.
+/// The bytes that a piece of state counts as on top of its own.
 const STATE_COST: u64 = 64;
 
 /// The store's data.
@@ -42,7 +40,7 @@ pub(super) struct Guest {
     output: Output,
     metrics: BTreeMap<String, f64>,
     state: Vec<(String, Vec<u8>)>,
-    /// Where each key of `state` is.
+    /// The index of each key of `state`.
     state_keys: HashMap<String, usize>,
     state_bytes: u64,
     bytes: u64,
@@ -50,7 +48,7 @@ pub(super) struct Guest {
     /// Rows emitted on output port 0, which is where `row-preserving` is counted.
     first_rows: usize,
     pub(super) log: Log,
-    /// The deterministic clock and random numbers: how often they were asked.
+    /// How often the deterministic clock was read and random numbers were drawn.
     pub(super) ticks: u64,
     pub(super) random: u64,
 }
@@ -58,10 +56,10 @@ pub(super) struct Guest {
 struct Pushed {
     port: usize,
     rows: RecordBatch,
-    /// For each output port, the rows it continues.
+    /// For each pass-through output, the input rows it has emitted.
     continued: Vec<Option<RowSet>>,
     rejected: RowSet,
-    /// For a row-preserving module: every row that has ended somewhere.
+    /// For a row-preserving module: every row that was emitted or rejected.
     settled: Option<RowSet>,
 }
 
@@ -88,7 +86,7 @@ impl Guest {
         }
     }
 
-    /// Forgets what earlier calls used.
+    /// Starts a call, with usage at zero.
     pub(super) fn begin(&mut self, call: Call, pushed: Option<(usize, RecordBatch)>) {
         self.call = call;
         self.memory.begin_call();
@@ -116,7 +114,7 @@ impl Guest {
         });
     }
 
-    /// What the call gave, once it has returned; checks what only the end can show.
+    /// The output of the call, after it returned; makes the checks that need the end.
     pub(super) fn finish(&mut self) -> Result<Output, Cause> {
         self.log.end();
         let pushed = self.pushed.take();
@@ -141,26 +139,26 @@ impl Guest {
         Ok(output)
     }
 
-    /// The saved state, once `snapshot` has returned.
+    /// The saved state, after `snapshot` returned.
     pub(super) fn take_state(&mut self) -> Vec<(String, Vec<u8>)> {
         std::mem::take(&mut self.state)
     }
 
-    /// Adds the time of the whole call, of which the imports have taken their part.
+    /// Adds the time of the whole call, which includes its imports.
     pub(super) fn took(&mut self, call: Duration) {
         let spent = &mut self.output.spent;
         spent.module = call.saturating_sub(spent.copy + spent.decode);
     }
 
-    /// Adds what taking one emitted batch took.
+    /// Adds the time of copying and decoding one emitted batch.
     pub(super) fn took_batch(&mut self, copy: Duration, decode: Duration) {
         self.output.spent.copy += copy;
         self.output.spent.decode += decode;
     }
 
-    // What `sink` does.
+    // The imports of `sink`.
 
-    /// How many bytes the next emitted batch may still have.
+    /// Checks whether the next emitted batch may have this size.
     pub(super) fn check_emit(&self, port: u32, bytes: u64, chunks: u64) -> Result<(), Cause> {
         if !matches!(self.call, Call::Push | Call::EndOfInput | Call::Flush) {
             return Err(Cause::NotNow { import: "emit" });
@@ -169,7 +167,7 @@ impl Guest {
         if port as usize >= ports {
             return Err(Cause::NoPort { port, ports });
         }
-        // A chunk is a pointer and a length, also when it is empty.
+        // A chunk costs a pointer and a length, even if it is empty.
         let counted = self.bytes.saturating_add(bytes.saturating_add(chunks.saturating_mul(8)).max(BATCH_COST));
         if counted > self.limits.output_bytes {
             return Err(Cause::OutputBytes { limit: self.limits.output_bytes });
@@ -177,7 +175,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Takes one emitted message, aligned in memory of the host.
+    /// Accepts one emitted message, aligned in host memory.
     pub(super) fn emit(&mut self, port: u32, bytes: Buffer) -> Result<(), Cause> {
         self.check_emit(port, bytes.len() as u64, 0)?;
         self.bytes += (bytes.len() as u64).max(BATCH_COST);
@@ -188,7 +186,7 @@ impl Guest {
         let output = &binding.outputs[port];
         let name = || binding.descriptor.outputs[port].name.clone();
 
-        // A declared row count is believed up to the limit, and one more tells which it was.
+        // A declared row count is accepted up to the limit; one more tells that the limit was exceeded.
         let left = self.limits.output_rows - self.rows;
         let emitted = match message::decode(&bytes, &output.emitted, left) {
             Ok(emitted) => emitted,
@@ -246,7 +244,7 @@ impl Guest {
         Ok(())
     }
 
-    /// The rows of the batch being pushed, whose rows can be rejected.
+    /// Checks the number of rejections and reasons of one call.
     pub(super) fn check_reject(&self, rejections: usize, reasons: usize) -> Result<(), Cause> {
         let Some(pushed) = &self.pushed else {
             return Err(Cause::NotNow { import: "reject" });
@@ -255,7 +253,7 @@ impl Guest {
         if rejections > left {
             return Err(Cause::Rejections { rejections, left });
         }
-        // One for each row, or a fixed table of them.
+        // One reason per row, or a fixed table of them.
         let most = rejections.max(REASONS);
         if reasons > most {
             return Err(Cause::Abi(format!("{reasons} reasons for {rejections} rejections")));
@@ -263,7 +261,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Takes one rejected row.
+    /// Accepts one rejected row.
     pub(super) fn reject(&mut self, row: u32, code: String, message: String) -> Result<(), Cause> {
         let Some(pushed) = &mut self.pushed else {
             return Err(Cause::NotNow { import: "reject" });
@@ -277,7 +275,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Whether so many more bytes of state may be saved now.
+    /// Checks whether this much more state may be saved.
     pub(super) fn check_state(&mut self, key: usize, chunk: usize) -> Result<(), Cause> {
         if self.call != Call::Snapshot {
             return Err(Cause::NotNow { import: "put-state" });
@@ -290,7 +288,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Takes a piece of state; [`Self::check_state`] has counted it.
+    /// Accepts a piece of state that [`Self::check_state`] has counted.
     pub(super) fn put_state(&mut self, key: &str, chunk: &[u8]) {
         match self.state_keys.get(key) {
             Some(at) => self.state[*at].1.extend_from_slice(chunk),

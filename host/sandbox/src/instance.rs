@@ -1,4 +1,4 @@
-//! One module in one store, and what its calls come to.
+//! One module in one store, and the results of its calls.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,17 +19,17 @@ use super::text::printable;
 use super::thread::is_guest_thread;
 use sluicebox_core::plan::Limits;
 
-/// Bytes that the host copies out of a module in one `describe`.
+/// The most bytes that the host copies out of a module in one `describe`.
 const DESCRIPTOR: usize = 4 << 20;
-/// Bytes that the host looks at in one call of an import. The imports look before they
-/// copy, so this only bounds how long one of them can take.
+/// The most bytes that the host reads in one call of an import. Imports check lengths before they copy, so this only
+/// bounds how long one can take.
 const LOOKED_AT: usize = 1 << 30;
-/// Bytes of a module's own words in an error.
+/// The most bytes of a module's own message in an error.
 const WORDS: usize = 4 << 10;
-/// Functions shown with an error.
+/// The most functions shown with an error.
 const FRAMES: usize = 8;
 
-/// A module in a store of its own. A trap poisons the store, so there is one job in each.
+/// A module in its own store. A trap poisons the store, so there is one job per store.
 pub(super) struct Instance {
     store: Store<Guest>,
     exports: Transformer,
@@ -39,7 +39,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Asks a fresh instance what it is.
+    /// Describes the module, in a fresh instance.
     pub(super) fn describe(module: &Module, config: &str, limits: &Limits) -> Result<wire::Descriptor, JobError> {
         let (mut instance, ()) = Self::start(module, Call::Describe, None, limits, |_, _| Ok(Ok(())))?;
         instance.store.set_hostcall_fuel(DESCRIPTOR);
@@ -99,8 +99,7 @@ impl Instance {
         Ok((Self { store, exports, ready, ended: false, module: name }, value))
     }
 
-    /// Makes one call into the module. After a trap, or after a promise was found broken,
-    /// the instance has ended and every later call says so.
+    /// Calls the module. After a trap or a broken promise the instance has ended, and every later call fails.
     pub(super) fn call<R>(
         &mut self,
         call: Call,
@@ -127,12 +126,12 @@ impl Instance {
         settled
     }
 
-    /// What the latest call left behind.
+    /// The data of the latest call.
     pub(super) fn guest(&mut self) -> &mut Guest {
         self.store.data_mut()
     }
 
-    /// Ends the instance for a reason that was found after the call.
+    /// Ends the instance for a reason found after the call.
     pub(super) fn end(&mut self, call: Call, cause: Cause) -> JobError {
         self.ended = true;
         self.failed(call, cause)
@@ -149,7 +148,7 @@ impl Instance {
     }
 }
 
-/// Turns what a call came to into a value or an error that can be read.
+/// Turns the result of a call into a value or a readable error.
 fn settle<R>(
     module: &str,
     call: Call,
@@ -193,7 +192,7 @@ fn classify(error: &wasmtime::Error, guest: &Guest, starting: bool) -> Cause {
     let memory = guest.memory.refused().map(|wanted| Cause::Memory { wanted, limit: guest.memory.limit() });
     let Some(trap) = error.downcast_ref::<Trap>() else {
         let words = error.root_cause().to_string();
-        // The engine has no type for this one; a test holds it to these words.
+        // The engine has no typed error for this; a test checks the text.
         if words.contains("store handle limit exceeded") {
             return Cause::Handles { limit: guest.limits.handles };
         }
@@ -207,7 +206,7 @@ fn classify(error: &wasmtime::Error, guest: &Guest, starting: bool) -> Cause {
     match trap {
         Trap::Interrupt => Cause::Time { limit: guest.limits.time },
         Trap::StackOverflow => Cause::Stack { limit: guest.limits.stack },
-        // A program that is refused memory panics, or writes to where it has none.
+        // A program that gets no memory panics, or writes where it has none.
         Trap::UnreachableCodeReached => memory.unwrap_or(Cause::Panic),
         Trap::MemoryOutOfBounds | Trap::TableOutOfBounds => memory.unwrap_or(Cause::OutOfBounds),
         Trap::IntegerDivisionByZero => Cause::DivisionByZero,
@@ -215,8 +214,7 @@ fn classify(error: &wasmtime::Error, guest: &Guest, starting: bool) -> Cause {
     }
 }
 
-/// The names of a module's functions as its author wrote them, without those that every
-/// panic goes through.
+/// The names of a module's functions as in its source, without those of every panic.
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     const MACHINERY: [&str; 6] =
         ["abort", "__rustc::", "core::panicking", "std::panicking", "std::sys::", "std::process::abort"];

@@ -1,4 +1,4 @@
-//! A running transform.
+//! A job: one running instance of a module.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use super::sandbox::Module;
 use super::schema;
 use sluicebox_core::plan::Limits;
 
-/// One running instance of a module, in a store of its own.
+/// One running instance of a module, in its own store.
 ///
-/// It is `Send` but bound to threads of [`spawn_guest_thread`](super::spawn_guest_thread).
-/// After an error other than a failure that the module reports itself, the job has ended:
-/// drop it and open another, from the last saved state if it has any.
+/// It is `Send`, but runs only on threads of [`spawn_guest_thread`](super::spawn_guest_thread). After an error other
+/// than a failure that the module reports itself, the job has ended: drop it and open another, from the last saved
+/// state if it has any.
 pub struct Job {
     instance: Instance,
     handle: ResourceAny,
@@ -29,61 +29,60 @@ pub struct Job {
     sequence: u64,
 }
 
-/// What one call gave.
+/// The output of one call.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Batches by output port, in the order in which they were emitted. Their columns may
     /// share one allocation, so sum their sizes with `get_slice_memory_size`.
     pub batches: Vec<(usize, RecordBatch)>,
-    /// Rows of the pushed batch that do not go on.
+    /// Rejected rows of the pushed batch.
     pub rejections: Vec<Rejection>,
-    /// Sums by name, in the order of their names.
+    /// Metrics by name, in order.
     pub metrics: Vec<(String, f64)>,
-    /// Where the time went.
+    /// The time spent.
     pub spent: Spent,
 }
 
-/// Where the time of one call went; together, all of it.
+/// The time spent in one call, by stage; the sum is all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Choosing, converting and encoding the columns that cross.
+    /// Selecting, casting and encoding the columns that cross the boundary.
     pub encode: Duration,
-    /// In the module, its memory copied in included.
+    /// In the module, including the copy into its memory.
     pub module: Duration,
-    /// Copying what it emitted out of its memory.
+    /// Copying emitted batches out of the module.
     pub copy: Duration,
-    /// Checking and decoding that, and putting pass-through rows together.
+    /// Checking and decoding them, and assembling pass-through rows.
     pub decode: Duration,
 }
 
-/// A row that does not go on.
+/// A rejected row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// Its index in the pushed batch.
     pub row: u32,
-    /// A short stable code that people filter by.
+    /// A short stable code to filter by.
     pub code: String,
-    /// A sentence.
+    /// What is wrong, as a sentence.
     pub message: String,
 }
 
-/// What a job saved, for the next one to begin with.
+/// The state that a job saved, for the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavedState {
     /// The `state_version` of the module that wrote it.
     pub version: u32,
-    /// Keys with their bytes, in the order in which they were saved first.
+    /// Keys with their bytes, in the order in which they were first saved.
     pub entries: Vec<(String, Vec<u8>)>,
 }
 
 impl Job {
     /// Starts a job.
     ///
-    /// `config` is one JSON object as text, the one that was described.
+    /// `config` is one JSON object as text, the same as for `describe`.
     ///
     /// # Errors
-    /// As every call: when a limit is exceeded or the module reports a failure, fails or
-    /// breaks its promises.
+    /// As for every call: a limit is exceeded, or the module reports a failure, traps or breaks a promise.
     pub fn open(
         module: &Module,
         config: &str,
@@ -110,14 +109,13 @@ impl Job {
         Ok(Self { instance, handle, binding, encoders, sequence: 0 })
     }
 
-    /// Gives the module a batch on input port `port`.
+    /// Pushes a batch to input port `port`.
     ///
-    /// `rows` has all columns of the table that was bound; those the module wants cross.
-    /// `watermark` is in microseconds since 1970 UTC. Best at 8,192 rows: larger batches
-    /// fall out of the processor's cache.
+    /// `rows` has all columns of the bound table; those that the module wants cross the boundary. `watermark` is in
+    /// microseconds since 1970 UTC. Best at 8,192 rows: larger batches fall out of the processor's cache.
     ///
     /// # Errors
-    /// As [`Self::open`]; and when `rows` does not have the columns that were bound.
+    /// As [`Self::open`]; or `rows` does not have the bound columns.
     pub fn push(&mut self, port: usize, rows: &RecordBatch, watermark: Option<i64>) -> Result<Output, JobError> {
         let fit = |cause| self.instance.failed(Call::Push, cause);
         let count = u32::try_from(rows.num_rows()).map_err(|_| {

@@ -1,15 +1,13 @@
-//! The sandbox: modules that nobody trusts, compiled once and run with nothing but the
-//! contract in `wit/transform.wit`.
+//! The sandbox: compiles untrusted modules once and runs them with no authority but the contract in
+//! `wit/transform.wit`.
 //!
-//! In the order of a module's life: a [`Sandbox`] loads a file into a [`Module`]; it says
-//! what it is in a [`Descriptor`]; its ports are bound to tables in a [`Binding`]; and a
-//! [`Job`] takes batches and gives [`Output`].
+//! In the order of a module's life: a [`Sandbox`] loads a file as a [`Module`]; its [`Descriptor`] says what it is; a
+//! [`Binding`] binds its ports to tables; and a [`Job`] takes batches and returns [`Output`].
 //!
-//! What a module gives is hostile until checked. How a pass-through output is taken: the
-//! `_row` indices of one emitted batch must rise, and no row may be continued twice on
-//! the same port in one push. So the order of a lane survives, an output can never be
-//! larger than its input, and selecting rows is a filter. A module that multiplies or
-//! reorders rows declares a full output.
+//! What a module returns is hostile until checked. In a pass-through output the `_row` indices of one emitted batch
+//! must ascend, and no row may be emitted twice on the same port in one push. So the order of a lane is preserved, an
+//! output is never larger than its input, and selecting rows is a filter. A module that multiplies or reorders rows
+//! declares a full output.
 
 /// The contract that this host speaks, as commits name it.
 pub const CONTRACT: &str = "sluicebox:transform@0.1.0";

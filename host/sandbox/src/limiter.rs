@@ -1,18 +1,17 @@
-//! Memory, counted over everything a job owns.
+//! The memory limit, over everything that a job owns.
 
 use wasmtime::ResourceLimiter;
 
 /// What one table element costs the host.
 const TABLE_ELEMENT: u64 = 8;
 
-/// Sums a job's memories and tables. The engine's own limiter caps each memory by
-/// itself, so a component of ten memories would have ten times its limit. Growth that
-/// the engine then fails to do stays counted: the engine reports such failures also for
-/// growth that it never asked about, and counting too much is the safe side.
+/// Sums a job's memories and tables. The engine's own limiter caps each memory by itself, so a component with ten
+/// memories would have ten times its limit. Growth that the engine then fails to do stays counted, because the engine
+/// reports such failures also for growth that it never asked about; counting too much is safe.
 pub(super) struct Budget {
     limit: u64,
     used: u64,
-    /// The total that was asked for and refused in the present call.
+    /// The total that was requested and denied in the current call.
     refused: Option<u64>,
 }
 
@@ -21,12 +20,12 @@ impl Budget {
         Self { limit, used: 0, refused: None }
     }
 
-    /// Forgets refusals of earlier calls.
+    /// Clears denials of earlier calls.
     pub(super) fn begin_call(&mut self) {
         self.refused = None;
     }
 
-    /// The bytes that the module would have had, had the host not refused.
+    /// The total bytes that the module requested in a denied call.
     pub(super) fn refused(&self) -> Option<u64> {
         self.refused
     }
@@ -55,8 +54,8 @@ impl ResourceLimiter for Budget {
         Ok(self.grow((desired.saturating_sub(current) as u64).saturating_mul(TABLE_ELEMENT)))
     }
 
-    // A Rust module has one of each; these leave room for runtimes that link several
-    // core modules, and none for a component made of ten thousand.
+    // A Rust module has one of each; these limits suffice for runtimes that link several core modules, and not for a
+    // component made of ten thousand.
     fn instances(&self) -> usize {
         64
     }

@@ -1,4 +1,4 @@
-//! What a module says: log lines, within limits, and kept for its errors.
+//! The log of a module: limited, and kept for its errors.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use tracing::Level;
 
 use super::text::printable;
 
-/// Lines kept to be shown with an error.
+/// Lines kept for an error.
 const RECENT: usize = 8;
-/// Bytes of one line.
+/// The most bytes of one line.
 const LINE: usize = 2 << 10;
 
 /// The log of one instance.
@@ -21,7 +21,7 @@ pub(super) struct Log {
     bytes: u32,
     lost: u64,
     recent: VecDeque<String>,
-    /// What was written to the standard streams since the last end of a line.
+    /// Text written to the standard streams since the last line end.
     console: String,
 }
 
@@ -31,14 +31,14 @@ impl Log {
         Self { module, most: (lines, bytes), lines: 0, bytes: 0, lost: 0, recent, console }
     }
 
-    /// Gives the next call its share.
+    /// Resets the limits for the next call.
     pub(super) fn begin(&mut self) {
         self.lines = 0;
         self.bytes = 0;
         self.lost = 0;
     }
 
-    /// Takes a line, or counts it when the call has had its share.
+    /// Logs a line, or counts it if the limits are used up.
     pub(super) fn line(&mut self, level: Level, message: &str) {
         let room = self.most.1.saturating_sub(self.bytes) as usize;
         if self.lines >= self.most.0 || room == 0 {
@@ -58,7 +58,7 @@ impl Log {
         self.remember(line);
     }
 
-    /// Takes what was written to a standard stream, in pieces of any size.
+    /// Logs text written to a standard stream, in pieces of any size.
     pub(super) fn console(&mut self, text: &str) {
         for part in text.split_inclusive('\n') {
             let room = LINE.saturating_sub(self.console.len());
@@ -69,7 +69,7 @@ impl Log {
         }
     }
 
-    /// Says how many lines were not kept, once the call is over.
+    /// Reports how many lines were not logged, at the end of a call.
     pub(super) fn end(&mut self) {
         self.end_line();
         if self.lost > 0 {

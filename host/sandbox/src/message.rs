@@ -1,9 +1,8 @@
-//! Record-batch messages from a module: checked before a byte of them is believed.
+//! Checks record-batch messages from a module before decoding them.
 //!
-//! The decoder of arrow-ipc trusts the metadata it reads: it slices buffers where the
-//! message says, with assertions. So everything that it would trust is compared here
-//! with what the schema demands and the body holds; the decoder then validates the
-//! values themselves (offsets, UTF-8, null counts).
+//! The decoder of arrow-ipc trusts the metadata that it reads: it slices buffers where the message says, with
+//! assertions. So everything that it would trust is first compared with the schema and the body; the decoder then
+//! validates the values themselves (offsets, UTF-8, null counts).
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,10 +15,10 @@ use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
 
 use super::schema::{PREFIX, first_line, split};
 
-/// Values of one array, nested ones included: what 32-bit offsets reach.
+/// The most values of one array, nested ones included: the range of 32-bit offsets.
 const VALUES: i64 = 1 << 31;
 
-/// Why bytes are not a record batch of the schema at hand.
+/// Why bytes are not a record batch of the schema.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// Not a message at all.
@@ -28,7 +27,7 @@ pub enum MessageError {
     /// Another kind of message.
     #[error("it is a {actual} message and must be a RecordBatch")]
     Kind {
-        /// The kind it is.
+        /// Its kind.
         actual: String,
     },
     /// A metadata version from before 2020.
@@ -43,27 +42,27 @@ pub enum MessageError {
     /// The body is not as long as the message says.
     #[error("it declares a body of {declared} bytes and {actual} follow")]
     Body {
-        /// What the metadata says.
+        /// The declared number.
         declared: i64,
-        /// What is there.
+        /// The actual number.
         actual: usize,
     },
     /// A row count that is negative or more than the job may emit.
     #[error("it declares {declared} rows, and there can be 0 to {limit}")]
     Rows {
-        /// What the metadata says.
+        /// The declared number.
         declared: i64,
-        /// The most there may be.
+        /// The limit.
         limit: u64,
     },
     /// More or fewer arrays or buffers than the schema has.
     #[error("it has {actual} {what} and its schema demands {demanded}")]
     Count {
-        /// Of what.
+        /// `arrays` or `buffers`.
         what: &'static str,
-        /// What it has.
+        /// The actual number.
         actual: usize,
-        /// What it must have.
+        /// The number that the schema demands.
         demanded: usize,
     },
     /// An array with an impossible length or null count.
@@ -89,23 +88,23 @@ pub enum MessageError {
     Buffer {
         /// The column.
         column: String,
-        /// Where it begins.
+        /// Its offset.
         offset: i64,
-        /// Its bytes.
+        /// Its length in bytes.
         length: i64,
         /// The body's bytes.
         body: usize,
     },
-    /// A buffer that does not begin at a multiple of 8, or offsets of which the last is cut.
+    /// A buffer at an offset that is not a multiple of 8, or truncated offsets.
     #[error(
         "a buffer of column `{column}` lies at {offset} with {length} bytes, which is not a whole number of values"
     )]
     Ragged {
         /// The column.
         column: String,
-        /// Where it begins.
+        /// Its offset.
         offset: i64,
-        /// Its bytes.
+        /// Its length in bytes.
         length: i64,
     },
     /// A validity bitmap with fewer bits than values.
@@ -113,7 +112,7 @@ pub enum MessageError {
     Validity {
         /// The column.
         column: String,
-        /// Its bytes.
+        /// Its length in bytes.
         length: i64,
         /// The values.
         values: i64,
@@ -121,10 +120,10 @@ pub enum MessageError {
     /// The values themselves are wrong: offsets, UTF-8, null counts, too short buffers.
     #[error("its values are invalid")]
     Values {
-        /// The decoder's words.
+        /// The error of the decoder.
         source: ArrowError,
     },
-    /// The decoder broke off.
+    /// The decoder panicked.
     #[error("its values cannot be decoded")]
     Broken,
 }
@@ -132,7 +131,7 @@ pub enum MessageError {
 /// Decodes one encapsulated record-batch message without copying: the batch's columns are
 /// slices of `message`, whose body should be aligned for every type.
 ///
-/// `limit` is the most rows it may have.
+/// `limit` is the most rows allowed.
 pub(super) fn decode(message: &Buffer, schema: &SchemaRef, limit: u64) -> Result<RecordBatch, MessageError> {
     let (metadata, body) = split(message).map_err(MessageError::Invalid)?;
     let root = arrow_ipc::root_as_message(metadata).map_err(|error| MessageError::Invalid(first_line(&error)))?;
@@ -196,7 +195,7 @@ fn check_layout(
     Ok(())
 }
 
-/// The arrays and buffers that a type calls for.
+/// The arrays and buffers that a type needs.
 #[derive(Default)]
 struct Demand {
     nodes: usize,
@@ -211,7 +210,7 @@ impl Demand {
     }
 }
 
-/// The buffers of a type itself, its validity first.
+/// The buffers of a type without its children, validity first.
 fn own_buffers(data_type: &DataType) -> usize {
     match data_type {
         DataType::Struct(_) | DataType::FixedSizeList(..) => 1,
@@ -220,7 +219,7 @@ fn own_buffers(data_type: &DataType) -> usize {
     }
 }
 
-/// The bytes of one offset, which is what the second buffer of these types holds.
+/// The bytes of one offset, for types whose second buffer has offsets.
 fn offset_width(data_type: &DataType) -> i64 {
     match data_type {
         DataType::Utf8 | DataType::Binary | DataType::List(_) => 4,
@@ -250,7 +249,7 @@ where
     N: Iterator<Item = &'a FieldNode>,
     B: Iterator<Item = &'a arrow_ipc::Buffer>,
 {
-    /// Checks a field and what is below it; `length` is how many values it must have.
+    /// Checks a field and its children; `length` is its required number of values.
     fn column(&mut self, field: &Field, column: &str, length: Option<i64>) -> Result<(), MessageError> {
         let short = |what| MessageError::Count { what, actual: 0, demanded: 1 };
         let node = self.nodes.next().ok_or_else(|| short("arrays"))?;

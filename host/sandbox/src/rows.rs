@@ -1,4 +1,4 @@
-//! The rows of the batch being pushed: who names them, and what continues them.
+//! Sets and selections of rows of the pushed batch.
 
 use std::cell::LazyCell;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) struct RowSet {
 }
 
 impl RowSet {
-    /// No row of a batch of `rows`.
+    /// The empty set for a batch of `rows`.
     pub(super) fn new(rows: usize) -> Self {
         Self { words: vec![0; rows.div_ceil(64)], rows, len: 0 }
     }
@@ -31,7 +31,7 @@ impl RowSet {
         self.len
     }
 
-    /// Adds a row that must exist and not have been added.
+    /// Adds a row. It must exist and not be in the set.
     pub(super) fn insert(&mut self, row: u32) -> Result<(), RowProblem> {
         let at = row as usize;
         if at >= self.rows {
@@ -47,12 +47,12 @@ impl RowSet {
         Ok(())
     }
 
-    /// Adds a selection whose rows must not have been added; gives one that was.
+    /// Adds a selection. Returns a row that was in the set before, as an error.
     pub(super) fn insert_all(&mut self, selection: &Selection) -> Result<(), u32> {
         for (at, (mine, more)) in self.words.iter_mut().zip(&selection.words).enumerate() {
             let both = *mine & *more;
             if both != 0 {
-                // Rows are counted in 32 bits, so the sum fits.
+                // Row numbers have 32 bits, so the sum fits.
                 return Err(at as u32 * 64 + both.trailing_zeros());
             }
             *mine |= *more;
@@ -62,33 +62,33 @@ impl RowSet {
     }
 }
 
-/// The rows that one emitted batch continues, in a form that is cheap to select by.
+/// The input rows of one emitted pass-through batch, in a form that is cheap to filter by.
 ///
-/// The indices rise, so they are a subset in order: the output keeps the order of its
-/// lane, and selecting is a filter, which copies runs of rows at once.
+/// The indices ascend, so the output keeps the order of its lane, and selecting is a filter, which copies runs of
+/// rows at once.
 pub(super) struct Selection {
-    /// A bit for each row of the batch.
+    /// One bit per row of the batch.
     words: Vec<u64>,
     rows: usize,
     kept: usize,
-    /// The first of the rows when they follow one another without a gap.
+    /// The first row, if the rows are contiguous.
     run: Option<usize>,
-    /// The rows as runs, where these are long enough to copy.
+    /// The rows as runs, if these are long enough to copy.
     runs: Option<Runs>,
 }
 
 impl Selection {
-    /// Of `kept` indices, which must rise and be below `rows`; tells the first that is
-    /// wrong by its place.
+    /// A selection of the indices `kept`, which must ascend and be below `rows`; otherwise returns the place of the
+    /// first invalid one.
     pub(super) fn new(kept: &[u32], rows: usize) -> Result<Self, (usize, RowProblem)> {
-        // Without a way out in the middle, several pairs are compared at once.
+        // Without an early exit, the compiler compares several pairs at once.
         let rises = kept.windows(2).fold(true, |rises, pair| rises & (pair[0] < pair[1]));
         if !rises {
             let at = kept.windows(2).position(|pair| pair[0] >= pair[1]).unwrap_or_default();
             let problem = if kept[at] == kept[at + 1] { RowProblem::Twice } else { RowProblem::OutOfOrder };
             return Err((at + 1, problem));
         }
-        // They rise, so the last is the largest.
+        // They ascend, so the last is the largest.
         if kept.last().is_some_and(|last| *last as usize >= rows) {
             let at = kept.partition_point(|row| (*row as usize) < rows);
             return Err((at, RowProblem::OutOfRange { rows }));
@@ -107,7 +107,7 @@ impl Selection {
         Ok(Self { words, rows, kept: kept.len(), run, runs })
     }
 
-    /// Puts a pass-through batch together.
+    /// Assembles a pass-through batch.
     pub(super) fn assemble(
         &self,
         same: &Same,
@@ -118,7 +118,7 @@ impl Selection {
         let indices = indices(emitted);
         let filter = LazyCell::new(|| {
             let mask = BooleanBuffer::new(self.words.clone().into(), 0, self.rows);
-            // Worth preparing once when several columns go through it.
+            // Preparing the filter pays if several columns use it.
             FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build()
         });
         let select = |column: &ArrayRef| -> Result<ArrayRef, ArrowError> {
@@ -128,8 +128,7 @@ impl Selection {
             if let Some(column) = self.runs.as_ref().and_then(|runs| runs.of_column(column)) {
                 return Ok(column);
             }
-            // Where runs are short, numbers are gathered one by one in less time than it takes
-            // to find where the runs end.
+            // If runs are short, gathering numbers one by one is faster than finding the runs.
             match indices.filter(|_| column.data_type().is_primitive()) {
                 Some(indices) => take(column, indices, None),
                 None => filter.filter(column),

@@ -1,4 +1,4 @@
-//! The one sandbox of a process, and the modules it has let in.
+//! The sandbox of a process, and its modules.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,23 +20,23 @@ use super::text::printable;
 use super::thread::spawn_guest_thread;
 use sluicebox_core::plan::Limits;
 
-/// Compiles modules and runs them: one for each process.
+/// Compiles and runs modules. One per process.
 pub struct Sandbox {
     cache: Option<Cache>,
-    /// Everything that belongs to one size of stack.
+    /// The engine slots, by stack size.
     floors: Mutex<HashMap<u32, Arc<EngineSlot>>>,
-    /// What is loaded at present, so that hops with the same module share its code.
+    /// The loaded modules, so that hops with the same module share its code.
     modules: Mutex<HashMap<String, Weak<Code>>>,
 }
 
-/// An engine with its linker and its clock. The engine decides the stack of what runs on
-/// it, so `limits.stack` chooses a floor.
+/// An engine with its linker and its clock. The engine decides the stack size of what runs on it, so `limits.stack`
+/// chooses the slot.
 pub(super) struct EngineSlot {
     linker: Linker<Guest>,
     pub(super) clock: Ticker,
 }
 
-/// A module ready to run on one floor.
+/// A module ready to run in one engine slot.
 pub(super) struct Ready {
     pub(super) floor: Arc<EngineSlot>,
     pub(super) pre: TransformerPre<Guest>,
@@ -50,7 +50,7 @@ pub struct Module {
     path: Arc<Path>,
 }
 
-/// The same bytes are one code, wherever they lie.
+/// The same bytes are the same code, whatever their path.
 struct Code {
     sandbox: Arc<Sandbox>,
     digest: String,
@@ -62,21 +62,20 @@ impl Sandbox {
     /// Sets up the engine and its clock.
     ///
     /// # Errors
-    /// When the processor is not one the engine knows, or no thread can be started. A
-    /// cache that cannot be used is only a warning.
+    /// The engine does not know the processor, or no thread can be started. A cache that cannot be used is only a
+    /// warning.
     pub fn new(cache: CacheDir) -> Result<Arc<Self>, SandboxError> {
         let sandbox = Self { cache: Cache::open(&cache), floors: Mutex::default(), modules: Mutex::default() };
-        // Here rather than at the first module, so that a machine that cannot do it says so at once.
+        // Done here, so that a machine that cannot do it reports so at once.
         sandbox.floor(Limits::default().stack)?;
         Ok(Arc::new(sandbox))
     }
 
-    /// Lets a module in: reads it, compiles it or takes it from the cache, and checks what
-    /// it imports and exports. The same bytes are compiled once, whatever their path.
+    /// Admits a module: reads it, compiles it or loads it from the cache, and checks its imports and exports. The
+    /// same bytes are compiled once, whatever their path.
     ///
     /// # Errors
-    /// When the file cannot be read, is too large, is no component, or wants more of the
-    /// world than the contract has.
+    /// The file cannot be read, is too large, is not a component, or imports more than the contract.
     pub fn load(self: &Arc<Self>, path: &Path) -> Result<Module, AdmissionError> {
         let bytes = admission::read(path)?;
         let digest = admission::digest(&bytes);
@@ -128,12 +127,12 @@ impl Module {
         &self.name
     }
 
-    /// Asks the module what it is under `config`, which is one JSON object as text.
+    /// Describes the module under `config`, which is one JSON object as text.
     ///
-    /// The module runs on a thread of its own, so this can be called from anywhere.
+    /// The module runs on its own thread, so this can be called from anywhere.
     ///
     /// # Errors
-    /// When the call fails or is over a limit, or its answer does not make sense.
+    /// The call fails or exceeds a limit, or the descriptor is invalid.
     pub fn describe(&self, config: &str, limits: &Limits) -> Result<Descriptor, ModuleError> {
         let name = self.name.to_string();
         let failed = |source| ModuleError::Thread { module: name.clone(), source };
@@ -151,7 +150,7 @@ impl Module {
         self.name.clone()
     }
 
-    /// The module on the floor of that stack size.
+    /// The module in the engine slot of this stack size.
     pub(super) fn ready(&self, stack: u32) -> Result<Arc<Ready>, AdmissionError> {
         let code = &*self.code;
         let mut ready = lock(&code.ready);
@@ -170,7 +169,7 @@ impl Module {
     }
 }
 
-/// A panic while the lock was held leaves a map that is whole: nothing under it is done in steps.
+/// A panic while the lock was held leaves the map consistent, because nothing under it is done in steps.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Schema messages: the ones the host writes, and the ones it must not trust.
+//! Writes schema messages, and reads untrusted ones.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::text::printable;
 
-/// Bytes of a schema message.
+/// The most bytes of a schema message.
 const BYTES: usize = 1 << 20;
-/// Columns of a schema.
+/// The most columns of a schema.
 const COLUMNS: usize = 2_000;
-/// Bytes of a column's name.
+/// The most bytes of a column's name.
 const NAME: usize = 256;
-/// Lists and structs inside one another.
+/// The deepest nesting of lists and structs.
 const DEPTH: usize = 8;
-/// What stands before a message: a marker and the length of its metadata.
+/// The bytes before a message: a marker and the length of its metadata.
 pub(super) const PREFIX: usize = 8;
 const MARKER: [u8; 4] = [0xff; 4];
 
-/// Why bytes are not a schema that the host takes.
+/// Why a schema is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// Larger than any schema needs to be.
+    /// Too large.
     #[error("it has {actual} {unit}, more than {limit}")]
     TooLarge {
-        /// Of what.
+        /// The unit.
         unit: &'static str,
-        /// What there is.
+        /// The actual number.
         actual: usize,
-        /// The most there may be.
+        /// The limit.
         limit: usize,
     },
     /// Not an Arrow IPC Schema message.
@@ -46,13 +46,13 @@ pub enum SchemaError {
         /// Its type.
         data_type: String,
     },
-    /// Types inside types, without end.
+    /// Types nested too deeply.
     #[error("column `{column}` nests deeper than {DEPTH} types")]
     Depth {
         /// The column.
         column: String,
     },
-    /// A name that is empty, too long, or holds control characters.
+    /// A name that is empty, too long, or has control characters.
     #[error("a column is named `{0}`")]
     Name(String),
     /// Two columns of the same name.
@@ -77,20 +77,20 @@ pub(super) fn split(message: &[u8]) -> Result<(&[u8], &[u8]), String> {
         .ok_or_else(|| format!("its metadata has {length} bytes and {} are there", rest.len()))
 }
 
-/// What the verifier found; where exactly fills a page that helps nobody.
+/// The first line of the verifier's error; the rest is a long path.
 pub(super) fn first_line(error: &impl std::fmt::Display) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Reads a schema that a module wrote.
 ///
-/// Metadata is left out: nothing in the host may depend on what a module says there.
+/// Metadata is dropped: nothing in the host may depend on it.
 pub(super) fn read(message: &[u8]) -> Result<SchemaRef, SchemaError> {
     if message.len() > BYTES {
         return Err(SchemaError::TooLarge { unit: "bytes", actual: message.len(), limit: BYTES });
     }
     let (metadata, body) = split(message).map_err(SchemaError::Invalid)?;
-    // The verifier of flatbuffers asks for aligned tables, and a module's bytes lie anywhere.
+    // The flatbuffers verifier needs aligned tables, and a module's bytes may be anywhere.
     let metadata = arrow_buffer::Buffer::from(metadata);
     let root = arrow_ipc::root_as_message(&metadata).map_err(|error| SchemaError::Invalid(error.to_string()))?;
     if root.header_type() != MessageHeader::Schema || !body.is_empty() {
@@ -108,7 +108,7 @@ pub(super) fn read(message: &[u8]) -> Result<SchemaRef, SchemaError> {
     if columns > COLUMNS {
         return Err(SchemaError::TooLarge { unit: "columns", actual: columns, limit: COLUMNS });
     }
-    // The conversion panics where a table lacks what its type calls for.
+    // The conversion panics if a table lacks what its type needs.
     let schema = catch_unwind(AssertUnwindSafe(|| fb_to_schema(header)))
         .map_err(|_| SchemaError::Invalid("a field lacks what its type calls for".into()))?;
     let fields = check_fields(schema.fields(), 0)?;
@@ -134,7 +134,7 @@ pub(super) fn write(schema: &Schema) -> Vec<u8> {
     message
 }
 
-/// Checks the fields a module declares, and takes their metadata off.
+/// Checks the declared fields of a module, and drops their metadata.
 fn check_fields(fields: &arrow_schema::Fields, depth: usize) -> Result<Vec<FieldRef>, SchemaError> {
     let mut names = std::collections::HashSet::with_capacity(fields.len());
     let mut checked = Vec::with_capacity(fields.len());
@@ -165,7 +165,7 @@ fn check_field(field: &Field, depth: usize) -> Result<FieldRef, SchemaError> {
         FixedSizeBinary(size) if *size > 0 => FixedSizeBinary(*size),
         plain @ (Boolean | Utf8 | LargeUtf8 | DataType::Binary | DataType::LargeBinary) => plain.clone(),
         decimal if decimal.is_decimal() => {
-            // A precision that its width cannot hold would fail in every kernel after this.
+            // A precision that does not fit the type's width would fail in every kernel later.
             let (precision, most) = match decimal {
                 DataType::Decimal32(precision, _) => (*precision, 9),
                 DataType::Decimal64(precision, _) => (*precision, 18),
@@ -188,8 +188,8 @@ fn unsupported(field: &Field) -> SchemaError {
     SchemaError::Type { column: field.name().clone(), data_type: printable(&field.data_type().to_string(), 200) }
 }
 
-/// The type in which values of `data_type` cross the boundary: dictionaries and views are
-/// storage, which a module should not have to know about.
+/// The type of `data_type` across the boundary: dictionaries and views are storage, which a module should not need to
+/// know about.
 pub(super) fn crossing(data_type: &DataType) -> DataType {
     let inner = |field: &FieldRef| -> FieldRef {
         Arc::new(Field::new(field.name(), crossing(field.data_type()), field.is_nullable()))

@@ -1,8 +1,7 @@
-//! The imports of the contract: everything a module can do to the world.
+//! The imports of the contract: everything that a module can do.
 //!
-//! Linked by hand, with types that *look at* guest memory instead of copying it. So a
-//! batch is copied once, into host memory that is aligned for every Arrow type, and
-//! nothing is copied before its size is known.
+//! Linked by hand, with types that *read* guest memory instead of copying it. So a batch is copied once, into host
+//! memory that is aligned for every Arrow type, and nothing is copied before its size is checked.
 
 use std::time::Instant;
 
@@ -18,12 +17,12 @@ use super::text::printable;
 /// The interface's name, version included.
 pub(super) const NAME: &str = "sluicebox:transform/sink@0.1.0";
 
-/// Bytes of a rejection's code.
+/// The most bytes of a rejection's code.
 const CODE: usize = 64;
-/// Bytes of a rejection's sentence.
+/// The most bytes of a rejection's message.
 const MESSAGE: usize = 1 << 10;
 
-/// As in the contract, only not copied.
+/// As in the contract, but not copied.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 struct Reason {

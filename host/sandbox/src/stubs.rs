@@ -1,10 +1,9 @@
-//! What stands in for the system interfaces that a compiled program imports.
+//! Stubs of the system interfaces that a compiled program imports.
 //!
-//! The standard libraries of Rust, C and Go link WASI interfaces whether they are used
-//! or not. A few of them do something, because a panic alone needs them to get its
-//! message out: the clock and the random numbers, which are the same in every run; the
-//! environment, which is empty; and the standard streams, which are log lines. Every
-//! other function exists only to say which capability a module asked for and has not.
+//! The standard libraries of Rust, C and Go link WASI interfaces whether they are used or not. A few stubs work,
+//! because even a panic needs them to print its message: the clock and the random numbers, which are the same in
+//! every run; the environment, which is empty; and the standard streams, which become log lines. All others trap with
+//! the name of the capability that the module asked for.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
@@ -13,20 +12,20 @@ use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, 
 use super::cause::Cause;
 use super::guest::Guest;
 
-/// Bytes that one write to a standard stream may have.
+/// The most bytes of one write to a standard stream.
 const WRITE: u64 = 4 << 10;
-/// Random bytes of one call.
+/// The most random bytes of one call.
 const RANDOM: u64 = 64 << 10;
-/// What every reading of the clock adds, in nanoseconds.
+/// The step of the clock per reading, in nanoseconds.
 const CLOCK_STEP: u64 = 1_000;
 
 /// A standard stream.
 struct Stream;
-/// An error of a stream; there never is one.
+/// An error of a stream; it never occurs.
 struct StreamFault;
-/// Something to wait for. The only ones are of standard streams, which are always ready.
+/// A pollable. Only standard streams have one, and it is always ready.
 struct Ready;
-/// Any other resource; there never is one.
+/// Any other resource; none exists.
 struct Nothing;
 
 #[derive(ComponentType, Lift, Lower)]
@@ -63,8 +62,7 @@ pub(super) fn is_known(import: &str) -> bool {
         )
 }
 
-/// Links every function of one interface that a component imports; `false` when it holds
-/// something that no stub can stand in for.
+/// Links every function of one interface that a component imports; `false` if no stub can stand in for one.
 pub(super) fn link(
     linker: &mut LinkerInstance<'_, Guest>,
     import: &str,
@@ -95,7 +93,7 @@ pub(super) fn link(
     Ok(true)
 }
 
-/// Links the function if it is one that a module may call.
+/// Links the function if modules may call it.
 fn link_harmless(linker: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -> wasmtime::Result<bool> {
     match (interface, name) {
         ("wasi:clocks/monotonic-clock", "now") => {
@@ -190,7 +188,7 @@ fn reason(import: &str) -> &'static str {
     says.iter().find(|(prefix, _)| import.starts_with(prefix)).map_or("a module does not have it", |(_, reason)| reason)
 }
 
-/// Nanoseconds since 1970 that only tell readings apart: the first is 1 µs.
+/// Nanoseconds since 1970 that only distinguish readings: the first is 1 µs.
 fn clock(store: &mut Store<'_>) -> u64 {
     let guest = store.data_mut();
     guest.ticks += 1;

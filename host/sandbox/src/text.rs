@@ -1,4 +1,4 @@
-//! Text that a module wrote, made fit for a person's terminal.
+//! Makes text of a module safe for a terminal.
 
 /// `text` in at most `max` bytes, with control characters escaped: a module must not be
 /// able to move a cursor, forge a log line or fill a disk with one message.
@@ -21,13 +21,12 @@ pub(super) fn printable(text: &str, max: usize) -> String {
 }
 
 fn is_control(character: char) -> bool {
-    // The bidirectional overrides are not control characters to Unicode, yet they let
-    // text claim to be something else.
+    // Bidirectional overrides are not control characters in Unicode, but can make text look like something else.
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether `name` can stand in paths, messages and metrics as it is.
+/// Whether `name` can be used in paths, messages and metrics as it is.
 pub(super) fn is_name(name: &str, max: usize) -> bool {
     !name.is_empty()
         && name.len() <= max

@@ -1,4 +1,4 @@
-//! Threads on which a module may run.
+//! Threads on which modules may run.
 
 use std::cell::Cell;
 use std::io;
@@ -6,19 +6,18 @@ use std::thread::{Builder, JoinHandle};
 
 use super::engine::STACK_CEILING;
 
-/// What the host itself may need on top of a module's whole stack: an import is called
-/// at the very end of it, and decoding a batch happens there.
+/// The stack that the host needs on top of a module's: an import may be called at the very end of it, and batches are
+/// decoded there.
 const HOST_SHARE: usize = 4 << 20;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Starts a thread with a stack that outlasts the largest stack a module may have.
+/// Starts a thread with a stack larger than the largest stack of a module.
 ///
-/// The engine stops a module that exhausts *its* stack with an error, but running out
-/// of the thread's own stack would abort the whole process. A [`Job`](super::Job)
-/// therefore refuses to work on any other thread.
+/// The engine ends a module that exhausts *its* stack with an error, but an overflow of the thread's own stack would
+/// abort the process. A [`Job`](super::Job) therefore refuses to run on any other thread.
 ///
 /// # Errors
 /// As [`Builder::spawn`].

@@ -1,11 +1,11 @@
-//! Which types turn into which without losing anything.
+//! Which types can be cast to which without loss.
 
 use arrow_schema::{DataType, TimeUnit};
 
 /// Whether every value of `from` is exactly a value of `to`.
 ///
-/// Dictionaries and views are storage and count as what they hold. Whether a coarse
-/// timestamp fits a finer unit depends on the value; the cast itself fails where not.
+/// Dictionaries and views count as their value type. Whether a coarse timestamp fits a finer unit depends on the
+/// value; the cast itself fails if not.
 pub(super) fn is_lossless(from: &DataType, to: &DataType) -> bool {
     use DataType::{Binary, Date32, Date64, FixedSizeBinary, LargeBinary, LargeUtf8, Null, Timestamp, Utf8};
     let from = &super::schema::crossing(from);
@@ -62,7 +62,7 @@ fn integer(data_type: &DataType) -> Option<(bool, u32)> {
     })
 }
 
-/// Bits of a float's mantissa: integers up to so many are exact.
+/// Bits of a float's mantissa: integers with up to this many bits are exact.
 fn mantissa(data_type: &DataType) -> Option<u32> {
     Some(match data_type {
         DataType::Float16 => 11,
@@ -82,7 +82,7 @@ fn decimal(data_type: &DataType) -> Option<(u8, i8)> {
     }
 }
 
-/// Digits before the point that a type may need, and its scale.
+/// The digits before the point of a type, and its scale.
 fn digits(data_type: &DataType) -> Option<(i16, i8)> {
     if let Some((precision, scale)) = decimal(data_type) {
         return Some((i16::from(precision) - i16::from(scale), scale));
@@ -108,7 +108,7 @@ fn rank(unit: TimeUnit) -> u8 {
     }
 }
 
-/// Whether two zones are the same, several of them being spellings of UTC.
+/// Whether two zones are equal; several spellings mean UTC.
 fn same_zone(a: Option<&str>, b: Option<&str>) -> bool {
     let utc = |zone: &str| matches!(zone, "UTC" | "Etc/UTC" | "Z" | "+00:00" | "+0000" | "00:00");
     match (a, b) {

@@ -1,4 +1,4 @@
-//! What a plan says of files that Event Hubs Capture wrote.
+//! The plan of files of Event Hubs Capture.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ pub struct CaptureSpec {
     pub format: MessageFormat,
     /// The columns of the body.
     pub columns: SchemaRef,
-    /// Whether each row keeps the body as it came.
+    /// Whether each row keeps the original body.
     pub raw: bool,
 }
 
-/// Where captured files are, and how they follow one another.
+/// Captured files and their order.
 #[derive(Clone, Debug)]
 pub struct CaptureFiles {
     /// The folder: an absolute path, or a URL of an object store.
     pub path: String,
-    /// How the path of a file below it says what is in the file.
+    /// The layout of the paths below it.
     pub layout: Vec<LayoutPart>,
-    /// What the hub is called where the path does not say.
+    /// The name of the hub, if the path does not have it.
     pub hub: Option<String>,
-    /// What to do where events are missing between two files.
+    /// What to do if events are missing between two files.
     pub gaps: Gaps,
-    /// How far before the place to go on from files are looked at again, by the time in their paths.
+    /// How much time before the recorded position files are read again, by the time in their paths.
     pub overlap: Duration,
 }
 
@@ -45,7 +45,7 @@ pub enum LayoutPart {
     EventHub,
     /// The partition's number.
     PartitionId,
-    /// A part of the time at which the file was begun, the largest first.
+    /// A part of the start time of the file, the largest first.
     Time(TimePart),
 }
 
@@ -66,11 +66,11 @@ pub enum TimePart {
     Second,
 }
 
-/// What to do where events are missing between two files.
+/// What to do if events are missing between two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gaps {
-    /// Wait with the partition until the file that has them is there.
+    /// Wait with the partition until the missing file exists.
     Wait,
-    /// Go on after them, with a warning.
+    /// Continue after the gap, with a warning.
     Skip,
 }

@@ -1,10 +1,10 @@
-//! How the body of a message is decoded.
+//! The encoding of message bodies.
 
 use std::path::PathBuf;
 
 use super::{CsvFormat, Secret};
 
-/// How the body of a message is decoded.
+/// The encoding of message bodies.
 #[derive(Clone, Debug)]
 pub enum MessageFormat {
     /// One JSON object.
@@ -13,26 +13,26 @@ pub enum MessageFormat {
     Csv(CsvFormat),
     /// One Avro record.
     Avro(AvroSchemas),
-    /// Not at all: one column, `value`.
+    /// Not decoded: one column, `value`.
     Bytes,
 }
 
-/// Where the schemas are that Avro bodies were written with.
+/// Where the writer schemas of Avro bodies are.
 #[derive(Clone, Debug)]
 pub enum AvroSchemas {
-    /// In this file, one for all: a body is a record and nothing else.
+    /// In this file, one for all: a body is a bare record.
     File(PathBuf),
-    /// In a registry: a body begins with a zero byte and four of its schema's number there.
+    /// In a registry: a body begins with a zero byte and the four bytes of its schema id.
     Registry(Registry),
 }
 
-/// A schema registry that is spoken to as that of Confluent.
+/// A Confluent schema registry.
 #[derive(Clone, Debug)]
 pub struct Registry {
     /// Its address, to which `/schemas/ids/7` is added.
     pub url: String,
-    /// The name of the reader, and where its password is to be had.
+    /// The user name, and where the password is.
     pub user: Option<(String, Secret)>,
-    /// The authority that vouches for it, as a PEM file, besides those that the system trusts.
+    /// The certificate authority, as a PEM file, in addition to those of the system.
     pub ca: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
-//! The validated plan of a pipeline: plain data that every layer may read.
+//! The validated plan of a pipeline: plain data that every crate may read.
 //!
-//! `config` makes it out of text; nothing here knows how. What is said of a table is in `table`.
+//! `config` makes it from a pipeline file. Tables are in `table`.
 
 mod capture;
 mod message;
@@ -21,14 +21,14 @@ pub use table::{
     WriteMode,
 };
 
-/// One pipeline, ready to run: every name resolved, every problem already reported.
+/// A pipeline, ready to run: every name is resolved and every problem reported.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The pipeline's name, the first part of every `txn` application id.
     pub name: String,
     /// SHA-256 of the pipeline file with its variables filled in, as lower-case hex.
     pub config_hash: String,
-    /// The pipeline file with its variables filled in, as TOML: what has the hash above.
+    /// The pipeline file with its variables filled in, as TOML: the text that is hashed.
     pub text: String,
     /// Every source, in the order of the file.
     pub sources: Vec<SourceSpec>,
@@ -39,12 +39,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The source of that name. The plan is closed: every name in a hop is in it.
+    /// The source with this name. The plan is closed: every name in a hop is in it.
     pub fn source(&self, name: &str) -> Option<&SourceSpec> {
         self.sources.iter().find(|source| source.name == name)
     }
 
-    /// The table of that name.
+    /// The table with this name.
     pub fn table(&self, name: &TableName) -> Option<&TableSpec> {
         self.tables.iter().find(|table| table.name == *name)
     }
@@ -53,11 +53,11 @@ impl Plan {
 /// A layer of the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
-    /// What arrived, append-only.
+    /// Landed rows, append-only.
     Bronze,
     /// Cleaned and typed.
     Silver,
-    /// Modelled for its readers.
+    /// Modelled for queries.
     Gold,
 }
 
@@ -72,7 +72,7 @@ impl Layer {
     }
 }
 
-/// A table's name; it lies at `<lake>/<layer>/<table>`.
+/// A table's name; its folder is `<lake>/<layer>/<table>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableName {
     /// The layer.
@@ -87,12 +87,12 @@ impl fmt::Display for TableName {
     }
 }
 
-/// Where rows come from.
+/// A source, or where a hop's rows come from.
 #[derive(Clone, Debug)]
 pub struct SourceSpec {
     /// Its name in the pipeline file.
     pub name: String,
-    /// What it is and how it is read.
+    /// Its kind, with the settings of that kind.
     pub kind: SourceKind,
 }
 
@@ -114,9 +114,9 @@ pub enum SourceKind {
 pub struct FilesSpec {
     /// The folder: an absolute path, or a URL of an object store.
     pub path: String,
-    /// Globs relative to the folder, any of which lets a file in.
+    /// Globs relative to the folder. A file that matches any of them is read.
     pub glob: Vec<String>,
-    /// Whether folders below it are read too.
+    /// Whether subfolders are read too.
     pub recursive: bool,
     /// How a file is decoded.
     pub format: Format,
@@ -133,18 +133,18 @@ pub struct FilesSpec {
 /// What to do with a file that changed after it was read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangedFiles {
-    /// Stop and name it: what changed would be lost otherwise.
+    /// Stop and name it: its changes would be lost otherwise.
     Stop,
-    /// Leave it, with a warning.
+    /// Skip it, with a warning.
     Ignore,
 }
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// By the ending of its name: `.gz`, `.zst`, anything else not at all.
+    /// By the file name: `.gz`, `.zst`, anything else is not compressed.
     Auto,
-    /// Not at all.
+    /// Not compressed.
     None,
     /// gzip, several members included.
     Gzip,
@@ -152,7 +152,7 @@ pub enum Compression {
     Zstd,
 }
 
-/// How a file's bytes become rows.
+/// The format of a file.
 #[derive(Clone, Debug)]
 pub enum Format {
     /// Delimited text with quoted fields.
@@ -175,8 +175,7 @@ pub struct CsvFormat {
     pub delimiter: u8,
     /// Around fields that hold a delimiter or newline.
     pub quote: u8,
-    /// Whether the first record names the columns. Without it the declared columns
-    /// apply in order.
+    /// Whether the first record names the columns. Without it, the declared columns apply in order.
     pub header: bool,
     /// Fields with exactly this text are null, besides the empty one.
     pub nulls: Vec<String>,
@@ -198,28 +197,28 @@ pub enum Encoding {
 /// Generated rows: the same seed gives the same rows.
 #[derive(Clone, Debug)]
 pub struct SimulateSpec {
-    /// What is generated.
+    /// The dataset.
     pub dataset: Dataset,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
     /// The seed.
     pub seed: u64,
     /// The share of rows, from 0 to 1, that are bad on purpose.
     pub bad: f64,
-    /// What else is said of events; other rows do not look at it.
+    /// Settings of events; other datasets ignore them.
     pub events: EventMix,
 }
 
-/// How events come.
+/// The rate and faults of events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventMix {
-    /// Events a second at most; 0 is as fast as they are taken.
+    /// The most events per second; 0 for no limit.
     pub rate: u64,
     /// The share of events, from 0 to 1, that come up to ten minutes after their time.
     pub late: f64,
-    /// The share of events, from 0 to 1, that were sent before, up to 1,000 events ago.
+    /// The share of events, from 0 to 1, that repeat one of the last 1,000 events.
     pub duplicates: f64,
-    /// The time between two events, as they tell it.
+    /// The event time between two events.
     pub step: Duration,
 }
 
@@ -229,7 +228,7 @@ impl Default for EventMix {
     }
 }
 
-/// What the simulator can generate.
+/// The datasets of the simulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dataset {
     /// Customers of a shop, with two-line addresses.
@@ -242,25 +241,25 @@ pub enum Dataset {
     OrderEvents,
     /// Reviews of products, as events.
     Reviews,
-    /// What people do in an app, as events.
+    /// User actions in an app, as events.
     AppEvents,
 }
 
-/// Moves rows from one upstream into tables.
+/// A hop: moves rows from one upstream into tables.
 #[derive(Clone, Debug)]
 pub struct HopSpec {
     /// Its name, the second part of every `txn` application id.
     pub name: String,
     /// Where the rows come from.
     pub from: Upstream,
-    /// What is done to them; without a module they are landed as they are.
+    /// The module; without one, rows are written as they are.
     pub module: Option<ModuleSpec>,
-    /// The table of each output port; `None` stands for the module's first. Without a
-    /// module there is one entry, of port `None`.
+    /// The table of each output port; `None` is the first port of the module. Without a module there is one entry, of
+    /// port `None`.
     pub to: Vec<(Option<String>, TableName)>,
     /// The table of each lookup port.
     pub lookups: Vec<(String, TableName)>,
-    /// What says when a row's event happened; `None` where the hop does not ask.
+    /// The event time of rows; `None` if the hop does not use it.
     pub event_time: Option<EventTime>,
     /// When to commit.
     pub flush: Flush,
@@ -269,7 +268,7 @@ pub struct HopSpec {
 /// Event time in a hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventTime {
-    /// The column of the upstream that holds it, an instant.
+    /// The upstream column with the event time, a timestamp.
     pub column: String,
     /// How much later than others rows may come.
     pub lateness: Duration,
@@ -291,13 +290,13 @@ pub struct ModuleSpec {
     pub path: PathBuf,
     /// Its configuration: one JSON object, as text.
     pub config: String,
-    /// What its job may use.
+    /// The limits of its job.
     pub limits: Limits,
     /// The folder of its fixtures, for `sluice test`.
     pub fixtures: Option<PathBuf>,
 }
 
-/// What one job may use.
+/// The limits of one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes over all of its memories and tables.
@@ -312,7 +311,7 @@ pub struct Limits {
     pub log_lines: u32,
     /// Log bytes kept of one call.
     pub log_bytes: u32,
-    /// Resource handles alive at once.
+    /// Resource handles open at once.
     pub handles: u32,
     /// Bytes of WebAssembly stack.
     pub stack: u32,
@@ -333,12 +332,12 @@ impl Default for Limits {
     }
 }
 
-/// When a hop commits: at whichever comes first.
+/// When a hop commits: at the limit that is reached first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flush {
-    /// Rows taken in.
+    /// Rows read.
     pub rows: u64,
-    /// Bytes of rows taken in, as they lie in memory.
+    /// Bytes of rows read, in memory.
     pub bytes: u64,
     /// Time since the first of them.
     pub time: Duration,

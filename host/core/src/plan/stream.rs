@@ -1,4 +1,4 @@
-//! What is read from a broker while others write to it.
+//! The plan of sources that are read from a broker.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,105 +13,103 @@ use super::{CaptureFiles, MessageFormat};
 /// Topics of Kafka, or hubs of Event Hubs, whose partitions are lanes.
 #[derive(Clone, Debug)]
 pub struct KafkaSpec {
-    /// Where the brokers are and how they are spoken to.
+    /// The connection to the brokers.
     pub connection: KafkaConnection,
     /// The topics.
     pub topics: Vec<String>,
-    /// The consumer group whose members share the partitions of a run that goes on; without
-    /// it such a run takes all of them.
+    /// The consumer group whose members share the partitions under `--follow`. Without it, a run reads all of them.
     pub group: Option<String>,
-    /// How long the group waits for a member that says nothing.
+    /// The session timeout of the group's members.
     pub session_timeout: Duration,
-    /// Where a partition begins that no table knows.
+    /// Where a partition starts that has no position in the tables.
     pub start: StreamStart,
-    /// What to do when the place to go on from is no longer kept.
+    /// What to do if the next message is no longer kept.
     pub on_lost: OnLost,
     /// How the body of a message is decoded.
     pub format: MessageFormat,
     /// The columns of the body.
     pub columns: SchemaRef,
-    /// Whether each row keeps the body as it came.
+    /// Whether each row keeps the original body.
     pub raw: bool,
     /// Bytes that may be fetched ahead.
     pub max_in_flight: u64,
-    /// Captured files that are read before the hub itself, whose lanes are the same.
+    /// Captured files that are read before the hub, with the same lanes.
     pub capture: Option<Box<CaptureFiles>>,
 }
 
-/// Brokers and how they are spoken to.
+/// The connection to brokers.
 #[derive(Clone, Debug)]
 pub struct KafkaConnection {
-    /// `host:port`, several with commas between them.
+    /// `host:port`, separated by commas.
     pub brokers: String,
-    /// Whether what they are is Event Hubs, which wants settings of its own.
+    /// Whether the brokers are Event Hubs, which needs other settings.
     pub event_hubs: bool,
-    /// Whether and how connections are encrypted and who is who.
+    /// Encryption and authentication.
     pub security: Security,
 }
 
-/// Whether and how connections are encrypted, and who is who.
+/// Encryption and authentication of connections.
 #[derive(Clone, Debug)]
 pub struct Security {
-    /// Whether the broker proves who it is, and nobody reads along.
+    /// Whether connections use TLS.
     pub tls: bool,
-    /// The authority that vouches for the broker, as a PEM file; without it those that the
-    /// system trusts.
+    /// The certificate authority of the broker, as a PEM file; without it, those of the system.
     pub ca: Option<PathBuf>,
-    /// Who the reader is.
+    /// How the reader authenticates.
     pub sasl: Option<Sasl>,
 }
 
-/// Who a reader is.
+/// How a reader authenticates.
 #[derive(Clone, Debug)]
 pub enum Sasl {
-    /// By name and password.
+    /// By user name and password.
     Password {
-        /// How they are said.
+        /// The SASL mechanism.
         mechanism: Mechanism,
         /// The name.
         user: String,
         /// The password.
         password: Secret,
     },
-    /// By a token of an authority that the broker trusts (OAUTHBEARER).
+    /// By a token (OAUTHBEARER).
     Token(Token),
 }
 
-/// Where a token is to be had, and is had again before it runs out.
+/// Where tokens come from; they are renewed before they expire.
 #[derive(Clone, Debug)]
 pub enum Token {
-    /// There, where somebody else renews it.
+    /// From this place, where another program renews it.
     Given(Secret),
-    /// From an authorization server, for an identity of the program's own (OAuth 2.0 client credentials).
+    /// From an authorization server (OAuth 2.0 client credentials).
     Issued {
         /// The server's token endpoint.
         url: String,
-        /// The identity.
+        /// The client id.
         client_id: String,
-        /// What proves it.
+        /// The client secret.
         client_secret: Secret,
-        /// What it is asked for.
+        /// The scope of the token.
         scope: Option<String>,
     },
 }
 
-/// How a name and a password are said.
+/// How a user name and password are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// As they are.
+    /// In plain text.
     Plain,
-    /// As a proof of them, by SHA-256.
+    /// As a proof, by SHA-256.
     ScramSha256,
-    /// As a proof of them, by SHA-512.
+    /// As a proof, by SHA-512.
     ScramSha512,
 }
 
-/// Where a secret is to be had; never the secret itself.
+/// Where a secret is; never the secret itself.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// In this environment variable.
     Env(String),
-    /// In this file, whose last line end does not count.
+    /// In this file; a line end at its end is ignored.
     File(PathBuf),
 }
 
@@ -130,24 +128,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a partition begins that no table knows.
+/// Where a partition starts that has no position in the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamStart {
-    /// With the oldest message that is kept.
+    /// At the oldest kept message.
     Earliest,
-    /// With the first message that comes from now on.
+    /// At the first message from now on.
     Latest,
-    /// With the first message of this time or later.
+    /// At the first message of this time or later.
     At(DateTime<Utc>),
-    /// At these offsets of lanes, such as `orders/0`; others with the oldest message that is kept.
+    /// At these offsets of lanes, such as `orders/0`; other lanes at the oldest kept message.
     Positions(BTreeMap<String, i64>),
 }
 
-/// What to do when the place to go on from is no longer kept.
+/// What to do if the next message is no longer kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLost {
-    /// Stop and say what is missing.
+    /// Stop and report how many messages are missing.
     Stop,
-    /// Go on with the oldest message that is kept, and say what is missing.
+    /// Continue with the oldest kept message, with a warning.
     Earliest,
 }

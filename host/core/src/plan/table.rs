@@ -1,4 +1,4 @@
-//! What a pipeline says of a table: how rows change it, what they must fulfil, how its files lie.
+//! The plan of a table: its mode, contract, expectations and layout.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ pub struct TableSpec {
     pub name: TableName,
     /// How rows change it.
     pub mode: WriteMode,
-    /// With mode `replace`, the upstream column that each column of `by` is made from: whoever
-    /// knows which upstream rows changed then knows which groups did.
+    /// With mode `replace`, the upstream column that each column of `by` is computed from. The changed upstream rows
+    /// then tell which groups changed.
     pub groups_from: Vec<String>,
-    /// Columns whose values name its folders.
+    /// Partition columns, whose values name its folders.
     pub partition_by: Vec<String>,
-    /// Columns that the host makes out of others as rows are written.
+    /// Columns that the host derives from others when rows are written.
     pub derive: Vec<Derived>,
-    /// What happens when rows do not have the table's columns.
+    /// What happens if rows do not have the table's columns.
     pub contract: Contract,
     /// What the values of its rows must fulfil.
     pub expect: Vec<Expectation>,
@@ -26,14 +26,14 @@ pub struct TableSpec {
     pub layout: Layout,
     /// Whether each commit records which rows it changed, for readers that follow the table.
     pub changes: bool,
-    /// What is done to it besides writing.
+    /// Its maintenance.
     pub upkeep: Upkeep,
     /// A sentence for its readers, kept in the table's metadata.
     pub description: Option<String>,
 }
 
 impl TableSpec {
-    /// A table with nothing said about it but its mode.
+    /// A table with defaults for everything but its mode.
     pub fn new(name: TableName, mode: WriteMode) -> Self {
         Self {
             name,
@@ -59,35 +59,35 @@ impl TableSpec {
 pub enum WriteMode {
     /// Rows are added.
     Append,
-    /// A row takes the place of the row with the same key, unless that one is newer.
+    /// A row replaces the row with the same key, unless that one is newer.
     Upsert {
-        /// The columns that name a row. Null is a value like any other.
+        /// The key columns of a row. Null is a value like any other.
         key: Vec<String>,
         /// The column that says which of two rows is newer; without it, the later one.
         order_by: Option<String>,
-        /// Rows that remove the row with the same key instead of taking its place.
+        /// Rows that delete the row with the same key instead of replacing it.
         delete_when: Option<DeleteWhen>,
     },
-    /// Rows are added up by key. A row with a `_weight` of -1 is taken away again.
+    /// Rows are summed by key. A row with a `_weight` of -1 is subtracted.
     Accumulate {
-        /// The columns that name a group. Null is a value like any other.
+        /// The key columns of a group. Null is a value like any other.
         key: Vec<String>,
-        /// The columns that are summed up, each a number.
+        /// The numeric columns that are summed.
         sum: Vec<String>,
         /// The column that counts the rows of a group. A group whose count reaches 0 is removed.
         count: String,
     },
-    /// The rows of one run are the whole table.
+    /// The rows of one run replace the whole table.
     Overwrite,
-    /// The rows of one run take the place of every row whose `by` columns have the same values.
+    /// The rows of one run replace every row with the same values in the `by` columns.
     Replace {
-        /// The columns that name a group, the partition columns as a rule.
+        /// The columns of a group, usually the partition columns.
         by: Vec<String>,
     },
 }
 
 impl WriteMode {
-    /// The columns that say which rows of the table a row is matched with.
+    /// The columns by which rows are matched with those of the table.
     pub fn key(&self) -> &[String] {
         match self {
             WriteMode::Append | WriteMode::Overwrite => &[],
@@ -96,7 +96,7 @@ impl WriteMode {
         }
     }
 
-    /// The columns of the table that the mode names, each with the word that names it.
+    /// The columns that the mode names, each with its key in the pipeline file.
     pub fn columns(&self) -> Vec<(&'static str, &str)> {
         fn all<'a>(word: &'static str, columns: &'a [String]) -> impl Iterator<Item = (&'static str, &'a str)> {
             columns.iter().map(move |column| (word, column.as_str()))
@@ -115,24 +115,24 @@ impl WriteMode {
 /// Which rows of an upsert are deletions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteWhen {
-    /// The column that says so.
+    /// The column that marks deletions.
     pub column: String,
-    /// Its values, as text, that mean deletion.
+    /// Its values that mean deletion, as text.
     pub is: Vec<String>,
 }
 
-/// A column that the host makes out of another.
+/// A derived column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Derived {
     /// Its name.
     pub column: String,
-    /// The column that it is made from.
+    /// The column that it is derived from.
     pub from: String,
-    /// How.
+    /// The derivation.
     pub by: Derivation,
 }
 
-/// How a column is made from another.
+/// How a column is derived from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Derivation {
     /// The year of a date or timestamp, in UTC: `Int32`.
@@ -143,7 +143,7 @@ pub enum Derivation {
     Date,
     /// The hour of the day of a timestamp, in UTC, from 0 to 23: `Int32`.
     Hour,
-    /// A number below this one, the same for the same value: `Int32`.
+    /// A bucket number below this one, the same for the same value: `Int32`.
     Bucket(u32),
 }
 
@@ -152,34 +152,34 @@ pub enum Derivation {
 pub struct Expectation {
     /// The column.
     pub column: String,
-    /// What its values must fulfil, all of it.
+    /// The rules, which all must hold.
     pub rules: Vec<Rule>,
-    /// What happens to a row that does not.
+    /// What happens to a row that breaks one.
     pub otherwise: Otherwise,
 }
 
-/// What a value must fulfil. Null fulfils every rule but [`Rule::NotNull`].
+/// A rule of a value. Null fulfils every rule but [`Rule::NotNull`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// It is not null.
     NotNull,
-    /// It lies between these, both included, as text of the column's type.
+    /// It is between these, both included, as text of the column's type.
     Range {
-        /// The least.
+        /// The minimum.
         min: Option<String>,
-        /// The greatest.
+        /// The maximum.
         max: Option<String>,
     },
     /// It is text in which this regular expression matches somewhere.
     Matches(String),
     /// It is one of these, as text.
     OneOf(Vec<String>),
-    /// No other row of the same commit has it, among those with the same values in these columns.
+    /// No other row of the same commit with the same values in these columns has it.
     Unique(Vec<String>),
 }
 
 impl Rule {
-    /// The further columns that it names.
+    /// The other columns that it names.
     pub fn columns(&self) -> &[String] {
         match self {
             Rule::Unique(within) => within,
@@ -213,11 +213,11 @@ impl Otherwise {
 /// How data files are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// A file is complete at this many bytes.
+    /// The size of a file, in bytes.
     pub file_bytes: u64,
     /// Columns by which the rows of a commit are sorted, so that readers can skip more.
     pub sort_by: Vec<String>,
-    /// Rows are marked as deleted instead of files being rewritten. Readers must know how.
+    /// Deleted rows are marked in deletion vectors instead of rewriting files. Readers must support them.
     pub deletion_vectors: bool,
     /// Bytes that an upsert may hold in memory.
     pub memory: u64,
@@ -229,18 +229,18 @@ impl Default for Layout {
     }
 }
 
-/// What is done to a table besides writing.
+/// The maintenance of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upkeep {
-    /// Small files of one partition that are put together once there are this many; 0 for never.
+    /// Small files of one partition are compacted once there are this many; 0 for never.
     pub compact_at: u64,
-    /// The columns whose values lie close together in compacted files.
+    /// The columns of the Z-order of compacted files.
     pub z_order: Vec<String>,
     /// Files that no version of this age names are removed.
     pub keep_files: Duration,
     /// Log entries of this age that a checkpoint covers are removed.
     pub keep_log: Duration,
-    /// How often all of this is looked after while a pipeline runs; `None` for only on command.
+    /// How often a running pipeline does maintenance; `None` for only on command.
     pub every: Option<Duration>,
 }
 
@@ -251,14 +251,14 @@ impl Default for Upkeep {
     }
 }
 
-/// What happens when rows do not have the table's columns.
+/// What happens if rows do not have the table's columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contract {
     /// A column that the table does not have.
     pub new_column: Drift,
     /// A column of the table that the rows do not have.
     pub missing_column: Drift,
-    /// A column whose type is not the table's and cannot be widened to it.
+    /// A column whose type is not that of the table and cannot be widened to it.
     pub type_change: Drift,
 }
 
@@ -269,25 +269,25 @@ pub enum Drift {
     Evolve,
     /// The hop stops.
     Freeze,
-    /// The rows concerned go to quarantine.
+    /// The affected rows go to quarantine.
     RejectRow,
     /// The value is left out or null; in bronze it is kept in `_rescued`.
     NullValue,
 }
 
 impl Contract {
-    /// What is wanted of records whose fields no header names, as those of JSON and of messages: a decoder has
-    /// to see to it, because a record alone says what it has.
+    /// What the contract demands of records without a header, such as JSON objects and messages: the decoder must
+    /// check it, because only the record says which fields it has.
     pub fn demands(&self) -> Demands {
         let refuses = |answer| matches!(answer, Drift::Freeze | Drift::RejectRow);
         Demands { known: refuses(self.new_column), whole: refuses(self.missing_column) }
     }
 }
 
-/// What a record has to be to become a row, beside being well-formed.
+/// What a record must fulfil to become a row, besides being well-formed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demands {
-    /// It has no field that no column takes.
+    /// It has no field without a column.
     pub known: bool,
     /// It has a field for every column.
     pub whole: bool,

@@ -1,4 +1,4 @@
-//! Messages with any of their bytes changed: a batch or an error, never a panic.
+//! Messages with changed bytes: a batch or an error, never a panic.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::encode::Encoder;
 
 const ROWS: usize = 37;
 
-/// One column of each layout there is, with and without nulls.
+/// One column of each layout, with and without nulls.
 fn batch() -> RecordBatch {
     let rows = 0..ROWS as i64;
     let some = |row: &i64| row % 5 != 3;
@@ -73,7 +73,7 @@ fn aligned(bytes: &[u8]) -> Buffer {
     buffer.into()
 }
 
-/// Decodes, and holds what comes out to every rule of the format.
+/// Decodes, and checks the result against every rule of the format.
 fn check(bytes: &[u8], batch: &RecordBatch) -> Result<RecordBatch, MessageError> {
     let decoded = decode(&aligned(bytes), &batch.schema(), 1_000);
     match &decoded {
@@ -149,7 +149,7 @@ proptest! {
         let _ = check(&bytes, &batch);
     }
 
-    /// Aimed at the metadata, eight bytes at a time, with the numbers that hurt.
+    /// Changes the metadata, eight bytes at a time, to extreme numbers.
     #[test]
     fn lengths_and_offsets_can_be_anything(
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(vec![
