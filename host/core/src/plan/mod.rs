@@ -87,7 +87,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A source, or where a hop's rows come from.
+/// A source.
 #[derive(Clone, Debug)]
 pub struct SourceSpec {
     /// Its name in the pipeline file.
