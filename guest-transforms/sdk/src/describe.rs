@@ -1,15 +1,15 @@
-//! What a module is: its ports, its columns, its promises.
+//! The descriptor of a module: its ports, columns and promises.
 
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-/// The columns that the host adds to bronze rows. A cleaned table has no use for most of
-/// them, so a pass-through output may drop them all; one that is not there does no harm.
+/// The system columns that the host adds to bronze rows. A cleaned table does not need most of them, so a
+/// pass-through output may drop them all; missing ones are ignored.
 pub const SYSTEM_COLUMNS: &[&str] =
     &["_lane", "_position", "_ingested_at", "_rescued", "_raw", "_key", "_headers", "_timestamp"];
 
-/// What a module is under one configuration.
+/// The descriptor of a module under one configuration.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
     pub(crate) name: String,
@@ -26,7 +26,7 @@ pub struct Descriptor {
 pub(crate) struct InputPort {
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// `None` wants every column.
+    /// `None` for every column.
     pub(crate) columns: Option<SchemaRef>,
 }
 
@@ -49,8 +49,7 @@ pub(crate) enum OutputSchema {
 }
 
 impl Descriptor {
-    /// A module without ports that keeps no state and makes no promise but to be
-    /// deterministic. The package's own name and version are the natural ones:
+    /// A module without ports and state, which is deterministic. Usually it has the package's name and version:
     /// `Descriptor::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))`.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self {
@@ -75,9 +74,8 @@ impl Descriptor {
         &self.version
     }
 
-    /// An input whose rows are pushed as they arrive. Only `columns` cross the boundary;
-    /// a nullable one that the table lacks comes as nulls, one that is
-    /// [`required`] must be there.
+    /// An input whose rows are pushed as they arrive. Only `columns` cross the boundary; a nullable column that the
+    /// table lacks is null, a [`required`] one must exist.
     pub fn rows(self, port: &str, columns: impl IntoIterator<Item = Field>) -> Self {
         self.input(port, Role::Rows, Some(schema(columns)))
     }
@@ -98,10 +96,9 @@ impl Descriptor {
         self.with_output(port, schema)
     }
 
-    /// An output made of the rows of `input`, emitted with [`Out::keep`](crate::Out::keep):
-    /// `columns` are new or take the place of the input's of the same name, those in
-    /// `drop` are left out, all others are carried over by the host and never cross the
-    /// boundary.
+    /// An output of rows of `input`, emitted with [`Out::keep`](crate::Out::keep): `columns` are new or replace input
+    /// columns of the same name, those in `drop` are dropped, and all others are copied by the host and never cross
+    /// the boundary.
     pub fn pass_through(
         self,
         port: &str,
@@ -114,7 +111,7 @@ impl Descriptor {
         self.with_output(port, OutputSchema::SameAsInput { input: input.to_owned(), drop, replace })
     }
 
-    /// The job keeps state between pushes; `version` says how `snapshot` writes it.
+    /// The job keeps state between pushes; `version` is the version of its format.
     pub fn stateful(mut self, version: u32) -> Self {
         self.stateful = true;
         self.state_version = version;
@@ -128,7 +125,7 @@ impl Descriptor {
         self
     }
 
-    /// Says that the same input may give another output.
+    /// Declares that the same input may give another output.
     pub fn not_deterministic(mut self) -> Self {
         self.deterministic = false;
         self
@@ -165,7 +162,7 @@ pub fn float64(name: &str) -> Field {
     Field::new(name, DataType::Float64, true)
 }
 
-/// A nullable column of truth values.
+/// A nullable column of booleans.
 pub fn boolean(name: &str) -> Field {
     Field::new(name, DataType::Boolean, true)
 }
@@ -175,7 +172,7 @@ pub fn decimal(name: &str, precision: u8, scale: i8) -> Field {
     Field::new(name, DataType::Decimal128(precision, scale), true)
 }
 
-/// A nullable column of days.
+/// A nullable column of dates.
 pub fn date(name: &str) -> Field {
     Field::new(name, DataType::Date32, true)
 }

@@ -1,21 +1,20 @@
-//! Why a call could not be done.
+//! Why a call failed.
 
 use std::fmt;
 
 /// The result of everything in this crate.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Why a call could not be done. It ends the job; a single bad row is rejected instead,
-/// see [`Reject`](crate::Reject).
+/// Why a call failed. It ends the job; to reject a single row, see [`Reject`](crate::Reject).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The module's configuration is wrong: the user mends the pipeline file.
+    /// The configuration is wrong: the user must fix the pipeline file.
     Config(String),
     /// The input as a whole cannot be used.
     Input(String),
     /// The restored state is unusable.
     State(String),
-    /// The module found a fault of its own.
+    /// The module found a bug of its own.
     Internal(String),
 }
 
@@ -35,7 +34,7 @@ impl Failure {
         Self::State(message.into())
     }
 
-    /// A fault of the module itself.
+    /// A bug of the module itself.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::Internal(message.into())
     }
@@ -54,7 +53,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// An Arrow call that fails inside a module is the module's own fault: what came in was checked.
+/// An Arrow call that fails inside a module is a bug of the module, because its input was checked.
 impl From<arrow_schema::ArrowError> for Failure {
     fn from(error: arrow_schema::ArrowError) -> Self {
         Self::Internal(error.to_string())

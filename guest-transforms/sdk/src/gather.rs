@@ -1,8 +1,7 @@
-//! Columns with some of their rows left out, where those that stay come in long runs.
+//! Filters columns whose kept rows form long runs.
 //!
-//! Most modules drop a few rows in a hundred. Then whole runs of values can be copied at once, a few
-//! machine words at a time; a call for every run, as arrow's own filter makes it, costs more than the
-//! copy does.
+//! Most modules drop a few rows in a hundred. Then whole runs of values can be copied at once, a few machine words at
+//! a time. arrow's own filter makes a call per run, which costs more than the copy.
 
 use std::sync::Arc;
 
@@ -16,25 +15,25 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 use arrow_select::take::take;
 
-/// Rows that a run must have on average for copying runs to pay.
+/// The average run length from which copying runs pays.
 const LEAST_RUN: usize = 4;
 
-/// Rows that stay, in rising order.
+/// The kept rows, in ascending order.
 pub(crate) struct Gather<'a> {
     kept: &'a [u32],
-    /// First row and number of rows of each run of neighbours, unless they are too short.
+    /// The first row and the length of each run of adjacent rows, unless runs are too short.
     runs: Option<Vec<(usize, usize)>>,
 }
 
 impl<'a> Gather<'a> {
-    /// `kept` rises; nothing is left out of a column that has as many rows.
+    /// `kept` is ascending; a column with as many rows is returned unchanged.
     pub(crate) fn new(kept: &'a [u32]) -> Self {
         Self { kept, runs: runs(kept) }
     }
 
-    /// The rows of a column.
+    /// The kept rows of a column.
     pub(crate) fn of(&self, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-        // Rows are kept at most once, so as many as there are means all of them.
+        // Rows are kept at most once, so this means all of them.
         if self.kept.len() == column.len() {
             return Ok(column.clone());
         }
@@ -68,7 +67,7 @@ fn runs(kept: &[u32]) -> Option<Vec<(usize, usize)>> {
     Some(runs)
 }
 
-/// `rows` rows of a column; nothing for a type that is not worth a copy of its own.
+/// The kept rows of a column; `None` for a type that is not handled here.
 fn copy(runs: &[(usize, usize)], rows: usize, column: &ArrayRef) -> Option<ArrayRef> {
     Some(match column.data_type() {
         DataType::Int8 => numbers::<Int8Type>(runs, rows, column),
@@ -99,7 +98,7 @@ fn bytes<T: ByteArrayType<Offset = i32>>(runs: &[(usize, usize)], rows: usize, c
     let (offsets, values) = (column.value_offsets(), column.value_data());
     let mut ends: Vec<i32> = Vec::with_capacity(rows + 1);
     ends.push(0);
-    // All of the column's bytes are more than enough, and asking for less means counting them.
+    // All bytes of the column are more than enough; a tighter bound would cost counting them.
     let span = offsets[offsets.len() - 1] - offsets[0];
     let mut kept: Vec<u8> = Vec::with_capacity(usize::try_from(span).unwrap_or_default() + WORDS);
     for (first, rows) in runs {
@@ -117,7 +116,7 @@ fn bytes<T: ByteArrayType<Offset = i32>>(runs: &[(usize, usize)], rows: usize, c
     Arc::new(unsafe { GenericByteArray::<T>::new_unchecked(ends, kept.into(), nulls(runs, rows, column.nulls())) })
 }
 
-/// Values that are copied at a time, whole machine words of them.
+/// Values copied at a time.
 const WORDS: usize = 16;
 
 /// Appends `count` values from `first` on. A short run is copied in whole steps, past its end where
@@ -172,16 +171,16 @@ fn word(bytes: &[u8], bit: usize) -> u64 {
     u64::from_le_bytes(word) >> (bit % 8)
 }
 
-/// A bitmap in the making.
+/// A bitmap builder.
 struct Bits {
     words: Vec<u64>,
-    /// Bits that do not fill a word yet, and how many they are.
+    /// Bits that do not fill a word yet, and their number.
     last: u64,
     held: usize,
 }
 
 impl Bits {
-    /// Bits that can be pushed at once.
+    /// The most bits pushed at once.
     const AT_ONCE: usize = 56;
 
     fn new(bits: usize) -> Self {
@@ -195,7 +194,7 @@ impl Bits {
         self.last |= word << self.held;
         if self.held + bits >= 64 {
             self.words.push(self.last);
-            // Fewer bits than a word are left over, and none if the word was exactly filled.
+            // Fewer bits than a word remain, and none if the word was exactly filled.
             self.last = word.checked_shr((64 - self.held) as u32).unwrap_or(0);
             self.held = self.held + bits - 64;
         } else {

@@ -1,4 +1,4 @@
-//! The seam: the host's calls in, the module's rows out. Only in a component.
+//! The component side of the boundary: calls of the host in, rows of the module out. Only in a component.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -30,7 +30,7 @@ pub mod bindings {
     });
 }
 
-/// A state chunk stays far below what one list may hold.
+/// A state chunk is far smaller than the largest list.
 const STATE_CHUNK: usize = 1 << 20;
 
 /// A component around a transform; see [`export!`](crate::export).
@@ -46,7 +46,7 @@ impl<T: Transform> export::Guest for Component<T> {
     }
 }
 
-/// A job behind the handle that the host holds.
+/// The job behind the host's handle.
 pub struct Running<T>(RefCell<Inner<T>>);
 
 struct Inner<T> {
@@ -99,7 +99,7 @@ impl<T: Transform> export::GuestJob for Running<T> {
     fn snapshot(&self) -> Result<(), types::Failure> {
         let state = self.0.borrow_mut().job.snapshot().map_err(failure)?;
         for (key, value) in state.iter() {
-            // An empty piece is a piece too.
+            // An empty piece is stored too.
             if value.is_empty() {
                 sink::put_state(key, &[]);
             }
@@ -117,7 +117,7 @@ impl Emitter {
         let encoder = |output| {
             let schema = Port::of(output).schema;
             let mut encoder = StreamEncoder::try_new(&schema)?;
-            // The first call writes the schema too, which the host knows from `describe`.
+            // The first call also writes the schema, which the host knows from `describe`.
             encoder.encode(&RecordBatch::new_empty(schema))?;
             Ok(encoder)
         };
@@ -155,7 +155,7 @@ pub(crate) fn metric(name: &str, value: f64) {
     sink::metric(name, value);
 }
 
-/// A panic ends the component with nothing but `unreachable`, so its words go first.
+/// A panic ends the component with a bare `unreachable`, so its message is logged first.
 fn report_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

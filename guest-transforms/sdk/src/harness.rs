@@ -1,4 +1,4 @@
-//! Drives a transform without a host: the same code, no component, no IPC.
+//! A test harness that runs a transform without a host: the same code, no component, no IPC.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,15 +16,15 @@ use crate::{Descriptor, Failure, Level, Result, State, Transform, json};
 
 /// A job in memory, for tests and benchmarks.
 ///
-/// It does what the host does around a job: projects the rows to the wanted columns,
-/// puts pass-through outputs together, and holds a row-preserving module to its promise.
+/// It does what the host does around a job: projects rows to the wanted columns, assembles pass-through outputs, and
+/// checks the promise of a row-preserving module.
 pub struct Harness<T> {
     job: Job<T>,
     descriptor: Descriptor,
     sequence: u64,
 }
 
-/// What one call gave.
+/// The output of one call.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     outputs: Vec<(String, SchemaRef, Vec<RecordBatch>)>,
@@ -49,8 +49,8 @@ impl<T: Transform> Harness<T> {
         Self::open_with(text, &[], None)
     }
 
-    /// Opens a job with some inputs bound to the tables' own schemas, as inputs that want
-    /// every column need it, and with the state that an earlier job saved.
+    /// Opens a job with some inputs bound to their tables' schemas, which inputs that want every column need, and
+    /// with the state that an earlier job saved.
     pub fn open_with(text: &str, bound: &[(&str, SchemaRef)], restored: Option<State>) -> Result<Self> {
         let descriptor = T::describe(&config(text)?)?;
         let bind = |port: &crate::describe::InputPort| {
@@ -65,7 +65,7 @@ impl<T: Transform> Harness<T> {
         Ok(Self { job, descriptor, sequence: 0 })
     }
 
-    /// What the module says it is.
+    /// The module's descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
@@ -89,8 +89,8 @@ impl<T: Transform> Harness<T> {
         Ok(recorded)
     }
 
-    /// Pushes rows given as JSON objects, one a line; their types are the wanted columns',
-    /// and columns that are not wanted come as text.
+    /// Pushes rows given as JSON objects, one a line. They have the types of the wanted columns; other columns are
+    /// text.
     pub fn push_json(&mut self, port: &str, lines: &str) -> Result<Recorded> {
         let number = self.input(port)?;
         let rows = json::parse(lines, self.job.schema(number)?, json::Others::AsText)?;
@@ -105,7 +105,7 @@ impl<T: Transform> Harness<T> {
         self.recorded(recorder, None)
     }
 
-    /// Tells the job that a commit is near.
+    /// Flushes the job before a commit.
     pub fn flush(&mut self, watermark: Option<i64>) -> Result<Recorded> {
         let mut recorder = Recorder::default();
         self.job.flush(watermark, &mut recorder)?;
@@ -117,13 +117,12 @@ impl<T: Transform> Harness<T> {
         self.job.snapshot()
     }
 
-    /// Runs the fixture in `folder` and compares what comes out with what is expected:
-    /// `config.json` (may be missing), `in/<port>.jsonl`, `out/<port>.jsonl`, and
-    /// `rejected.jsonl` with one `{"row": 0, "code": "…"}` a line, in any order (missing
-    /// when no row is rejected). `sluice test` runs the same folders on the component.
+    /// Runs the fixture in `folder` and compares the output: `config.json` (may be missing), `in/<port>.jsonl`,
+    /// `out/<port>.jsonl`, and `rejected.jsonl` with one `{"row": 0, "code": "…"}` a line, in any order (missing if
+    /// no row is rejected). `sluice test` runs the same folders on the component.
     ///
     /// # Panics
-    /// With what differs, as a test does.
+    /// If anything differs.
     pub fn check_fixture(folder: impl AsRef<Path>) {
         let folder = folder.as_ref();
         if let Err(difference) = Self::run_fixture(folder) {
@@ -205,8 +204,8 @@ impl Recorded {
         concat_batches(schema, batches).expect("batches of one port can be joined because they have one schema")
     }
 
-    /// The rows of an output as JSON objects, nulls left out and decimals with all of their
-    /// digits; none if nothing came.
+    /// The rows of an output as JSON objects, without nulls, and with all digits of decimals; none if there was no
+    /// output.
     pub fn json(&self, port: &str) -> Vec<String> {
         if self.schema(port).is_none() { Vec::new() } else { json::print(&self.output(port)) }
     }
@@ -221,12 +220,12 @@ impl Recorded {
         self.rejected.iter().map(|one| (one.row, &*one.reason.code)).collect()
     }
 
-    /// What was logged, since the harness was opened or the last call.
+    /// The lines logged since the harness was opened or the last call.
     pub fn logged(&self) -> &[(Level, String)] {
         &self.logged
     }
 
-    /// The metrics that were added to.
+    /// The metrics.
     pub fn metrics(&self) -> &[(String, f64)] {
         &self.metrics
     }
@@ -268,7 +267,7 @@ impl Sink for Recorder {
 type Notes = (Vec<(Level, String)>, Vec<(String, f64)>);
 
 thread_local! {
-    // Logging takes no handle, so that deep code can do it; a test has a thread of its own.
+    // Logging takes no handle, so that any code can log; a test has its own thread.
     static NOTES: RefCell<Notes> = RefCell::default();
 }
 
@@ -293,7 +292,7 @@ fn project(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
         .map_err(|error| Failure::input(error.to_string()))
 }
 
-/// Puts a pass-through output together: the pushed rows' own columns, then the new ones.
+/// Assembles a pass-through output: the pushed rows' own columns, then the new ones.
 fn assemble(rows: &RecordBatch, drop: &[String], replace: &Schema, emitted: &RecordBatch) -> Result<RecordBatch> {
     let kept = emitted.column(0).as_any().downcast_ref::<UInt32Array>();
     let kept = kept.ok_or_else(|| Failure::internal("a pass-through batch does not begin with row numbers"))?;

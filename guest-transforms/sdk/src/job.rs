@@ -1,4 +1,4 @@
-//! One running transform, whoever drives it: the host's calls or a test.
+//! A running transform, driven by the host or by a test.
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -26,7 +26,7 @@ impl Inputs {
     }
 }
 
-/// A transform with what stands around it.
+/// A transform with its schemas and ports.
 pub(crate) struct Job<T> {
     transform: T,
     inputs: Vec<Input>,
@@ -41,7 +41,7 @@ struct Input {
     ended: bool,
 }
 
-/// Reads a configuration: JSON text, in which nothing at all is an empty object.
+/// Parses a configuration from JSON; empty text is an empty object.
 pub(crate) fn config<C: DeserializeOwned>(text: &str) -> Result<C> {
     let text = if text.trim().is_empty() { "{}" } else { text };
     serde_json::from_str(text).map_err(|error| Failure::config(error.to_string()))
@@ -62,7 +62,7 @@ impl<T: Transform> Job<T> {
         let inputs = inputs(&descriptor, &bound)?;
         let outputs = descriptor.outputs.iter().map(Port::of).collect();
         let mut transform = T::open(config, &bound, restored.as_ref())?;
-        // A lookup table without rows pushes nothing, and yet its columns must be known.
+        // A lookup table without rows pushes nothing, but its columns must be known.
         for input in inputs.iter().filter(|input| input.role == Role::Lookup) {
             let empty = RecordBatch::new_empty(input.schema.clone());
             transform.lookup(&Rows::new(&input.name, empty, 0, None))?;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::{Failure, Result};
 
-/// What to do with fields that the schema does not name.
+/// How to treat fields that the schema does not name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Others {
     AsText,
@@ -199,7 +199,7 @@ fn instant(text: &str) -> Option<i64> {
     Some((i64::from(day(date)?) * 86_400 + seconds) * 1_000_000 + micros)
 }
 
-/// A decimal's text in units of its last digit; more digits than the scale has are refused.
+/// Parses a decimal to units of its last digit; more digits than the scale are an error.
 fn units(text: &str, scale: i8) -> Option<i128> {
     let scale = usize::try_from(scale).ok()?;
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));

@@ -18,9 +18,9 @@ const HASHER: FixedState = FixedState::with_seed(0);
 /// Keys in one piece of a state.
 const PIECE: usize = 16_384;
 
-/// Keys of one or more columns, numbered in the order in which they first came.
+/// Keys of one or more columns, numbered in order of appearance.
 ///
-/// Null is a key value like any other. The numbers index whatever is kept for each key:
+/// Null is a key value like any other. Use the numbers as indexes into per-key values:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Groups {
         self.len() == 0
     }
 
-    /// The group of each row; a key that was not seen before makes a new one.
+    /// The group of each row; a new key makes a new group.
     pub fn number(&mut self, columns: &[ArrayRef]) -> Result<Vec<usize>> {
         let rows = convert(&self.converter, columns)?;
         Ok(rows.iter().map(|row| self.keys.insert(row.data()).0).collect())
@@ -85,8 +85,8 @@ impl Groups {
         saved(&self.keys.bytes)
     }
 
-    /// Saves the keys under keys of the state that begin with `key`, in pieces that do not change any
-    /// more once they are full: what a commit then writes follows what is new, not what is kept.
+    /// Saves the keys under state keys that begin with `key`, in pieces that do not change once they are full: a
+    /// commit then writes only what is new.
     ///
     /// The bytes are those of [`save`](Self::save).
     pub fn save_as(&self, key: &str, state: &mut State) {
@@ -95,18 +95,18 @@ impl Groups {
         }
     }
 
-    /// Takes back what `save_as` saved, into empty groups of the same columns.
+    /// Restores what `save_as` saved, into empty groups of the same columns.
     ///
     /// # Errors
-    /// [`Failure::State`] when it is cut short.
+    /// [`Failure::State`] if it is truncated.
     pub fn restore_as(&mut self, key: &str, state: &State) -> Result<()> {
         let prefix = format!("{key}/");
-        // The state gives its keys in order, and that is the order of the groups' numbers.
+        // The state returns its keys in order, which is the order of the groups' numbers.
         let pieces = state.iter().filter(|(name, _)| name.starts_with(&prefix));
         pieces.map(|(_, bytes)| bytes).try_for_each(|bytes| self.restore(bytes))
     }
 
-    /// Takes back what `save` gave, into empty groups of the same columns.
+    /// Restores what `save` returned, into empty groups of the same columns.
     pub fn restore(&mut self, mut saved: &[u8]) -> Result<()> {
         let cut = || Failure::state("the saved keys are cut short");
         while !saved.is_empty() {
@@ -131,8 +131,8 @@ fn saved(keys: &[Box<[u8]>]) -> Vec<u8> {
 
 /// A lookup table held in memory, found by key.
 ///
-/// A row of the input finds at most one row of the table, so that a join never
-/// multiplies rows. A key with a null in it finds nothing.
+/// A row of the input matches at most one row of the table, so that a join never multiplies rows. A key with a null
+/// matches nothing.
 pub struct Lookup {
     key: Vec<String>,
     duplicates: Duplicates,
@@ -149,7 +149,7 @@ enum Duplicates {
     KeepFirst,
 }
 
-/// The row of a lookup table that each row of the input found, or null.
+/// The matching row of the lookup table for each input row, or null.
 pub type Matches = UInt32Array;
 
 impl Lookup {
@@ -158,7 +158,7 @@ impl Lookup {
         Self::new(key, Duplicates::Refuse)
     }
 
-    /// A table of which only the first row with a key counts.
+    /// A table of which only the first row with a key is used.
     pub fn first(key: &[&str]) -> Self {
         Self::new(key, Duplicates::KeepFirst)
     }
@@ -168,10 +168,10 @@ impl Lookup {
         Self { key, duplicates, parts: Vec::new(), rows: 0, index: None, row_of_key: Vec::new() }
     }
 
-    /// Takes rows of the table, as [`Transform::lookup`](crate::Transform::lookup) gives them.
+    /// Adds rows of the table, as passed to [`Transform::lookup`](crate::Transform::lookup).
     ///
     /// # Errors
-    /// [`Failure::Input`] when a key that must be unique comes again.
+    /// [`Failure::Input`] if a key that must be unique is repeated.
     pub fn push(&mut self, rows: &Rows) -> Result<()> {
         let names: Vec<&str> = self.key.iter().map(String::as_str).collect();
         let columns = rows.columns(&names)?;
@@ -230,7 +230,7 @@ impl Lookup {
         Ok(found.collect())
     }
 
-    /// The table's column for each match, null where nothing was found.
+    /// The table's column for each match, null without a match.
     pub fn column(&mut self, name: &str, matches: &Matches) -> Result<ArrayRef> {
         let schema: SchemaRef = match self.parts.first() {
             Some(part) => part.schema(),
@@ -279,7 +279,7 @@ fn convert(converter: &RowConverter, columns: &[ArrayRef]) -> Result<arrow_row::
     converter.convert_columns(columns).map_err(|error| Failure::input(format!("key columns: {error}")))
 }
 
-/// A key as a person reads it.
+/// A key as text for messages.
 fn show(columns: &[ArrayRef], row: usize) -> String {
     let values = columns.iter().map(|column| format!("{:?}", column.slice(row, 1)).replace('\n', " "));
     values.collect::<Vec<_>>().join(", ")

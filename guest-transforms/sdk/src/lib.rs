@@ -1,7 +1,7 @@
 //! Write transform modules for Sluicebox.
 //!
-//! A module implements [`Transform`] and names it in [`export!`]. It says what it reads
-//! and makes, then gets rows and gives rows. This one fits on a screen and cleans:
+//! A module implements [`Transform`] and names it in [`export!`]. It describes its inputs and outputs, then takes
+//! rows and emits rows. This one fits on a screen and cleans products:
 //!
 //! ```
 //! use sluicebox_sdk::prelude::*;
@@ -48,8 +48,8 @@
 //! # Ok::<(), Failure>(())
 //! ```
 //!
-//! A module has no files, no network, no clock and no randomness; all that it can do to
-//! the world is in [`Out`], [`log`] and [`metric`].
+//! A module has no files, no network, no clock and no randomness; its only effects are [`Out`], [`log`] and
+//! [`metric`].
 
 mod describe;
 mod failure;
@@ -95,21 +95,20 @@ pub use arrow_schema;
 pub use arrow_select;
 pub use serde;
 
-/// What a module is.
+/// A transform module.
 pub trait Transform: Sized + 'static {
-    /// The `config` of the hop in the pipeline file. `#[serde(deny_unknown_fields)]`
-    /// tells a person about a slip of the pen; [`NoConfig`] is for modules without one.
+    /// The `config` of the hop in the pipeline file. With `#[serde(deny_unknown_fields)]` misspelt keys are errors;
+    /// [`NoConfig`] is for modules without configuration.
     type Config: serde::de::DeserializeOwned;
 
-    /// Says what the module is under this configuration. Pure.
+    /// Describes the module under this configuration. Must be pure.
     fn describe(config: &Self::Config) -> Result<Descriptor>;
 
-    /// Starts a job, on the bound inputs, with the state that an earlier one saved.
+    /// Starts a job on the bound inputs, with the state that an earlier job saved.
     fn open(config: Self::Config, inputs: &Inputs, restored: Option<&State>) -> Result<Self>;
 
-    /// Takes rows of a lookup table. Every lookup table comes whole, before the first
-    /// call of `rows`; an empty batch comes first, so that an empty table's columns are
-    /// known too.
+    /// Takes rows of a lookup table. Every lookup table is passed as a whole, before the first call of `rows`; an
+    /// empty batch comes first, so that the columns of an empty table are known too.
     fn lookup(&mut self, rows: &Rows) -> Result<()> {
         Err(Failure::internal(format!("this module does nothing with the lookup {:?}", rows.port())))
     }
@@ -117,13 +116,13 @@ pub trait Transform: Sized + 'static {
     /// Takes rows.
     fn rows(&mut self, rows: &Rows, out: &mut Out) -> Result<()>;
 
-    /// No more rows will come on any port: the time to emit what was gathered.
+    /// No more rows will come on any port: emit what was held back.
     fn end(&mut self, _out: &mut Out) -> Result<()> {
         Ok(())
     }
 
-    /// The host is about to commit: emit what is ready. The watermark is event time in
-    /// microseconds since 1970-01-01 UTC before which no row is expected.
+    /// The host is about to commit: emit what is ready. The watermark is the event time, in microseconds since
+    /// 1970-01-01 UTC, before which no row is expected.
     fn flush(&mut self, _watermark: Option<i64>, _out: &mut Out) -> Result<()> {
         Ok(())
     }
@@ -134,12 +133,12 @@ pub trait Transform: Sized + 'static {
     }
 }
 
-/// The configuration of a module that has none: anything in it is an error.
+/// The configuration of a module without one: any key in it is an error.
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
-/// How loud a log line is.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// For the module's author.
@@ -160,7 +159,7 @@ pub fn log(level: Level, message: &str) {
     harness::log(level, message);
 }
 
-/// Adds to a named number that the host reports for the hop.
+/// Adds to a metric that the host reports for the hop.
 pub fn metric(name: &str, value: f64) {
     #[cfg(target_arch = "wasm32")]
     guest::metric(name, value);
@@ -168,8 +167,8 @@ pub fn metric(name: &str, value: f64) {
     harness::metric(name, value);
 }
 
-/// Makes a transform the component's own: `sluicebox_sdk::export!(CleanProducts);`, once
-/// in a crate of type `cdylib`. It does nothing where the crate is built natively.
+/// Exports a transform from the component: `sluicebox_sdk::export!(CleanProducts);`, once in a crate of type
+/// `cdylib`. It does nothing in a native build.
 #[macro_export]
 macro_rules! export {
     ($transform:ty) => {

@@ -1,4 +1,4 @@
-//! Which of several rows with the same id came first, in memory that does not grow with the stream.
+//! Deduplicates rows by id, in memory that does not grow with the stream.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -9,7 +9,7 @@ use hashbrown::hash_table::Entry;
 
 use crate::{Failure, Result, State, metric};
 
-/// The same seed in every run: what is saved by one must mean the same to the next.
+/// The same seed in every run, because saved hashes must mean the same in the next run.
 const HASHER: FixedState = FixedState::with_seed(0);
 
 /// Ids that are kept and forgotten together.
@@ -17,13 +17,12 @@ const SEGMENT: usize = 32_768;
 
 /// Remembers ids for as long as a row may come again.
 ///
-/// An id is forgotten when the watermark has passed every row that came with it, so what is
-/// remembered follows the rate of the stream and the hop's `lateness` and not its length. A row
-/// of before that is [`TooLate`](Seen::TooLate) to be told apart. What was remembered and saved
-/// does not change any more, so that little has to be saved anew at each commit.
+/// An id is forgotten when the watermark has passed every row with it, so memory depends on the rate of the stream
+/// and the hop's `lateness`, and not on the stream's length. For an older row it is unknown whether it is a repeat:
+/// it is [`TooLate`](Seen::TooLate). Saved ids do not change any more, so that each commit saves little.
 ///
-/// Eight bytes are kept of an id. That two of them are taken for one is as likely as
-/// 1 in 3,000,000,000,000 for a row while six million are remembered.
+/// Eight bytes are kept of each id. While six million ids are remembered, the probability that a row is taken for
+/// another is 1 in 3,000,000,000,000.
 ///
 /// ```
 /// use sluicebox_sdk::{Once, Seen};
@@ -41,38 +40,38 @@ pub struct Once {
     capacity: usize,
     segment: usize,
     ids: HashTable<u64>,
-    /// The oldest first; only the last takes more.
+    /// The oldest first; only the last one grows.
     segments: VecDeque<Segment>,
     next: u64,
-    /// Rows of before this moment can no longer be told apart.
+    /// Rows before this event time are too late.
     horizon: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
 struct Segment {
     number: u64,
-    /// The latest moment of its rows.
+    /// The latest event time of its rows.
     latest: i64,
     ids: Vec<u64>,
 }
 
-/// What a row is among those with its id.
+/// Whether a row is the first with its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// The first.
     First,
-    /// Another one was there before.
+    /// A repeat.
     Again,
-    /// It comes from before what is remembered.
+    /// It is older than the remembered ids, so it is unknown.
     TooLate,
 }
 
 impl Once {
-    /// Remembers at most so many ids. Beyond that the oldest are forgotten before their time, and
-    /// rows from before them are too late from then on; the metric `ids_evicted` counts them.
+    /// Remembers at most this many ids. Beyond that, the oldest are forgotten early, and rows before them are too
+    /// late from then on; the metric `ids_evicted` counts them.
     ///
     /// # Errors
-    /// [`Failure::Config`] when that is none, or more than the memory of a module could hold.
+    /// [`Failure::Config`] if the number is 0, or more than a module's memory can hold.
     pub fn new(capacity: usize) -> Result<Self> {
         if !(1..=200_000_000).contains(&capacity) {
             return Err(Failure::config(format!("{capacity} ids cannot be remembered; give 1 to 200,000,000")));
@@ -81,7 +80,7 @@ impl Once {
         Ok(Self { capacity, segment, ids: HashTable::new(), segments: VecDeque::new(), next: 0, horizon: None })
     }
 
-    /// What a row with this id and moment, in microseconds since 1970-01-01 UTC, is.
+    /// Checks a row by id and event time, in microseconds since 1970-01-01 UTC.
     #[inline]
     pub fn see(&mut self, id: &[u8], at: i64) -> Seen {
         let id = HASHER.hash_one(id);
@@ -108,7 +107,7 @@ impl Once {
         Seen::First
     }
 
-    /// Forgets what no row can repeat any more. Call it in [`flush`](crate::Transform::flush).
+    /// Forgets ids that no row can repeat any more. Call it in [`flush`](crate::Transform::flush).
     pub fn forget(&mut self, watermark: Option<i64>) {
         let Some(watermark) = watermark else { return };
         self.horizon = self.horizon.max(Some(watermark));
@@ -134,7 +133,7 @@ impl Once {
     #[cold]
     fn evict(&mut self) {
         if let Some(oldest) = self.drop_oldest() {
-            // What is forgotten must not be taken for new.
+            // A repeat of a forgotten id must not count as new.
             self.horizon = self.horizon.max(Some(oldest.latest.saturating_add(1)));
             metric("ids_evicted", oldest.ids.len() as f64);
         }
@@ -150,10 +149,10 @@ impl Once {
         Some(oldest)
     }
 
-    /// Saves everything under keys of the state that begin with `key`.
+    /// Saves everything under state keys that begin with `key`.
     ///
     /// # Errors
-    /// [`Failure::State`] when it cannot be written.
+    /// [`Failure::State`] if it cannot be written.
     pub fn save(&self, key: &str, state: &mut State) -> Result<()> {
         state.put_json(key, &(self.horizon, self.next))?;
         for segment in &self.segments {
@@ -165,16 +164,16 @@ impl Once {
         Ok(())
     }
 
-    /// Takes back what `save` saved, if there is anything.
+    /// Restores what `save` saved, if there is anything.
     ///
     /// # Errors
-    /// [`Failure::State`] when it cannot be read.
+    /// [`Failure::State`] if it cannot be read.
     pub fn restore(&mut self, key: &str, state: &State) -> Result<()> {
         let Some((horizon, next)) = state.json(key)? else { return Ok(()) };
         (self.horizon, self.next) = (horizon, next);
         let prefix = format!("{key}/");
         let broken = || Failure::state(format!("the ids saved under {key:?} are broken"));
-        // The state gives its keys in order, and that is the order in which segments were made.
+        // The state returns its keys in order, which is the order of the segments.
         for (name, bytes) in state.iter() {
             let Some(number) = name.strip_prefix(&prefix) else { continue };
             let number = u64::from_str_radix(number, 16).map_err(|_| broken())?;
@@ -204,7 +203,7 @@ mod tests {
     fn every_id_is_first_once_while_rows_come_within_the_lateness() {
         let (mut once, mut first) = (Once::new(1_000_000).unwrap(), BTreeSet::new());
         let mut largest = 0;
-        // A row every microsecond, some again, up to 5,000 late; the watermark is 10,000 behind.
+        // A row every microsecond, some repeated, up to 5,000 late; the watermark is 10,000 behind.
         for now in 0..200_000_i64 {
             let number = (now - (now * 7_919) % 5_000).max(0) as u64;
             let expected = if first.insert(number) { Seen::First } else { Seen::Again };

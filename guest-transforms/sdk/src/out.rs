@@ -1,4 +1,4 @@
-//! What a module may do with rows: emit, keep, reject.
+//! The output of a module: emit, keep, reject.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::describe::{OutputPort, OutputSchema};
 use crate::gather::Gather;
 use crate::{Failure, Result, Rows};
 
-/// The largest batch that is emitted in one piece; larger ones fall out of the cache.
+/// The most rows of one emitted batch; larger ones fall out of the cache.
 const CHUNK_ROWS: usize = 8_192;
 
-/// Why a row does not go on: a short stable code that people filter by, and a sentence.
+/// Why a row is rejected: a short stable code to filter by, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reject {
-    /// Such as `price.not-positive`.
+    /// The code, such as `price.not-positive`.
     pub code: Cow<'static, str>,
     /// What is wrong with the row, with the offending value.
     pub message: Cow<'static, str>,
@@ -30,15 +30,15 @@ impl Reject {
     }
 }
 
-/// Rejects the row unless `good`; the message is only made when it is needed.
+/// Rejects the row unless `good`; the message is made only if needed.
 #[inline]
 pub fn ensure(good: bool, code: &'static str, message: impl FnOnce() -> String) -> Result<(), Reject> {
     if good { Ok(()) } else { Err(Reject::new(code, message())) }
 }
 
-/// The rows of the current push that go on, with their new and replaced columns.
+/// The kept rows of the current push, with their new and replaced columns.
 ///
-/// Keep rows in rising order, each at most once and with one value for every column.
+/// Keep rows in ascending order, each at most once and with one value for every column.
 #[derive(Debug, Default)]
 pub struct Kept {
     rows: Vec<u32>,
@@ -51,15 +51,15 @@ impl Kept {
         Self { rows: Vec::with_capacity(rows.len()), columns: Vec::new() }
     }
 
-    /// Every row goes on.
+    /// Keeps every row.
     pub fn all(rows: &Rows) -> Self {
         Self { rows: (0..index(rows.len())).collect(), columns: Vec::new() }
     }
 
-    /// The rows go on of which `good` holds.
+    /// Keeps the rows for which `good` holds.
     pub fn filter(rows: &Rows, mut good: impl FnMut(usize) -> bool) -> Self {
-        // Every row is written and only kept ones are counted: which they are cannot be foreseen, and a
-        // branch that is guessed wrong costs more than a write.
+        // Every row is written and only kept ones are counted: which rows are kept is unpredictable, and a
+        // mispredicted branch costs more than a write.
         let mut kept = vec![0; rows.len()];
         let mut count = 0;
         for row in rows.indexes() {
@@ -70,23 +70,23 @@ impl Kept {
         Self { rows: kept, columns: Vec::new() }
     }
 
-    /// This row goes on.
+    /// Keeps this row.
     #[inline]
     pub fn keep(&mut self, row: usize) {
         self.rows.push(index(row));
     }
 
-    /// How many go on.
+    /// The number of kept rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether none goes on.
+    /// Whether no row is kept.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The indexes of the rows that go on.
+    /// The indexes of the kept rows.
     pub fn rows(&self) -> &[u32] {
         &self.rows
     }
@@ -102,14 +102,14 @@ impl Kept {
         Ok(rows.batch().columns().iter().map(|column| gather.of(column)).collect::<Result<_, _>>()?)
     }
 
-    /// Gives a new or replaced column: one value for each kept row.
+    /// Sets a new or replaced column: one value for each kept row.
     pub fn column(mut self, name: &str, values: impl Into<ArrayRef>) -> Self {
         self.columns.push((name.to_owned(), values.into()));
         self
     }
 }
 
-/// Where rows leave a module.
+/// The outputs of a module.
 pub struct Out<'a> {
     ports: &'a [Port],
     /// The input port and the number of rows of the current push.
@@ -146,8 +146,8 @@ impl<'a> Out<'a> {
     /// Emits rows of the current push on a pass-through output.
     ///
     /// # Errors
-    /// [`Failure::Internal`] if there is no such port, its new columns are not all
-    /// given, or it continues another input than the one being pushed.
+    /// [`Failure::Internal`] if there is no such port, not all of its new columns are given, or it belongs to another
+    /// input than the one being pushed.
     pub fn keep(&mut self, port: &str, kept: Kept) -> Result<()> {
         let (number, port) = self.port(port)?;
         let name = &port.name;
@@ -189,8 +189,8 @@ impl<'a> Out<'a> {
         self.sink.emit(number, &batch)
     }
 
-    /// Cleans row by row: a row whose cleaning fails is rejected for that reason, every
-    /// other is kept. Gives the kept rows and what cleaning them made, in the same order.
+    /// Cleans row by row: a row whose cleaning fails is rejected for that reason, every other is kept. Returns the
+    /// kept rows and the results of cleaning them, in the same order.
     pub fn sift<V>(&mut self, rows: &Rows, mut clean: impl FnMut(usize) -> Result<V, Reject>) -> (Kept, Vec<V>) {
         let (mut kept, mut made) = (Kept::of(rows), Vec::with_capacity(rows.len()));
         for row in rows.indexes() {
@@ -210,7 +210,7 @@ impl<'a> Out<'a> {
         self.rejections.add(row, reason);
     }
 
-    /// Hands over the rejections, once for the whole call.
+    /// Passes the rejections to the host, once for the whole call.
     pub(crate) fn finish(self) -> Result<()> {
         let Rejections { rows, reasons, .. } = self.rejections;
         if rows.is_empty() {
@@ -240,12 +240,12 @@ struct Rejections {
     rows: Vec<(u32, u32)>,
     reasons: Vec<Reject>,
     known: HashMap<Reject, u32, foldhash::fast::FixedState>,
-    /// The reason of the row before, which is looked at first.
+    /// The reason of the row before, which is compared first.
     last: Option<u32>,
 }
 
 impl Rejections {
-    /// Thousands of rows often share a reason, which then crosses the boundary once.
+    /// Thousands of rows often share a reason, which crosses the boundary once.
     fn add(&mut self, row: usize, reason: Reject) {
         let next = index(self.reasons.len());
         let number = match self.last.filter(|last| self.reasons[*last as usize] == reason) {
@@ -260,13 +260,13 @@ impl Rejections {
     }
 }
 
-/// An output port, ready to be emitted on.
+/// An output port.
 #[derive(Clone, Debug)]
 pub(crate) struct Port {
     pub(crate) name: String,
-    /// What is emitted; begins with `_row` on a pass-through port.
+    /// The emitted columns; the first is `_row` on a pass-through port.
     pub(crate) schema: SchemaRef,
-    /// The input that a pass-through port continues.
+    /// The input of a pass-through port.
     pub(crate) same_as: Option<String>,
 }
 
@@ -289,13 +289,13 @@ impl Port {
     }
 }
 
-/// Where what leaves a module goes: to the host, or to a recorder in tests.
+/// The receiver of a module's output: the host, or a recorder in tests.
 pub(crate) trait Sink {
     fn emit(&mut self, port: usize, batch: &RecordBatch) -> Result<()>;
     fn reject(&mut self, rows: Vec<(u32, u32)>, reasons: Vec<Reject>);
 }
 
-/// The contract counts rows of a batch in 32 bits, so a batch never has more.
+/// The contract counts rows in 32 bits, so a batch never has more.
 fn index(row: usize) -> u32 {
     u32::try_from(row).expect("a row index fits 32 bits because the contract counts rows of a batch in 32 bits")
 }

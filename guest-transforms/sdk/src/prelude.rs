@@ -1,4 +1,4 @@
-//! Everything that a module usually names: `use sluicebox_sdk::prelude::*;`.
+//! The usual imports of a module: `use sluicebox_sdk::prelude::*;`.
 
 pub use crate::{
     Column, Descriptor, Failure, Groups, Inputs, Kept, Level, Lookup, Matches, NoConfig, Out, Reject, Result, Rows,

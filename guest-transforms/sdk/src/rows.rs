@@ -22,12 +22,12 @@ impl Rows {
         Self { port: port.to_owned(), batch, sequence, watermark }
     }
 
-    /// The input port that they came on.
+    /// Their input port.
     pub fn port(&self) -> &str {
         &self.port
     }
 
-    /// How many there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.batch.num_rows()
     }
@@ -37,12 +37,12 @@ impl Rows {
         self.len() == 0
     }
 
-    /// The indexes of the rows, for a loop.
+    /// The indexes of the rows.
     pub fn indexes(&self) -> std::ops::Range<usize> {
         0..self.len()
     }
 
-    /// How many pushes this job had before.
+    /// The number of pushes before this one.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
@@ -52,7 +52,7 @@ impl Rows {
         self.watermark
     }
 
-    /// The rows as Arrow has them.
+    /// The rows as an Arrow record batch.
     pub fn batch(&self) -> &RecordBatch {
         &self.batch
     }
@@ -85,7 +85,7 @@ impl Rows {
         self.typed(name, "binary")
     }
 
-    /// A column of truth values.
+    /// A column of booleans.
     pub fn bool<'a>(&'a self, name: &'a str) -> Result<Column<'a, BooleanArray>> {
         self.typed(name, "boolean")
     }
@@ -105,7 +105,7 @@ impl Rows {
         self.typed(name, "float64")
     }
 
-    /// A column of decimals; a value is counted in units of its last digit.
+    /// A column of decimals, in units of the last digit.
     pub fn decimal<'a>(&'a self, name: &'a str) -> Result<Column<'a, PrimitiveArray<Decimal128Type>>> {
         self.typed(name, "decimal")
     }
@@ -134,7 +134,7 @@ impl Rows {
 pub struct Column<'a, A> {
     name: &'a str,
     array: &'a A,
-    /// Absent where every value is there: most columns of most batches, and then nothing is looked up.
+    /// `None` without nulls, as in most columns of most batches; then nothing is looked up.
     nulls: Option<&'a NullBuffer>,
 }
 
@@ -181,7 +181,7 @@ where
         (0..self.array.len()).map(move |row| self.get(row))
     }
 
-    /// The array as Arrow has it.
+    /// The Arrow array.
     pub fn array(&self) -> &'a A {
         self.array
     }
@@ -192,7 +192,7 @@ where
     }
 }
 
-/// Apart from where it is found, so that a loop over rows holds no text in the making.
+/// A separate function, so that a loop over rows has no code that builds text.
 #[cold]
 #[inline(never)]
 fn no_such_row(row: usize, rows: usize) -> ! {

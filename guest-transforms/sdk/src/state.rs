@@ -1,4 +1,4 @@
-//! What a job saves for the one that continues it.
+//! The state that a job saves for the next one.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl State {
         self.version
     }
 
-    /// Saves a piece, in the place of an earlier one with that key.
+    /// Saves a piece, replacing an earlier one with that key.
     pub fn put(&mut self, key: &str, value: impl Into<Vec<u8>>) {
         self.entries.insert(key.to_owned(), value.into());
     }

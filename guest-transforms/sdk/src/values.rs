@@ -1,4 +1,4 @@
-//! Columns out of values, with or without nulls.
+//! Builds columns from values, with or without nulls.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub fn strings(values: impl IntoIterator<Item = impl Text>) -> ArrayRef {
     Arc::new(column.finish())
 }
 
-/// What a text column is made of.
+/// A value of a text column.
 pub trait Text {
     /// The text, or null.
     fn text(&self) -> Option<&str>;
@@ -66,12 +66,12 @@ pub fn timestamps(values: impl IntoIterator<Item = impl Into<Option<i64>>>) -> A
     Arc::new(values.with_timezone("UTC"))
 }
 
-/// A column of truth values.
+/// A column of booleans.
 pub fn booleans(values: impl IntoIterator<Item = impl Into<Option<bool>>>) -> ArrayRef {
     Arc::new(values.into_iter().map(Into::into).collect::<BooleanArray>())
 }
 
-/// A column of decimals, each counted in units of its last digit.
+/// A column of decimals, in units of the last digit.
 ///
 /// # Errors
 /// [`Failure::Internal`](crate::Failure::Internal) if a value has more digits than `precision`.

@@ -1,4 +1,4 @@
-//! Rows that count, and rows that are taken away again.
+//! Weights of row changes.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use arrow_schema::{DataType, Field};
 
 use crate::Rows;
 
-/// The column of what a row counts, as the host names it.
+/// The weight column's name.
 pub const WEIGHT: &str = "_weight";
 
-/// The column of what a row counts: 1, or -1 for one that was there until now.
+/// The weight column: 1 for a row that is there now, -1 for one that was.
 ///
-/// Ask for it beside the columns of a rows input, and give it to a full output whose table
-/// takes changes; a pass-through output carries it over by itself.
+/// Add it to the columns of a rows input, and to a full output whose table takes changes; a pass-through output
+/// copies it by itself.
 ///
 /// ```
 /// use sluicebox_sdk::prelude::*;
@@ -51,8 +51,7 @@ pub fn weight() -> Field {
 }
 
 impl Rows {
-    /// What a row counts: -1 for one that was there until now, else 1; 1 too where the input
-    /// has no [`weight`].
+    /// The weight of a row: -1 for one that was there until now, else 1; always 1 if the input has no [`weight`].
     ///
     /// # Panics
     /// If there is no such row.
@@ -64,7 +63,7 @@ impl Rows {
         }
     }
 
-    /// What each row counts, as a column.
+    /// The weights of all rows, as a column.
     pub fn weights(&self) -> ArrayRef {
         match self.weight_column() {
             Some(weights) if weights.null_count() == 0 => Arc::new(weights.clone()),

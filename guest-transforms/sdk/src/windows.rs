@@ -1,9 +1,8 @@
-//! Spans of event time: which of them a row belongs to, and when one is complete.
+//! Windows of event time: which windows a row belongs to, and when a window is complete.
 //!
-//! Where a window is a sum or a count, it needs none of what keeps state here: emit the
-//! window's start as a column and let an `accumulate` table add up. Rows that come late then
-//! correct their window, whenever they come. [`Windowed`] and [`Sessions`] are for what
-//! cannot be added up, and for whoever must see a window only when it is complete.
+//! For a sum or a count no state is needed: emit the window's start as a column and let an `accumulate` table sum.
+//! Late rows then correct their window, whenever they come. [`Windowed`] and [`Sessions`] are for results that cannot
+//! be summed, or that must be emitted only when a window is complete.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +21,7 @@ pub struct Window {
     pub end: i64,
 }
 
-/// Windows of one size, at equal distances, counted from 1970-01-01 UTC.
+/// Windows of one size at equal distances, aligned to 1970-01-01 UTC.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,33 +42,33 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Windows that follow one another without a gap: each moment is in exactly one.
+    /// Tumbling windows: each time is in exactly one.
     ///
     /// # Errors
-    /// [`Failure::Config`] when the size is less than a microsecond or more than 292,000 years.
+    /// [`Failure::Config`] if the size is less than a microsecond or more than 292,000 years.
     pub fn tumbling(size: Duration) -> Result<Self> {
         Self::sliding(size, size)
     }
 
-    /// Windows of a size that begin at every multiple of `step`. With a step above the size
-    /// there are moments in none.
+    /// Sliding windows, which begin at every multiple of `step`. With a step above the size some times are in no
+    /// window.
     ///
     /// # Errors
-    /// [`Failure::Config`] when one of them is less than a microsecond or more than 292,000 years.
+    /// [`Failure::Config`] if one of them is less than a microsecond or more than 292,000 years.
     pub fn sliding(size: Duration, step: Duration) -> Result<Self> {
         Ok(Self { size: micros("the size of a window", size)?, step: micros("the step of a window", step)? })
     }
 
-    /// The start of the last window that begins at or before a moment.
+    /// The start of the last window that begins at or before a time.
     pub fn start(&self, at: i64) -> i64 {
         at - at.rem_euclid(self.step)
     }
 
-    /// The windows that hold a moment, the earliest first.
+    /// The windows that contain a time, the earliest first.
     pub fn of(&self, at: i64) -> impl Iterator<Item = Window> + use<> {
         let Self { size, step } = *self;
         let last = self.start(at);
-        // As many as begin less than a size before the moment.
+        // The windows that begin less than a size before the time.
         let earlier = (size - 1 - (at - last)).div_euclid(step);
         (0..=earlier).rev().map(move |back| {
             let start = last - back * step;
@@ -78,7 +77,7 @@ impl Windows {
     }
 }
 
-/// How far event time has come: the latest moment seen, less what rows may be late.
+/// A watermark: the latest event time seen, minus the lateness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     lateness: i64,
@@ -86,21 +85,21 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// Nothing seen yet; rows may come this much later than the latest.
+    /// A watermark without rows; rows may be this much later than the latest.
     ///
     /// # Errors
-    /// [`Failure::Config`] when that is more than 292,000 years.
+    /// [`Failure::Config`] if the lateness is more than 292,000 years.
     pub fn new(lateness: Duration) -> Result<Self> {
         let lateness = if lateness.is_zero() { 0 } else { micros("the lateness of rows", lateness)? };
         Ok(Self { lateness, latest: None })
     }
 
-    /// Takes note of a row's moment.
+    /// Observes the event time of a row.
     pub fn see(&mut self, at: i64) {
         self.latest = self.latest.max(Some(at));
     }
 
-    /// The moment before which no row is expected any more; `None` before the first row.
+    /// The event time before which no row is expected any more; `None` before the first row.
     pub fn at(&self) -> Option<i64> {
         self.latest.map(|latest| latest.saturating_sub(self.lateness))
     }
@@ -111,10 +110,10 @@ impl Watermark {
     }
 }
 
-/// What is gathered by key and window until the window is complete.
+/// Values by key and window, collected until the window is complete.
 ///
-/// Rows of one push move the watermark together: call [`see`](Self::see) with every row of a
-/// batch before [`add`](Self::add), or rows of one batch would be late because of each other.
+/// Rows of one push advance the watermark together: call [`see`](Self::see) with every row of a batch before
+/// [`add`](Self::add), because otherwise rows of one batch could make each other late.
 #[derive(Clone, Debug)]
 pub struct Windowed<K, V> {
     windows: Windows,
@@ -123,18 +122,18 @@ pub struct Windowed<K, V> {
 }
 
 impl<K: Ord + Clone, V: Default> Windowed<K, V> {
-    /// Nothing gathered yet.
+    /// No values yet.
     pub fn new(windows: Windows, watermark: Watermark) -> Self {
         Self { windows, watermark, open: BTreeMap::new() }
     }
 
-    /// Takes note of a row's moment.
+    /// Observes the event time of a row.
     pub fn see(&mut self, at: i64) {
         self.watermark.see(at);
     }
 
-    /// Gathers a row in each of its windows that is not complete yet. Gives whether there was
-    /// one; a row without any came too late, and it is the module's to say what that means.
+    /// Adds a row to each of its windows that is not complete. Returns whether there was one; otherwise the row is
+    /// late, and the module decides what to do with it.
     pub fn add(&mut self, key: &K, at: i64, mut gather: impl FnMut(&mut V)) -> bool {
         let mut taken = false;
         for window in self.windows.of(at).filter(|window| !self.watermark.is_past(*window)) {
@@ -144,38 +143,38 @@ impl<K: Ord + Clone, V: Default> Windowed<K, V> {
         taken
     }
 
-    /// Takes out the windows that are complete, in the order of time and key.
+    /// Removes and returns the complete windows, in the order of time and key.
     pub fn take_complete(&mut self) -> Vec<(Window, K, V)> {
         let complete = |(window, _): &(Window, K)| self.watermark.is_past(*window);
-        // A sliding window that began later never ends earlier, so the complete ones come first.
+        // A sliding window that began later never ends earlier, so complete windows come first.
         let count = self.open.keys().take_while(|place| complete(place)).count();
         (0..count).filter_map(|_| self.open.pop_first()).map(|((window, key), value)| (window, key, value)).collect()
     }
 
-    /// How many are open.
+    /// The number of open windows.
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether none is open.
+    /// Whether no window is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 }
 
 impl<K: Ord + Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> Windowed<K, V> {
-    /// Saves everything gathered under a key of the state.
+    /// Saves everything under a key of the state.
     ///
     /// # Errors
-    /// [`Failure::State`] when it cannot be written as JSON.
+    /// [`Failure::State`] if it cannot be written as JSON.
     pub fn save(&self, key: &str, state: &mut State) -> Result<()> {
         state.put_json(key, &(self.watermark.latest, self.open.iter().collect::<Vec<_>>()))
     }
 
-    /// Takes back what `save` saved, if there is anything.
+    /// Restores what `save` saved, if there is anything.
     ///
     /// # Errors
-    /// [`Failure::State`] when it cannot be read.
+    /// [`Failure::State`] if it cannot be read.
     pub fn restore(&mut self, key: &str, state: &State) -> Result<()> {
         if let Some((latest, open)) = state.json::<(Option<i64>, Vec<((Window, K), V)>)>(key)? {
             self.watermark.latest = latest;
@@ -185,13 +184,13 @@ impl<K: Ord + Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> Win
     }
 }
 
-/// What becomes one when two sessions turn out to be one.
+/// A value that can be merged when two sessions become one.
 pub trait Merge {
-    /// Takes in what another session gathered.
+    /// Merges the value of another session.
     fn merge(&mut self, other: Self);
 }
 
-/// What is gathered by key in sessions: rows that follow one another within a gap.
+/// Values by key and session: rows that follow one another within a gap.
 ///
 /// As for [`Windowed`], `see` every row of a batch before adding the first.
 #[derive(Clone, Debug)]
@@ -202,21 +201,21 @@ pub struct Sessions<K, V> {
 }
 
 impl<K: Ord + Clone, V: Merge> Sessions<K, V> {
-    /// Nothing gathered yet. A session ends when no row comes for `gap`.
+    /// No values yet. A session ends when no row comes for `gap`.
     ///
     /// # Errors
-    /// [`Failure::Config`] when the gap is less than a microsecond or more than 292,000 years.
+    /// [`Failure::Config`] if the gap is less than a microsecond or more than 292,000 years.
     pub fn new(gap: Duration, watermark: Watermark) -> Result<Self> {
         Ok(Self { gap: micros("the gap between sessions", gap)?, watermark, open: BTreeMap::new() })
     }
 
-    /// Takes note of a row's moment.
+    /// Observes the event time of a row.
     pub fn see(&mut self, at: i64) {
         self.watermark.see(at);
     }
 
-    /// Gathers a row: alone, in the session that it continues, or in both that it joins. Gives
-    /// whether it was taken; a row whose own session would be complete already came too late.
+    /// Adds a row: as a new session, to the session that it extends, or to both that it joins. Returns whether it was
+    /// accepted; a row whose own session would be complete already is late.
     pub fn add(&mut self, key: &K, at: i64, value: V) -> bool {
         let mut window = Window { start: at, end: at.saturating_add(self.gap) };
         let sessions = self.open.get(key).map_or(&[][..], Vec::as_slice);
@@ -240,7 +239,7 @@ impl<K: Ord + Clone, V: Merge> Sessions<K, V> {
         true
     }
 
-    /// Takes out the sessions that are complete, in the order of key and time.
+    /// Removes and returns the complete sessions, in the order of key and time.
     pub fn take_complete(&mut self) -> Vec<(Window, K, V)> {
         let mut complete = Vec::new();
         let watermark = self.watermark;
@@ -258,18 +257,18 @@ impl<K: Ord + Clone, V: Merge> Sessions<K, V> {
 }
 
 impl<K: Ord + Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> Sessions<K, V> {
-    /// Saves everything gathered under a key of the state.
+    /// Saves everything under a key of the state.
     ///
     /// # Errors
-    /// [`Failure::State`] when it cannot be written as JSON.
+    /// [`Failure::State`] if it cannot be written as JSON.
     pub fn save(&self, key: &str, state: &mut State) -> Result<()> {
         state.put_json(key, &(self.watermark.latest, self.open.iter().collect::<Vec<_>>()))
     }
 
-    /// Takes back what `save` saved, if there is anything.
+    /// Restores what `save` saved, if there is anything.
     ///
     /// # Errors
-    /// [`Failure::State`] when it cannot be read.
+    /// [`Failure::State`] if it cannot be read.
     pub fn restore(&mut self, key: &str, state: &State) -> Result<()> {
         if let Some((latest, open)) = state.json::<(Option<i64>, Vec<(K, Vec<(Window, V)>)>)>(key)? {
             self.watermark.latest = latest;
@@ -279,7 +278,7 @@ impl<K: Ord + Serialize + DeserializeOwned, V: Serialize + DeserializeOwned> Ses
     }
 }
 
-/// Whether a row and a session, or two sessions, are one: a session lasts a gap beyond its last row.
+/// Whether a row and a session, or two sessions, overlap: a session lasts a gap beyond its last row.
 fn overlaps(one: Window, other: Window) -> bool {
     one.start < other.end && other.start < one.end
 }
