@@ -68,8 +68,8 @@ async fn tables_of_other_programs_are_read() {
     }
 }
 
-async fn outcome(lake: &Lake, name: &str, folder: &std::path::Path) -> Result<(Vec<String>, Vec<String>), LakeError> {
-    let table = lake.table(&spec(name, WriteMode::Append)).await?;
+async fn outcome(lake: &Lake, name: &str, folder: &std::path::Path) -> Result<(Vec<String>, Vec<String>), DeltaError> {
+    let table = lake.table(&spec(name, WriteMode::Append)).await.map_err(of_table)?;
     let wanted = expected(&folder.join("expected/latest/table_content"));
     let columns: Vec<String> = wanted[0].schema().fields().iter().map(|field| field.name().clone()).collect();
     let found: Vec<RecordBatch> = table.scan(Some(&columns)).await?.try_collect().await?;
@@ -93,4 +93,12 @@ async fn outcome(lake: &Lake, name: &str, folder: &std::path::Path) -> Result<(V
     wanted.sort();
     found.sort();
     Ok((found, wanted))
+}
+
+/// The error of a table out of that of its lake.
+fn of_table(error: LakeError) -> DeltaError {
+    match error {
+        LakeError::Table(error) => error,
+        other => panic!("only the table can fail here: {other}"),
+    }
 }

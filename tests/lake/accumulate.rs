@@ -8,7 +8,6 @@ use arrow_array::{ArrayRef, Decimal128Array, Float64Array, Int8Array, Int64Array
 use arrow_schema::DataType;
 use proptest::prelude::*;
 use sluicebox_core::plan::{TableSpec, WriteMode};
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put, sorted, spec};
 

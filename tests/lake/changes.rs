@@ -9,7 +9,6 @@ use futures::TryStreamExt;
 use proptest::prelude::*;
 use sluicebox_core::plan::{DeleteWhen, TableSpec, WriteMode};
 use sluicebox_delta::{Added, Changes, Committed, Table};
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, lines, put, put_some, rows, sorted, spec, upsert};
 use crate::harness::duckdb;
@@ -19,7 +18,7 @@ fn changing(name: &str, mode: WriteMode) -> TableSpec {
 }
 
 /// What a table says has changed: rows as text, and `-- <version>` where one ends.
-async fn changes(table: &Table, after: Option<u64>) -> Result<Vec<String>, LakeError> {
+async fn changes(table: &Table, after: Option<u64>) -> Result<Vec<String>, DeltaError> {
     let steps: Vec<Added> = table.changes_since(after).await?.try_collect().await?;
     Ok(steps
         .into_iter()

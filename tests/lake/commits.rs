@@ -4,7 +4,6 @@ use sluicebox_core::batch::Positions;
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::WriteMode;
 use sluicebox_delta::DeltaError;
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, commit, data_files, put, rows, sorted, spec, upsert};
 

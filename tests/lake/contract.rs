@@ -12,7 +12,6 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
 use sluicebox_delta::{Provenance, Refused, Table};
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put, put_some, rows, scanned, sorted, spec};
 
@@ -47,7 +46,7 @@ async fn outcome(
     layer: Layer,
     contract: Contract,
     batch: RecordBatch,
-) -> Result<(Vec<String>, Vec<Refused>), LakeError> {
+) -> Result<(Vec<String>, Vec<Refused>), DeltaError> {
     let sandbox = Sandbox::new();
     let mut table = table(&sandbox, layer, contract).await;
     let (_, refused) = put_some(&mut table, &[batch], at("f", 2)).await?;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{Contract, Derivation, Derived, Drift, Layout, TableSpec, WriteMode};
 use sluicebox_delta::Provenance;
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, lines, put, put_some, rows, scanned, sorted, spec};
 use crate::harness::duckdb;

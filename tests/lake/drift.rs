@@ -10,7 +10,6 @@ use arrow_schema::{Field, Fields};
 use serde_json::{Value, json};
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
 use sluicebox_delta::Refused;
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put, put_some, scanned, spec};
 use crate::harness::duckdb;
@@ -94,7 +93,7 @@ async fn outcome(
     kind: Kind,
     answer: Drift,
     layer: Layer,
-) -> Result<(Vec<String>, Vec<Refused>), LakeError> {
+) -> Result<(Vec<String>, Vec<Refused>), DeltaError> {
     let mut contract =
         Contract { new_column: Drift::Freeze, missing_column: Drift::Freeze, type_change: Drift::Freeze };
     let two = ints(&[Some(20), Some(30)]);

@@ -12,7 +12,6 @@ use sluicebox_core::batch::column;
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_core::plan::{Contract, Drift, Expectation, Otherwise, Rule, TableSpec, WriteMode};
 use sluicebox_delta::{Accepted, Provenance, unfit_expectations};
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, put_some, rows, sorted, spec};
 
@@ -29,7 +28,7 @@ fn texts(values: &[&str]) -> Vec<String> {
 }
 
 /// What one batch comes to in a table that expects this of it.
-async fn written(expect: Vec<Expectation>, batch: &RecordBatch) -> Result<Accepted, LakeError> {
+async fn written(expect: Vec<Expectation>, batch: &RecordBatch) -> Result<Accepted, DeltaError> {
     let sandbox = Sandbox::new();
     let mut table = sandbox.lake.table(&TableSpec { expect, ..spec("t", WriteMode::Append) }).await.expect("table");
     table.create(&batch.schema(), Provenance::default()).await.expect("created");

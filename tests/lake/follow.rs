@@ -2,7 +2,6 @@
 
 use sluicebox_core::plan::WriteMode;
 use sluicebox_delta::DeltaError;
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, followed, put, rows, spec, upsert};
 

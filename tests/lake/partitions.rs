@@ -10,7 +10,6 @@ use arrow_array::{
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{TableSpec, WriteMode};
 use sluicebox_delta::Provenance;
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, scanned, sorted, spec, upsert};
 

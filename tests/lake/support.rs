@@ -1,5 +1,6 @@
 //! A lake in a temporary folder, and rows for it.
 
+use sluicebox_delta::DeltaError;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -7,7 +8,7 @@ use futures::TryStreamExt;
 use sluicebox_core::batch::Positions;
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
 use sluicebox_delta::{Added, Commit, Committed, Provenance, Refused, Table};
-use sluicebox_lake::{Lake, LakeError};
+use sluicebox_lake::Lake;
 use tempfile::TempDir;
 
 /// A lake that goes away with this value.
@@ -54,7 +55,7 @@ pub fn commit(positions: Positions) -> Commit {
 }
 
 /// Creates the table if need be, writes the batches and commits them.
-pub async fn put(table: &mut Table, batches: &[RecordBatch], positions: Positions) -> Result<Committed, LakeError> {
+pub async fn put(table: &mut Table, batches: &[RecordBatch], positions: Positions) -> Result<Committed, DeltaError> {
     let (committed, refused) = put_some(table, batches, positions).await?;
     assert_eq!(refused, []);
     Ok(committed)
@@ -64,7 +65,7 @@ pub async fn put_some(
     table: &mut Table,
     batches: &[RecordBatch],
     positions: Positions,
-) -> Result<(Committed, Vec<Refused>), LakeError> {
+) -> Result<(Committed, Vec<Refused>), DeltaError> {
     if let Some(first) = batches.first() {
         table.create(&first.schema(), Provenance::default()).await?;
     }
@@ -118,7 +119,7 @@ pub fn lines(batch: &RecordBatch) -> Vec<String> {
 }
 
 /// What is to be followed after a version: rows as text, and `-- <version>` where one ends.
-pub async fn followed(table: &Table, after: Option<u64>) -> Result<Vec<String>, LakeError> {
+pub async fn followed(table: &Table, after: Option<u64>) -> Result<Vec<String>, DeltaError> {
     let steps: Vec<Added> = table.added_since(after).await?.try_collect().await?;
     Ok(steps
         .into_iter()

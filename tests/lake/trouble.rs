@@ -188,7 +188,10 @@ async fn something_else_is_in_the_way() {
     std::fs::write(&file, "x").expect("write");
     for place in [file.clone(), file.join("below")] {
         let error = Lake::open(place.to_str().expect("UTF-8")).expect_err("a file");
-        assert!(matches!(&error, StoreError::NotAFolder { path } if *path == file.display().to_string()), "{error}");
+        assert!(
+            matches!(&error, LakeError::Store(StoreError::NotAFolder { path }) if *path == file.display().to_string()),
+            "{error}"
+        );
     }
     for odd in ["", "  ", "s3://bucket/lake", "http://x", "file://host/x"] {
         assert!(Lake::open(odd).is_err(), "{odd}");
@@ -197,7 +200,7 @@ async fn something_else_is_in_the_way() {
     std::fs::create_dir_all(sandbox.path("")).expect("folders");
     std::fs::write(sandbox.path("words"), "x").expect("write");
     let error = sandbox.lake.table(&spec("words", WriteMode::Append)).await.err().expect("a file");
-    assert!(matches!(error, StoreError::NotAFolder { .. }), "{error}");
+    assert!(matches!(error, LakeError::Table(DeltaError::Store(StoreError::NotAFolder { .. }))), "{error}");
 }
 
 #[tokio::test]
@@ -253,5 +256,5 @@ async fn an_empty_entry_of_the_log_is_no_empty_commit() {
     }
     std::fs::write(sandbox.path("words").join("_delta_log/00000000000000000003.json"), "").expect("write");
     let Err(error) = sandbox.lake.table(&spec).await else { panic!("the table was opened") };
-    assert!(matches!(error, DeltaError::Log { version: 3, .. }), "{error}");
+    assert!(matches!(error, LakeError::Table(DeltaError::Log { version: 3, .. })), "{error}");
 }

@@ -2,7 +2,6 @@
 
 use sluicebox_core::plan::{TableSpec, WriteMode};
 use sluicebox_delta::DeltaError;
-use sluicebox_lake::LakeError;
 
 use super::support::{Sandbox, at, data_files, followed, put, rows, sorted, spec, upsert};
 use crate::harness::{duckdb, spark};

@@ -14,7 +14,7 @@ use sluicebox_core::plan::{AvroSchemas, CsvFormat, MessageFormat, Registry};
 pub(super) fn read(section: &Section<'_>, folder: &Path) -> Option<(MessageFormat, SchemaRef)> {
     let format = section.word::<MessageName>("format");
     let columns = section.or("columns", None, |section, _| sources::columns(section).map(Some));
-    let plain = CsvFormat { header: false, ..CsvFormat::plain() };
+    let plain = CsvFormat { header: false, ..CsvFormat::default() };
     let csv = section.or("csv", plain, |section, key| {
         let csv = section.section(key)?;
         let read = sources::read_csv(&csv, true)?;

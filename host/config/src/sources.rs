@@ -181,7 +181,7 @@ fn default_globs(format: FormatName) -> Vec<String> {
 
 fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format> {
     // Settings of another format are still read, so that what is wrong in them is seen at once.
-    let csv = section.or("csv", CsvFormat::plain(), |section, key| {
+    let csv = section.or("csv", CsvFormat::default(), |section, key| {
         let has_columns = section.peek("columns").is_some();
         section.section(key).and_then(|csv| read_csv(&csv, has_columns))
     });
@@ -204,7 +204,7 @@ fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format>
 
 /// Settings of CSV.
 pub(super) fn read_csv(csv: &Section<'_>, has_columns: bool) -> Option<CsvFormat> {
-    let plain = CsvFormat::plain();
+    let plain = CsvFormat::default();
     let delimiter = csv.or("delimiter", plain.delimiter, Section::byte);
     let quote = csv.or("quote", plain.quote, Section::byte);
     let header = csv.or("header", plain.header, Section::flag);
@@ -230,13 +230,6 @@ pub(super) fn read_csv(csv: &Section<'_>, has_columns: bool) -> Option<CsvFormat
 
 fn encoding(section: &Section<'_>) -> Option<Encoding> {
     section.or("encoding", Encoding::Utf8, Section::word)
-}
-
-impl CsvFormat {
-    /// What holds where the file says nothing.
-    pub(super) fn plain() -> Self {
-        Self { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 }
-    }
 }
 
 fn simulate(section: &Section<'_>) -> Option<SimulateSpec> {

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::data_file::{Target, Written};
 use super::error::DeltaError;
-use super::partitioned_writer::Files;
+use super::partitioned_writer::PartitionedWriter;
 use sluicebox_core::batch::column;
 use sluicebox_parquet_writer::Encodings;
 

@@ -26,11 +26,10 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use url::Url;
 
-use super::entry::EntryError;
 use super::error::DeltaError;
 use super::log;
 use super::table::Table;
-use sluicebox_stores::put_new;
+use sluicebox_stores::{PutError, put_new};
 
 const ACTION: &str = "make a checkpoint of";
 /// Columns whose values are all different, so that a dictionary is built in vain.
@@ -54,8 +53,8 @@ impl Table {
         match put_new(&self.location, &log::checkpoint_path(version), bytes).await {
             Ok(()) => {}
             // Somebody else was faster, and says where it is.
-            Err(EntryError::Exists) => return Ok(()),
-            Err(EntryError::Failed(error)) => return Err(error),
+            Err(PutError::Exists) => return Ok(()),
+            Err(PutError::Failed(error)) => return Err(error.into()),
         }
         let (name, engine) = (self.name().to_owned(), log.engine(None));
         self.apart(move || writer.finalize(engine.as_ref(), &hint).map_err(|error| kernel(&name, error))).await

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde_json::{Map, Value};
 
 use super::convert::{Conversion, Difference, Kind, Loss};
-use super::derive;
+use super::derive::{self, Derive};
 use super::error::DeltaError;
 use super::json;
 use super::schema::{find, merge_struct, table_field};

@@ -88,9 +88,17 @@ pub(super) fn field(derived: &Derived) -> Field {
     Field::new(&derived.column, data_type, true)
 }
 
-impl Derivation {
+/// What a derived column is made of another by.
+pub(super) trait Derive: Sized {
     /// Whether values of this type have such a part.
-    pub(super) fn takes(self, data_type: &DataType) -> bool {
+    fn takes(self, data_type: &DataType) -> bool;
+
+    /// The values made of a column of the table; null stays null.
+    fn apply(self, column: &ArrayRef) -> Result<ArrayRef, ArrowError>;
+}
+
+impl Derive for Derivation {
+    fn takes(self, data_type: &DataType) -> bool {
         let instant = matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, _));
         match self {
             Self::Year | Self::Month | Self::Date => instant || data_type == &DataType::Date32,
@@ -112,8 +120,7 @@ impl Derivation {
         }
     }
 
-    /// The values made of a column of the table; null stays null.
-    pub(super) fn apply(self, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    fn apply(self, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         if let Self::Bucket(count) = self {
             return buckets(column, count);
         }

@@ -441,7 +441,6 @@ impl Fault for DeltaError {
     }
 
     fn hint(&self) -> Option<String> {
-        use io::ErrorKind as Kind;
         let hint = match self {
             Self::Stranger { .. } => {
                 "the groups of the table are not those of its upstream: say with `by` what upstream columns they are made from, or use mode overwrite"

@@ -164,10 +164,8 @@ pub(super) fn path_of(context: &ReadContext, file: &DataRef) -> Result<Path, Del
             feature: format!("a file outside of it ({})", file.path),
         });
     }
-    Path::parse(&file.path).map_err(|source| DeltaError::Store {
-        action: "read data file",
-        path: format!("{}/{}", context.table, file.path),
-        source: Box::new(source.into()),
+    Path::parse(&file.path).map_err(|source| {
+        DeltaError::store("read data file", format!("{}/{}", context.table, file.path))(source.into())
     })
 }
 

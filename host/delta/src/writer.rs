@@ -8,12 +8,11 @@ use arrow_array::{BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use super::contract::{Refused, Rules, Shape};
-use super::data;
 use super::data_file::{Target, Written};
 use super::derive;
 use super::error::DeltaError;
 use super::expect::{Checks, Judged, Origin, Unmet};
-use super::partitioned_writer::Files;
+use super::partitioned_writer::PartitionedWriter;
 use super::read::{select, to_schema};
 use super::row_changes;
 use super::schema::find;
@@ -62,7 +61,7 @@ pub struct Writer {
 /// What becomes of the rows.
 pub(super) enum Body {
     /// They go to files as they come; for `replace`, the groups they name are kept.
-    PartitionedWriter { files: Option<Box<PartitionedWriter>>, groups: Option<Box<Keys>> },
+    Rows { files: Option<Box<PartitionedWriter>>, groups: Option<Box<Keys>> },
     /// They wait until the table's rows of the same keys are known.
     Keyed(Box<Source>),
 }
@@ -79,9 +78,9 @@ impl Writer {
         let table = rules.table.clone();
         let mut shaped = schema.clone();
         let body = match &mode {
-            WriteMode::Append | WriteMode::Overwrite => Body::Files { files: None, groups: None },
+            WriteMode::Append | WriteMode::Overwrite => Body::Rows { files: None, groups: None },
             WriteMode::Replace { by } => {
-                Body::Files { files: None, groups: Some(Box::new(Keys::new(&table, &schema, by, "by")?)) }
+                Body::Rows { files: None, groups: Some(Box::new(Keys::new(&table, &schema, by, "by")?)) }
             }
             WriteMode::Upsert { key, order_by, .. } => {
                 let fold = Fold::Newest { key: key.clone(), order_by: order_by.clone() };
@@ -122,7 +121,7 @@ impl Writer {
                 let mut kept = vec![true; numbers.len()];
                 refused.iter().for_each(|refused| kept[refused.row] = false);
                 let kept = arrow_select::filter::filter(&numbers, &BooleanArray::from(kept)).map_err(failed())?;
-                Ok(Some(kept.as_primitive::<Int64Type>().clone()))
+                Ok::<_, DeltaError>(Some(kept.as_primitive::<Int64Type>().clone()))
             }
             numbers => Ok(numbers),
         };
@@ -130,7 +129,7 @@ impl Writer {
         self.rows += rows.num_rows() as u64;
         match &mut self.body {
             Body::Keyed(source) => source.write(&rows, weights.as_ref(), counts.as_ref())?,
-            Body::Files { files, groups } => {
+            Body::Rows { files, groups } => {
                 let mut stored = rows.clone();
                 if let Some(groups) = groups {
                     groups.add(&rows).map_err(DeltaError::arrow("compare groups", &self.rules.table))?;
@@ -179,7 +178,7 @@ impl Writer {
     /// that a replaced table is replaced by; others are not looked at.
     pub fn replace_groups(&mut self, groups: &RecordBatch) -> Result<(), DeltaError> {
         let table = self.rules.table.clone();
-        let (Body::Files { groups: Some(keys), .. }, WriteMode::Replace { by }) = (&mut self.body, &self.mode) else {
+        let (Body::Rows { groups: Some(keys), .. }, WriteMode::Replace { by }) = (&mut self.body, &self.mode) else {
             return Err(DeltaError::NoGroups { table });
         };
         let schema = select(&table, &self.schema, Some(by))?;
@@ -217,7 +216,7 @@ impl Writer {
 
     fn evolve(&mut self, schema: &SchemaRef) -> Result<(), DeltaError> {
         match &mut self.body {
-            Body::Files { files: Some(files), .. } => {
+            Body::Rows { files: Some(files), .. } => {
                 // Rows that are already in files cannot take another type.
                 let retyped = self.schema.fields().iter().find_map(|field| {
                     let now = schema.field_with_name(field.name()).ok()?;
@@ -234,7 +233,7 @@ impl Writer {
                 }
                 files.evolve(schema)?;
             }
-            Body::Files { files: None, .. } => {}
+            Body::Rows { files: None, .. } => {}
             Body::Keyed(source) => source.evolve(schema),
         }
         self.schema = schema.clone();
@@ -252,7 +251,7 @@ impl Writer {
         let checks = self.checks.bytes();
         checks
             + match &self.body {
-                Body::Files { files, groups } => {
+                Body::Rows { files, groups } => {
                     files.as_ref().map_or(0, |files| files.bytes_buffered())
                         + groups.as_ref().map_or(0, |keys| keys.bytes())
                 }
@@ -262,7 +261,7 @@ impl Writer {
 
     /// Gives the rows up and removes what was written of them.
     pub async fn abandon(self) {
-        if let Body::Files { files: Some(files), .. } = self.body {
+        if let Body::Rows { files: Some(files), .. } = self.body {
             let paths = files.complete_paths();
             drop(files);
             sluicebox_stores::discard(&self.target.location, paths).await;
@@ -302,7 +301,7 @@ impl Body {
     /// Completes the files; blocks.
     pub(super) fn finish(self) -> (Result<Vec<Written>, DeltaError>, Match) {
         match self {
-            Body::Files { files, groups } => (
+            Body::Rows { files, groups } => (
                 files.map_or_else(|| Ok(Vec::new()), |files| files.finish()),
                 groups.map_or(Match::Nothing, Match::Groups),
             ),

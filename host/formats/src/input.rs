@@ -83,18 +83,6 @@ impl Input {
 /// Compressed bytes are read this many at a time.
 const READ_BYTES: usize = 256 << 10;
 
-impl Compression {
-    /// What `Auto` means for a file of that name; never `Auto` itself.
-    pub(super) fn of(self, name: &str) -> Compression {
-        match self {
-            Compression::Auto if name.ends_with(".gz") => Compression::Gzip,
-            Compression::Auto if name.ends_with(".zst") => Compression::Zstd,
-            Compression::Auto => Compression::None,
-            known => known,
-        }
-    }
-}
-
 struct Metered<R> {
     inner: R,
     meter: Meter,

@@ -55,7 +55,7 @@ async fn keep(folder: &Location, name: String, bytes: &[u8]) -> Result<(), LakeE
     match store.head(&path).await {
         Ok(_) => return Ok(()),
         Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => return Err(StoreError::object("look for", shown(folder, &name))(error)),
+        Err(error) => return Err(StoreError::object("look for", shown(folder, &name))(error).into()),
     }
     let bytes = bytes.to_vec();
     if let Some(root) = &folder.folder {
@@ -71,7 +71,7 @@ async fn keep(folder: &Location, name: String, bytes: &[u8]) -> Result<(), LakeE
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
     match store.put_opts(&path, bytes.into(), options).await {
         Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-        Err(error) => Err(StoreError::object("keep", shown(folder, &name))(error)),
+        Err(error) => Err(StoreError::object("keep", shown(folder, &name))(error).into()),
     }
 }
 

@@ -55,3 +55,10 @@ impl Fault for LakeError {
         Some(hint.to_owned())
     }
 }
+
+impl LakeError {
+    /// Whether rows do not have the table's columns, so that whoever mends it wants to know which rows.
+    pub fn is_drift(&self) -> bool {
+        matches!(self, Self::Table(error) if error.is_drift())
+    }
+}

@@ -29,7 +29,7 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
             return Ok(());
         }
         Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => return Err(StoreError::object("look for", name)(error)),
+        Err(error) => return Err(StoreError::object("look for", name)(error).into()),
     }
 
     let writing = || StoreError::object("keep file", &name);
@@ -52,7 +52,7 @@ pub(super) async fn keep(table: &Location, from: &str, lane: &str) -> Result<(),
         return Err(error);
     }
     upload.finish().await.map_err(writing())?;
-    to_store.rename(&draft, &target).await.map_err(writing())
+    Ok(to_store.rename(&draft, &target).await.map_err(writing())?)
 }
 
 /// The folder of a path or URL, and the file in it.

@@ -193,7 +193,7 @@ impl States {
         for digest in orphans.difference(&needed) {
             match store.delete(&Path::from(format!("{PIECES}/{digest}"))).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(failed()(error)),
+                Err(error) => return Err(failed()(error).into()),
             }
         }
         Ok(())
@@ -276,8 +276,8 @@ fn put_local(folder: &std::path::Path, files: Vec<(String, Bytes)>) -> Result<()
         if let Err(error) = put {
             // A temporary file that remains is harmless.
             let _ = fs::remove_file(&draft);
-            return Err(StoreError::io("save state", &path)(error));
+            return Err(StoreError::io("save state", &path)(error).into());
         }
     }
-    sync_folder(folder)
+    Ok(sync_folder(folder)?)
 }

@@ -45,6 +45,8 @@ pub struct FileWriter<W: Write + Send> {
 }
 
 impl<W: Write + Send> FileWriter<W> {
+    /// A file for rows of `schema` that goes to `sink`; `choices` says how each column is encoded, `indexed`
+    /// of which columns bounds are kept.
     pub fn new(
         sink: W,
         schema: SchemaRef,
@@ -134,6 +136,7 @@ impl<W: Write + Send> FileWriter<W> {
         self.file.finish()
     }
 
+    /// Bytes of the file so far.
     pub fn bytes_written(&self) -> usize {
         self.file.bytes_written()
     }

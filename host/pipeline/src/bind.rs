@@ -87,7 +87,7 @@ fn unfit_expectations(plan: &Plan, hop: &HopSpec, bound: &Bound) -> Vec<Pipeline
             PipelineError::Expect {
                 table: name.to_string(),
                 key: format!("expect.{}.{}", unfit.entry, unfit.key),
-                source: Box::new(unfit.error),
+                source: Box::new(unfit.error.into()),
             }
         }));
     }

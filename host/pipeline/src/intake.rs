@@ -176,7 +176,7 @@ impl Feeder<'_> {
         self.to.send(Inflow::Rows(intake))
     }
 
-    fn failed(&self) -> impl FnOnce(LakeError) -> PipelineError {
+    fn failed<E: Into<LakeError>>(&self) -> impl FnOnce(E) -> PipelineError {
         lake_error(self.hop, format!("reading {} failed", self.upstream))
     }
 }

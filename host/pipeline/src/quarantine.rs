@@ -44,7 +44,7 @@ impl QuarantineSink {
         let all = table.positions("").await?;
         if let Some((other, _)) = all.iter().find(|(other, _)| whole && !other.starts_with(&own)) {
             let other = other.split('/').take(2).collect::<Vec<_>>().join("/");
-            return Err(DeltaError::Shared { table: table.name().to_owned(), other });
+            return Err(DeltaError::Shared { table: table.name().to_owned(), other }.into());
         }
         let table = if whole { table.rewritten() } else { table };
         let recorded = table.positions(&format!("{app}/")).await?;
@@ -113,7 +113,7 @@ impl QuarantineSink {
                 let ours = |lane: &Lane| !self.shared || self.kept.iter().any(|reject| reject.lane == *lane);
                 if let Some((lane, _)) = found.iter().find(|(lane, _)| absent && ours(lane)) {
                     let (table, lane) = (self.table.name().to_owned(), format!("{app}{lane}"));
-                    return Err(DeltaError::Overtaken { table, lane });
+                    return Err(DeltaError::Overtaken { table, lane }.into());
                 }
                 self.writer.insert(runtime.block_on(self.table.begin())?)
             }

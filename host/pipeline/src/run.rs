@@ -223,7 +223,8 @@ impl Run {
                     .await
                     .map_err(lake_error(&hop.name, format!("creating {name} failed")))?;
                 // Another run may have created the table a moment before, and committed to it.
-                sink.recorded = sink.table.positions(&format!("{}/", context.app)).await.map_err(failed())?;
+                let recorded = sink.table.positions(&format!("{}/", context.app)).await;
+                sink.recorded = recorded.map_err(|error| failed()(error.into()))?;
             }
             sinks.push(sink);
         }

@@ -123,7 +123,7 @@ impl Sink {
         if let Some(named) = &self.named
             && let Some(group) = named.stranger(&written.rows)?
         {
-            return Err(DeltaError::Stranger { table: self.name.to_string(), group });
+            return Err(DeltaError::Stranger { table: self.name.to_string(), group }.into());
         }
         self.rows += written.rows.num_rows() as u64;
         self.unmet.extend(written.unmet);
@@ -180,12 +180,7 @@ impl Sink {
             Some(line) => format!("{}:{line}", reject.lane),
             None => format!("record {} of {}", reject.position, reject.lane),
         };
-        Err(sluicebox_lake::DeltaError::Frozen {
-            table: self.name.to_string(),
-            kept,
-            place,
-            message: reject.message.clone(),
-        })
+        Err(DeltaError::Frozen { table: self.name.to_string(), kept, place, message: reject.message.clone() }.into())
     }
 
     /// Maintains the table if it is due. Followers have got the commit by now.
@@ -300,7 +295,7 @@ impl Sink {
 }
 
 /// Adds the hop and what it was doing to an error of the lake.
-pub fn lake_error(hop: &str, doing: impl Into<String>) -> impl FnOnce(sluicebox_lake::LakeError) -> PipelineError {
+pub fn lake_error<E: Into<LakeError>>(hop: &str, doing: impl Into<String>) -> impl FnOnce(E) -> PipelineError {
     let (hop, doing) = (hop.to_owned(), doing.into());
-    move |source| PipelineError::Lake { hop, doing, source: Box::new(source) }
+    move |source| PipelineError::Lake { hop, doing, source: Box::new(source.into()) }
 }

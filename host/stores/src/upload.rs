@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::error::StoreError;
 use crate::location::Location;
+use crate::put::create_folder;
 
 /// Bytes of one part of an upload; stores require at least 5 MiB.
 const PART_BYTES: usize = 8 << 20;

@@ -348,3 +348,22 @@ impl Default for Flush {
         Self { rows: 2_000_000, bytes: 256 << 20, time: Duration::from_secs(30) }
     }
 }
+
+impl Compression {
+    /// What `Auto` means for a file of that name; never `Auto` itself.
+    pub fn of(self, name: &str) -> Compression {
+        match self {
+            Compression::Auto if name.ends_with(".gz") => Compression::Gzip,
+            Compression::Auto if name.ends_with(".zst") => Compression::Zstd,
+            Compression::Auto => Compression::None,
+            known => known,
+        }
+    }
+}
+
+impl Default for CsvFormat {
+    /// What holds where the file says nothing.
+    fn default() -> Self {
+        Self { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 }
+    }
+}

@@ -17,7 +17,7 @@ use crate::data_file::{Target, Written};
 use crate::entry::{EntryError, write_entry};
 use crate::error::DeltaError;
 use crate::log;
-use crate::partitioned_writer::Files;
+use crate::partitioned_writer::PartitionedWriter;
 use crate::read::{DataRef, ReadContext, open};
 use crate::schema::find;
 use crate::sort::Order;

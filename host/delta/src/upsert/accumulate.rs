@@ -35,7 +35,7 @@ pub(crate) fn accumulated(
             column: column.to_owned(),
             role,
         })?;
-        Ok(schema.field(index))
+        Ok::<_, DeltaError>(schema.field(index))
     };
     let mut fields = Vec::with_capacity(key.len() + sum.len() + 1);
     for column in key {

@@ -37,7 +37,7 @@ use super::change_data::ChangeDataWriter;
 use super::data_file::{Target, Written};
 use super::error::DeltaError;
 use super::partition;
-use super::partitioned_writer::Files;
+use super::partitioned_writer::PartitionedWriter;
 use super::read::{DataRef, ReadContext, open, select};
 use super::row_changes;
 use super::vectors::Vectors;

@@ -143,6 +143,12 @@ pub enum ReplayError {
     Pipeline(#[from] Box<PipelineError>),
 }
 
+impl From<sluicebox_delta::DeltaError> for ReplayError {
+    fn from(error: sluicebox_delta::DeltaError) -> Self {
+        LakeError::from(error).into()
+    }
+}
+
 impl From<LakeError> for ReplayError {
     fn from(error: LakeError) -> Self {
         Self::Lake(Box::new(error))

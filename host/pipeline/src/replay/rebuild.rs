@@ -210,7 +210,7 @@ impl<'a> Rebuild<'a> {
 
     /// The lake and version that a recorded version is read from: the real lake for bronze, the replayed one for
     /// others.
-    fn redecode(&self, table: &TableName, version: u64) -> (&'a Lake, u64) {
+    fn again(&self, table: &TableName, version: u64) -> (&'a Lake, u64) {
         if self.ledger.roots.contains(table) {
             return (self.request.lake, version);
         }

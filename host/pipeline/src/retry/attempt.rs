@@ -27,7 +27,7 @@ use sluicebox_core::batch::{Lane, Positions, Reject, Stage};
 use sluicebox_core::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
 use sluicebox_delta::{Commit, Provenance};
 use sluicebox_formats::{self as format, PAYLOAD_BYTES};
-use sluicebox_lake::{Lake, LakeError, Quarantined, quarantined};
+use sluicebox_lake::{Lake, Quarantined, quarantined};
 use sluicebox_sandbox::{CONTRACT, Job};
 use sluicebox_sources::{self as source, Record};
 

@@ -62,6 +62,12 @@ pub enum RetryError {
     Pipeline(#[from] Box<PipelineError>),
 }
 
+impl From<sluicebox_delta::DeltaError> for RetryError {
+    fn from(error: sluicebox_delta::DeltaError) -> Self {
+        LakeError::from(error).into()
+    }
+}
+
 impl From<LakeError> for RetryError {
     fn from(error: LakeError) -> Self {
         Self::Lake(Box::new(error))

@@ -24,7 +24,7 @@ pub use fault::RetryError;
 use super::PipelineError;
 use super::bind::{Bound, bind, upstream_schema};
 use super::lookup::Lookups;
-use super::replay::{Kept, ReadPlan};
+use super::replay::{Artifacts, ReadPlan};
 use super::schedule;
 use attempt::Attempt;
 use sluicebox_core::batch::Lane;
@@ -129,8 +129,12 @@ fn finish(request: &Retry<'_>, hop: &HopSpec, lane: Lane, version: u64) -> Resul
     let attempt = match begun {
         Some((hash, digest)) if hash != request.plan.config_hash || digest.as_deref() != present => {
             let unfinished = |source| RetryError::Unfinished(Box::new(source));
-            let kept =
-                Kept { lake: request.lake, read: request.read, scratch: request.scratch, runtime: request.runtime };
+            let kept = Artifacts {
+                lake: request.lake,
+                read: request.read,
+                scratch: request.scratch,
+                runtime: request.runtime,
+            };
             let plan = kept.plan(&hash).map_err(unfinished)?;
             let hop = kept.hop(&plan, &hop.name, digest.as_deref()).map_err(unfinished)?;
             let plan = Plan { hops: vec![hop.clone()], ..plan };

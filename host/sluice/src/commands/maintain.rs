@@ -105,7 +105,7 @@ pub fn run(args: &Args) -> Exit {
 async fn maintain(lake: &Lake, kept: &mut Kept, dry_run: bool) -> Result<Maintained, LakeError> {
     let followers = lake.followers(&kept.name, &kept.readers).await?;
     let task = Maintenance { dry_run, ..maintenance::task(&kept.upkeep, 2, true, followers) };
-    kept.table.maintain(&task).await
+    Ok(kept.table.maintain(&task).await?)
 }
 
 /// The tables of the plan that exist, or all of the lake, and by name those that cannot be opened.

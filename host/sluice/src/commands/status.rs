@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Exit {
 }
 
 async fn look(lake: &Lake, layer: &str, name: &str) -> Result<TableInfo, LakeError> {
-    open_any(lake, layer, name).await?.info().await
+    Ok(open_any(lake, layer, name).await?.info().await?)
 }
 
 fn json(name: &str, info: &TableInfo) -> serde_json::Value {

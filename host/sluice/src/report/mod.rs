@@ -9,8 +9,8 @@ mod rate;
 mod summary;
 mod usage;
 
-pub use error::{error, message, note, problem, problems, render_error, warnings};
-pub use progress::{Hop, Progress, Show, Stderr, Ticker};
+pub use error::{error, message, note, problem, problems, warnings};
+pub use progress::{Hop, Progress, Show, Ticker};
 pub use summary::{HopSummary, Status, Summary};
 pub use usage::{Usage, usage};
 

@@ -114,7 +114,7 @@ pub async fn run(lake: &Lake, args: &Args) -> Result<Exit, LakeError> {
 }
 
 fn arrow_failed(hop: &str, source: arrow_schema::ArrowError) -> LakeError {
-    DeltaError::Arrow { action: "choose rows", table: format!("quarantine.{hop}"), source: Box::new(source) }
+    DeltaError::Arrow { action: "choose rows", table: format!("quarantine.{hop}"), source: Box::new(source) }.into()
 }
 
 impl<W: Write + Send> Writer<W> {
