@@ -1,4 +1,4 @@
-//! A table's changes: which rows each version put in place and which it took away.
+//! The changes of a table: which rows each version inserted, updated and deleted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,20 +30,19 @@ use sluicebox_core::batch::column;
 pub enum Changes {
     /// The table does not record its changes.
     None,
-    /// All of them, as [`Table::changes_since`] gives them for this version: the same rows in the
-    /// same order.
+    /// All changes, as [`Table::changes_since`] returns them for this version: the same rows in the same order.
     InMemory(Vec<RecordBatch>),
-    /// They are too many, or were never in memory: [`Table::changes_since`] reads them.
+    /// Too many to hold, or never in memory: [`Table::changes_since`] reads them.
     Stored,
 }
 
 impl Table {
-    /// What the commits after version `after`, or all, changed, up to the version that this handle
-    /// knows: rows in the table's present shape and besides `_change_type` in Delta's words and
-    /// `_weight`, 1 for a row that was put in place and -1 for one that was taken away.
+    /// The changes of the commits after version `after`, or of all, up to the version of this handle: rows in the
+    /// table's present schema with `_change_type` as in Delta and `_weight`, 1 for a row that is there now and -1 for
+    /// one that was.
     ///
-    /// Tables of any mode can be followed like this. Without `after`, where the beginning of the
-    /// log is gone, the rows of the present version come as inserts of that version.
+    /// Tables of any mode can be followed. Without `after`, and if the beginning of the log is gone, the rows of the
+    /// present version are inserts of that version.
     pub async fn changes_since(
         &self,
         after: Option<u64>,
@@ -76,7 +75,7 @@ async fn changes_in(context: ReadContext, schema: SchemaRef, version: u64) -> Re
     let entry = log::read(context.store.as_ref(), &table, version).await?;
     let entry = entry.ok_or_else(|| DeltaError::LogGone { table: table.clone(), version })?;
     let context = Arc::new(context);
-    // Where a version has change data, that is all there is to say about it.
+    // If a version has change data, that is the complete change.
     if !entry.changes.is_empty() {
         let files: Vec<DataRef> = entry.changes.iter().map(|file| context.named(DataRef::of_changes(file))).collect();
         let feed = feed_schema(&schema);
@@ -102,7 +101,7 @@ async fn changes_in(context: ReadContext, schema: SchemaRef, version: u64) -> Re
         let Some(now) = added.iter_mut().find(|now| now.path == was.path) else {
             continue;
         };
-        // The file stayed, and other rows of it are deleted than before.
+        // The file remained, with other rows deleted than before.
         let (before, after) = (deleted_of(&context, was).await?, deleted_of(&context, now).await?);
         was.only = Some(Arc::new(&after - &before));
         now.only = Some(Arc::new(before - after));
@@ -122,7 +121,7 @@ async fn deleted_of(context: &ReadContext, file: &DataRef) -> Result<RoaringTree
     }
 }
 
-/// A file that a commit removed, as far as its log entry describes it.
+/// A removed file, as far as its log entry describes it.
 async fn removed_file(context: &ReadContext, remove: &Remove) -> Result<DataRef, DeltaError> {
     let lacks = |what: &str| DeltaError::Feature { table: context.table.clone(), feature: what.to_owned() };
     let partition = match (&remove.partition_values, context.partition_by.is_empty()) {
@@ -143,7 +142,7 @@ async fn removed_file(context: &ReadContext, remove: &Remove) -> Result<DataRef,
     Ok(file)
 }
 
-/// Every row of some files as the same change.
+/// All rows of some files, with the same change type.
 fn all_as(
     context: Arc<ReadContext>,
     files: Vec<DataRef>,
@@ -158,7 +157,7 @@ fn all_as(
     })
 }
 
-/// Rows that are all the same change, with their weight.
+/// Rows with the same change type, and their weight.
 fn told(rows: &RecordBatch, change: &str) -> Result<RecordBatch, ArrowError> {
     let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
     columns.push(Arc::new(StringArray::from(vec![change; rows.num_rows()])));
@@ -177,11 +176,10 @@ fn weighed(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(changes_schema(rows.schema_ref()), columns)
 }
 
-/// Of the rows of a version's changes those that it took away, or those that it put in place.
+/// The removals of a version's changes, or its insertions.
 ///
-/// All that a version took away comes before all that it put in place: a row may move to another
-/// partition, and so to another file of change data, and whoever follows by a key would else
-/// remove what has just come.
+/// All removals of a version come before all its insertions: a row may move to another partition, and so to another
+/// file of change data, and a follower by key would otherwise delete the row just inserted.
 fn of_kind(rows: &RecordBatch, removals: bool) -> Result<RecordBatch, ArrowError> {
     let weights = rows.column_by_name(column::WEIGHT).and_then(|weights| weights.as_primitive_opt::<Int64Type>());
     let absent = || ArrowError::SchemaError(format!("changes without column '{}'", column::WEIGHT));
@@ -199,9 +197,9 @@ fn changes_schema(feed: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The rows of a commit's files as [`Table::changes_since`] will read them; `None` where some were not kept.
+/// The rows of a commit's files as [`Table::changes_since`] will read them; `None` if some were not kept.
 ///
-/// `change` is what all rows are where the files do not say it themselves.
+/// `change` is the change type of all rows, if the files do not record it.
 pub(super) fn kept_changes(
     files: &[&Written],
     partition_by: &[String],
@@ -220,7 +218,7 @@ pub(super) fn kept_changes(
             return Ok(None);
         };
         for rows in kept {
-            // The same way that rows take from the file: only there they are decoded first.
+            // The same steps as for rows read from the file, except for decoding.
             let add = &written.add;
             let arrangement =
                 Arrangement::new(partition_by, &add.partition_values, rows.schema_ref(), &shape, &add.path)?;

@@ -1,8 +1,8 @@
 //! Commits: rows and positions in one log entry, once.
 //!
-//! An entry is only ever put at the version after the state whose positions were checked,
-//! so that another writer's commit cannot slip in between: whoever loses reads what has
-//! won, checks again and, where rows take the place of rows, looks for them again.
+//! An entry is only written at the version after the snapshot whose positions were checked, so that no other commit
+//! can come in between. After a conflict the table is refreshed, the positions are checked again, and an upsert finds
+//! its rows again.
 
 use std::sync::Arc;
 
@@ -32,42 +32,40 @@ use sluicebox_core::plan::WriteMode;
 use sluicebox_stores::discard;
 use sluicebox_stores::new_id;
 
-/// How often a commit is tried before it is left to the caller to wait.
+/// How often a commit is tried before it fails with a conflict.
 const ATTEMPTS: u32 = 20;
 
 /// What is recorded with the rows of a commit.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
-    /// `<pipeline>/<hop>`, the first part of every application id.
+    /// `<pipeline>/<hop>`, the first part of every `txn` application id.
     pub app: String,
-    /// The lanes that these rows move forward, and only those.
+    /// The lanes that these rows advance, and only those.
     pub positions: Positions,
-    /// Where the rows' maker knows the lanes to have stood before them; a lane that the table has
-    /// elsewhere was moved by somebody else. `None` where only this handle knows, as it was
-    /// when the commit began.
+    /// The positions of the lanes before these rows, as their reader knows them. If the table has another position,
+    /// another run has advanced the lane. `None` for the positions when the writer began.
     pub begun: Option<Positions>,
-    /// Who made the rows out of what.
+    /// The provenance of the rows.
     pub provenance: Provenance,
-    /// The rows were made of everything up to the positions, not of what lies between them
-    /// and the recorded ones. Then a lane may stand where it stood, because another moved
-    /// or because the rows are made by other code.
+    /// The rows were computed from the whole upstream up to the positions, and not from the rows after the recorded
+    /// ones. Then a position may stay the same, because another lane moved or because other code computed the rows.
     pub whole: bool,
 }
 
-/// What a commit did.
+/// The result of a commit.
 #[derive(Clone, Debug)]
 pub struct Committed {
     /// The table's version after it.
     pub version: u64,
-    /// Rows written by it, without those that were only moved.
+    /// Rows written by it, without unchanged rows of rewritten files.
     pub rows: u64,
-    /// Rows that the table did not have; of a mode that has no keys, all that were written.
+    /// Inserted rows; in a mode without keys, all rows written.
     pub inserted: u64,
-    /// Rows that took the place of others.
+    /// Rows that replaced others.
     pub updated: u64,
-    /// Rows that are gone, as far as the log says how many there were.
+    /// Deleted rows, as far as the log has their number.
     pub deleted: u64,
-    /// Rows of the table that new ones did not change: they were the same, or newer.
+    /// Rows of the table that were matched and not changed, because they were equal or newer.
     pub unchanged: u64,
     /// Data files added.
     pub files_added: usize,
@@ -75,16 +73,16 @@ pub struct Committed {
     pub files_removed: usize,
     /// Bytes of the data files added.
     pub bytes_added: u64,
-    /// How often another writer was ahead, so that the work was done again.
+    /// How often another writer committed first, so that the commit was retried.
     pub conflicts: u32,
-    /// The rows that it changed, where the table records them.
+    /// The changed rows, if the table records them.
     pub changes: Changes,
-    /// The positions had been recorded before, so nothing was written.
+    /// The positions were recorded already, so nothing was written.
     pub already: bool,
 }
 
 impl Committed {
-    /// As `commitInfo` tells it: names of Delta where it has them, and text, as its writers have it.
+    /// The metrics for `commitInfo`: Delta's names where it has them, and text values, as other writers have.
     fn metrics(&self) -> serde_json::Value {
         json!({
             "numTargetRowsInserted": self.inserted.to_string(),
@@ -98,12 +96,12 @@ impl Committed {
 }
 
 impl Table {
-    /// Makes the writer's rows and the commit's positions part of the table, at once and once.
+    /// Commits the writer's rows and the positions atomically, exactly once.
     ///
     /// Without rows only the positions are recorded. If every lane is already at or past
     /// its position, nothing is written; if only some are, it is an error.
     pub async fn commit(&mut self, writer: Writer, commit: Commit) -> Result<Committed, DeltaError> {
-        // What the rows begin behind, as this handle knew it when it began them.
+        // The positions before the rows, as of the beginning of the writer.
         let since = |(lane, _): (&Lane, i64)| {
             let app = app_id(&commit.app, lane);
             match &commit.begun {
@@ -127,7 +125,7 @@ impl Table {
         let outcome = self.attempt(&mut attempt).await;
         match &outcome {
             Ok(committed) if !committed.already => {}
-            // Files of a commit that may have landed must stay.
+            // Files of a commit that may have landed must not be removed.
             Err(DeltaError::Unknown { .. }) => {}
             _ => discard(&attempt.target.location, paths).await,
         }
@@ -173,7 +171,7 @@ impl Table {
                 }
                 Err(failure) => failure,
             };
-            // Even a failed commit may have landed: only the log knows.
+            // Even a failed commit may have landed; only the log tells.
             if let Err(source) = self.refresh().await {
                 return Err(DeltaError::Unknown { table: name, version, source: Box::new(source) });
             }
@@ -201,8 +199,8 @@ impl Table {
         Err(DeltaError::Conflict { table: name, attempts: ATTEMPTS })
     }
 
-    /// Whether all lanes of the commit are at or past their positions; of a commit of the
-    /// whole, whether any is past, so that the table was made of newer rows already.
+    /// Whether all lanes of the commit are at or past their positions. For a commit of the whole, whether any lane is
+    /// past, because the table was then made of newer rows.
     fn is_recorded(&self, commit: &Commit) -> Result<bool, DeltaError> {
         if commit.whole {
             let recorded = |lane| self.transactions.get(&app_id(&commit.app, lane));
@@ -227,8 +225,8 @@ impl Table {
         }
     }
 
-    /// Whether no other run of the same hop has moved its lanes since these rows were begun. One
-    /// that did has taken some of them, and no position says which.
+    /// Checks that no other run of the hop has advanced its lanes since the rows were read. Such a run has committed
+    /// some of them, and no position tells which.
     fn is_alone(&self, attempt: &Attempt) -> Result<(), DeltaError> {
         let moved = attempt.since.iter().find(|(before, app)| self.transactions.get(app) != before.as_ref());
         match moved.filter(|_| !attempt.commit.whole) {
@@ -247,7 +245,7 @@ impl Table {
         if attempt.mode == WriteMode::Overwrite {
             return Err(moved());
         }
-        // Another writer changed the schema: fine as long as no column means two things.
+        // Another writer changed the schema. That is fine as long as no column has two types.
         let mut fields: Vec<_> = now.fields().iter().cloned().collect();
         for field in attempt.schema.fields() {
             match find(now, field.name()) {
@@ -264,7 +262,7 @@ impl Table {
         Ok(Arc::new(arrow_schema::Schema::new(fields)))
     }
 
-    /// What happens to the table's present files.
+    /// Computes the changes to the present files of the table.
     async fn change(&self, attempt: &mut Attempt, schema: &SchemaRef) -> Result<Change, DeltaError> {
         let written: u64 = attempt.own.iter().filter_map(|written| DataRef::of(&written.add).rows()).sum();
         let own = Counts { inserted: written, ..Counts::default() };
@@ -316,7 +314,7 @@ impl Table {
         Ok(change)
     }
 
-    /// The rows that a commit changes, as those who follow the table will read them.
+    /// The rows that a commit changes, as followers of the table will read them.
     fn changes_of(&self, attempt: &Attempt, change: &Change, schema: &SchemaRef) -> Result<Changes, DeltaError> {
         if !self.feeds() {
             return Ok(Changes::None);
@@ -377,8 +375,7 @@ impl Table {
         write_entry(&self.location, version, actions, operation, info, transactions).await
     }
 
-    /// What the table has to be called from now on: columns that rows added to it, and abilities
-    /// that the plan asks for.
+    /// Metadata and protocol actions: columns that the rows add, and features that the plan asks for.
     fn described(&self, schema: &SchemaRef) -> Result<Vec<Action>, DeltaError> {
         let (state, name) = (self.state()?, &self.options.name);
         let failed = || DeltaError::delta("describe", name);
@@ -402,7 +399,7 @@ impl Table {
         Ok(actions)
     }
 
-    /// The Delta schema for `schema`, with what the table's own says besides types.
+    /// The Delta schema for `schema`, with the metadata of the table's own schema.
     fn evolved(&self, schema: &SchemaRef) -> Result<StructType, DeltaError> {
         let name = &self.options.name;
         let (before, wanted) = (self.state()?.schema(), to_delta(name, schema)?);
@@ -426,7 +423,7 @@ impl Table {
         Ok(found == Some(id))
     }
 
-    /// Takes up our own commit. It has landed, so nothing here can fail it.
+    /// Updates the handle after our own commit. It has landed, so nothing here can fail it.
     async fn landed(&mut self, commit: &Commit, version: u64) {
         if self.version().is_none_or(|known| known < version)
             && let Err(error) = self.refresh().await
@@ -453,16 +450,16 @@ impl Table {
     }
 }
 
-/// Everything that a commit needs over its attempts.
+/// The state of a commit over its attempts.
 struct Attempt {
     commit: Commit,
-    /// Where the commit's lanes stood when its rows were begun.
+    /// The positions of the commit's lanes before its rows.
     since: Vec<(Option<i64>, String)>,
     mode: WriteMode,
     began_with: SchemaRef,
     schema: SchemaRef,
     target: Target,
-    /// Taken while files are rewritten on another thread.
+    /// `None` while files are rewritten on another thread.
     rest: Option<Match>,
     rows: u64,
     /// The files of the new rows.

@@ -20,10 +20,10 @@ use sluicebox_parquet_writer::{Encodings, FileWriter, has_nan};
 use sluicebox_stores::Location;
 use sluicebox_stores::Upload;
 
-/// Rows of one commit that stay in memory for those who follow the table.
+/// Bytes of rows of one commit that are kept in memory for followers of the table.
 const KEPT_BYTES: usize = 64 << 20;
 
-/// Where data files of one table go and how they are made.
+/// Where and how data files of one table are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) location: Location,
@@ -31,17 +31,17 @@ pub(crate) struct Target {
     pub(crate) encodings: Encodings,
     pub(crate) partition_by: Arc<[String]>,
     pub(crate) layout: Arc<Layout>,
-    /// In which order rows are written.
+    /// The order of the rows.
     pub(crate) order: Arc<Order>,
-    /// The columns whose bounds are kept before those of others.
+    /// The columns that get bounds first.
     pub(crate) telling: Arc<[String]>,
-    /// A folder of the table for files that are no part of its rows.
+    /// A subfolder for files that are not data files of the table.
     pub(crate) below: Option<&'static str>,
-    /// Rows stay in memory besides, while there is room.
+    /// Rows are also kept in memory, while there is room.
     pub(crate) keeping: Option<Keeping>,
 }
 
-/// Room for rows that are kept in memory, shared by all files of one commit.
+/// The memory for kept rows, shared by all files of one commit.
 #[derive(Clone, Debug)]
 pub(crate) struct Keeping(Arc<AtomicUsize>);
 
@@ -52,7 +52,7 @@ impl Default for Keeping {
 }
 
 impl Keeping {
-    /// Takes room for some bytes, if there is enough.
+    /// Reserves memory, if there is enough.
     fn take(&self, bytes: usize) -> bool {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
     }
@@ -62,11 +62,11 @@ impl Keeping {
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) add: Add,
-    /// Its rows in file order, where they were kept.
+    /// Its rows in file order, if they were kept in memory.
     pub(crate) kept: Option<Vec<RecordBatch>>,
 }
 
-/// A data file that rows are still added to.
+/// An open data file.
 pub(crate) struct DataFile {
     path: String,
     partition: Vec<Option<String>>,
@@ -75,12 +75,12 @@ pub(crate) struct DataFile {
     indexed: Vec<bool>,
     target: Target,
     kept: Option<Vec<RecordBatch>>,
-    /// Taken when the file is finished; what is left is removed.
+    /// `None` once the file is finished; an unfinished file is removed.
     writer: Option<FileWriter<Upload>>,
 }
 
 impl DataFile {
-    /// A file for rows of `schema`, which has no partition columns; `sample` shows what they are like.
+    /// A file for rows of `schema`, which has no partition columns; `sample` is for choosing encodings.
     pub(crate) fn create(
         target: &Target,
         schema: SchemaRef,
@@ -120,7 +120,7 @@ impl DataFile {
         Ok(())
     }
 
-    /// Takes over a row group of another file as encoded bytes, which `reader` has.
+    /// Splices a row group of another file as encoded bytes, which `reader` has.
     pub(crate) fn splice(
         &mut self,
         reader: &impl ChunkReader,
@@ -136,7 +136,7 @@ impl DataFile {
         }
     }
 
-    /// As [`Self::splice`], with other values in some columns, which are as many.
+    /// As [`Self::splice`], with new values of some columns, as many as before.
     pub(crate) fn patch(
         &mut self,
         reader: &impl ChunkReader,
@@ -156,7 +156,7 @@ impl DataFile {
         }
     }
 
-    /// Bounds of ours leave a column with a NaN out; other writers may not say that there is one.
+    /// Our files have no bounds for a column with a NaN; other writers' files may not tell that there is one.
     fn distrust(&mut self, footer: &ParquetMetaData) {
         let ours = footer.file_metadata().created_by().is_some_and(|maker| maker.starts_with("sluicebox"));
         for (field, with_nan) in self.schema.fields().iter().zip(&mut self.with_nan) {
@@ -170,7 +170,7 @@ impl DataFile {
         }
     }
 
-    /// Ends the row group, so that the file holds no rows in memory.
+    /// Ends the row group, so that no rows of the file are in memory.
     pub(crate) fn flush(&mut self) -> Result<(), DeltaError> {
         if let Some(writer) = &mut self.writer {
             let given_up = writer.flush().map_err(DeltaError::parquet("write to", &self.path))?;
@@ -179,12 +179,12 @@ impl DataFile {
         Ok(())
     }
 
-    /// Bytes in the file so far; those in memory come on top, smaller by then.
+    /// Bytes in the file so far, without those in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.writer.as_ref().map_or(0, FileWriter::bytes_written)
     }
 
-    /// Rows of the row group in the making.
+    /// Rows of the open row group.
     pub(crate) fn rows_buffered(&self) -> usize {
         self.writer.as_ref().map_or(0, FileWriter::rows_buffered)
     }
@@ -194,7 +194,7 @@ impl DataFile {
         self.writer.as_ref().map_or(0, FileWriter::bytes_buffered)
     }
 
-    /// Completes the file. On a local disk it is flushed before this returns.
+    /// Completes the file. On a local disk it is synced before this returns.
     pub(crate) fn finish(mut self) -> Result<Written, DeltaError> {
         let finished = self.complete();
         if finished.is_err() {
@@ -224,7 +224,7 @@ impl DataFile {
 
     fn remove(&self) {
         if let Some(folder) = &self.target.location.folder {
-            // An upload that was not completed does not exist; a file does.
+            // An upload that was not completed does not exist, but a local file does.
             let _ = std::fs::remove_file(folder.join(&self.path));
         }
     }

@@ -1,4 +1,4 @@
-//! Log entries: put whole, durably, and only where none is.
+//! Writes log entries: atomically, durably, and only where none exists.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,11 +11,11 @@ use sluicebox_stores::{Location, PutError, StoreError, put_new, sync_folder};
 use super::error::DeltaError;
 use super::log;
 
-/// Why a log entry was not put.
+/// Why a log entry was not written.
 pub(crate) enum EntryError {
-    /// There is one of that version.
+    /// An entry of that version exists.
     Exists,
-    /// Something else; it may have landed all the same.
+    /// Another error; the entry may have landed all the same.
     Failed(DeltaError),
 }
 
@@ -34,7 +34,7 @@ impl From<PutError> for EntryError {
     }
 }
 
-/// Puts the log entry of `version`, if there is none yet.
+/// Writes the log entry of `version`, if there is none.
 pub(super) async fn write_entry(
     location: &Location,
     version: u64,
@@ -43,7 +43,7 @@ pub(super) async fn write_entry(
     info: HashMap<String, Value>,
     transactions: Vec<Transaction>,
 ) -> Result<(), EntryError> {
-    // Every folder that got a name, up to the table's own.
+    // Every folder that got a new entry, up to the table's folder.
     let folders: BTreeSet<String> = actions
         .iter()
         .filter_map(|action| match action {

@@ -1,4 +1,4 @@
-//! Holding the values of rows to what a table expects of them.
+//! Checks the expectations of a table.
 
 mod rule;
 
@@ -24,18 +24,18 @@ pub struct Unmet {
     pub column: String,
     /// The rule, such as `range`.
     pub rule: &'static str,
-    /// What happened to the rows.
+    /// What happened to these rows.
     pub otherwise: Otherwise,
-    /// How many they were.
+    /// The number of rows.
     pub rows: u64,
 }
 
 /// An expectation that cannot be applied to the table's columns.
 #[derive(Debug)]
 pub struct Unfit {
-    /// The number of the expectation in the table's list.
+    /// The index of the expectation in the table's list.
     pub entry: usize,
-    /// The key of the entry that is at fault.
+    /// The key of the entry that is wrong.
     pub key: &'static str,
     /// What is wrong.
     pub error: DeltaError,
@@ -59,7 +59,7 @@ pub fn unfit_expectations(spec: &TableSpec, schema: &SchemaRef) -> Vec<Unfit> {
         .collect()
 }
 
-/// The key of the pipeline file that says a rule.
+/// The key of a rule in the pipeline file.
 fn key_of(rule: &Rule) -> &'static str {
     match rule {
         Rule::NotNull => "not_null",
@@ -72,13 +72,13 @@ fn key_of(rule: &Rule) -> &'static str {
     }
 }
 
-/// The expectations of a table, as they apply to the rows of one commit.
+/// The expectations of a table, for the rows of one commit.
 pub(super) struct Checks {
     table: String,
     expect: Vec<Expectation>,
     schema: SchemaRef,
     checks: Vec<Check>,
-    /// Rows are added up, so that what takes away a row that was rejected is rejected with it.
+    /// Rows are summed, so the removal of a rejected row is rejected too.
     sums: bool,
 }
 
@@ -89,10 +89,10 @@ struct Check {
     otherwise: Otherwise,
 }
 
-/// What is left of rows after their expectations.
+/// The result of checking rows.
 pub(super) struct Judged {
     pub(super) rows: RecordBatch,
-    /// Row numbers are those of the rows that were given.
+    /// Row numbers refer to the rows passed in.
     pub(super) refused: Vec<Refused>,
     pub(super) unmet: Vec<Unmet>,
 }
@@ -139,7 +139,7 @@ impl Checks {
         Ok(checks)
     }
 
-    /// The rules for rows of `schema`; what is known of unique values is kept.
+    /// Prepares the rules for rows of `schema`; known unique values are kept.
     fn bind(&mut self, schema: &SchemaRef) -> Result<(), DeltaError> {
         let mut known = std::mem::take(&mut self.checks).into_iter();
         for expectation in &self.expect {
@@ -155,8 +155,8 @@ impl Checks {
         Ok(())
     }
 
-    /// Judges rows of the table's schema. `origin` are the rows as they came, row for row, which
-    /// may say where they came from.
+    /// Checks rows of the table's schema. `origin` are the rows as they came, row for row, with their lane and
+    /// position if they have them.
     pub(super) fn apply(&mut self, rows: RecordBatch, origin: &Origin<'_>) -> Result<Judged, DeltaError> {
         if self.checks.is_empty() || rows.num_rows() == 0 {
             return Ok(Judged { rows, refused: Vec::new(), unmet: Vec::new() });
@@ -167,8 +167,7 @@ impl Checks {
         let failed = || DeltaError::arrow("check rows", &self.table);
         let mut rejected: BTreeMap<usize, Refused> = BTreeMap::new();
         let mut unmet = Vec::new();
-        // A row that is rejected for something else takes no other's place, so values are
-        // compared with each other when everything else is known.
+        // A row rejected for another reason does not count for uniqueness, so uniqueness is checked last.
         let (plain, unique): (Vec<usize>, Vec<usize>) =
             (0..self.checks.len()).partition(|index| !matches!(self.checks[*index].judge, Judge::Unique(_)));
         for index in plain.into_iter().chain(unique) {
@@ -235,7 +234,7 @@ impl Checks {
     }
 }
 
-/// The rows whose value another row of the commit has; the first keeps its place.
+/// The rows whose value another row of the commit has; the first one is kept.
 fn repeated(
     seen: &mut Keys,
     rows: &RecordBatch,
@@ -250,22 +249,22 @@ fn repeated(
     Ok(Some(bad))
 }
 
-/// Rows as they came, and which of them are being judged.
+/// Rows as they came, and which of them are checked.
 pub(super) struct Origin<'a> {
     pub(super) rows: &'a RecordBatch,
-    /// Negative for rows that only take others away.
+    /// Negative for rows that are removals.
     pub(super) weights: Option<&'a Int64Array>,
-    /// By row that is judged: its number among those that came; `None` where all are.
+    /// By checked row: its number among the rows as they came; `None` if all are checked.
     pub(super) numbers: Option<&'a [usize]>,
 }
 
 impl Origin<'_> {
-    /// The number of a judged row among those that came.
+    /// The number of a checked row among the rows as they came.
     pub(super) fn number(&self, row: usize) -> usize {
         self.numbers.and_then(|numbers| numbers.get(row).copied()).unwrap_or(row)
     }
 
-    /// Of rows that break a rule, those that it is for.
+    /// Of rows that break a rule, those that it applies to.
     fn judged(&self, bad: BooleanBuffer) -> BooleanBuffer {
         match self.weights {
             None => bad,
@@ -273,12 +272,12 @@ impl Origin<'_> {
         }
     }
 
-    /// Whether a row is to be stored.
+    /// Whether the rule applies to a row: removals are not checked.
     fn is_judged(&self, row: usize) -> bool {
         self.weights.is_none_or(|weights| weights.value(self.number(row)) >= 0)
     }
 
-    /// Where a row came from, as far as its columns say.
+    /// The lane and position of a row, if its columns have them.
     fn place(&self, row: usize) -> String {
         let row = self.number(row);
         let value = |name| self.rows.column_by_name(name).map(|values| json::value(values, row));

@@ -1,4 +1,4 @@
-//! A table's rows: all of them, or those that were added since a version.
+//! Reads a table's rows: all of them, or those added since a version.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use super::log;
 use super::read::{DataRef, ReadContext, open, select};
 use super::table::Table;
 
-/// A step along a table's history.
+/// A step of following a table.
 #[derive(Clone, Debug)]
 pub enum Added {
-    /// Rows that a version added, in the table's present shape.
+    /// Rows that a version added, in the table's present schema.
     Rows {
         /// The version.
         version: u64,
         /// At most 8,192 rows.
         rows: RecordBatch,
     },
-    /// All rows of this version were given, if it added any.
+    /// The end of this version's rows, if it added any.
     End {
         /// The version.
         version: u64,
@@ -30,8 +30,8 @@ pub enum Added {
 }
 
 impl Table {
-    /// The rows of the commits after version `after`, or of all, up to the version that this
-    /// handle knows: in the order of commits, then of files, then of rows.
+    /// The rows of the commits after version `after`, or of all, up to the version of this handle: in the order of
+    /// commits, then of files, then of rows.
     ///
     /// A commit that removed rows is an error; one that only rearranged files adds nothing.
     pub async fn added_since(
@@ -49,8 +49,8 @@ impl Table {
             .boxed())
     }
 
-    /// Every row of the version that this handle knows, in batches of at most 8,192, with all
-    /// columns or those named, in that order. One row group is in memory at a time.
+    /// Every row of this handle's version, in batches of at most 8,192, with all columns or those named, in that
+    /// order. One row group is in memory at a time.
     pub async fn scan(
         &self,
         columns: Option<&[String]>,
@@ -82,7 +82,7 @@ async fn added_in(
     Ok(rows.chain(stream::once(std::future::ready(Ok(Added::End { version })))).boxed())
 }
 
-/// The rows of some files in the shape of `schema`, file by file.
+/// The rows of some files with the columns of `schema`, file by file.
 pub(super) fn rows_of(
     context: Arc<ReadContext>,
     files: Vec<DataRef>,

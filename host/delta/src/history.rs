@@ -1,4 +1,4 @@
-//! What became of a table, commit by commit, as its log tells it.
+//! The history of a table, commit by commit, from its log.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,8 +23,7 @@ const CONCURRENT_READS: usize = 16;
 pub enum Step {
     /// One commit.
     Commit(Box<CommitRecord>),
-    /// Commits that the log does not have any more. What they did is not known; what they
-    /// left is in the checkpoint behind them.
+    /// Commits that are no longer in the log. Their effect is in the checkpoint after them.
     Gone {
         /// The oldest of them.
         first: u64,
@@ -33,38 +32,37 @@ pub enum Step {
     },
 }
 
-/// What the log says about one commit, whoever made it.
+/// The log's record of one commit, by any writer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommitRecord {
     /// The version that it made.
     pub version: u64,
-    /// When, where its maker says so.
+    /// When it was made, if its writer recorded it.
     pub at: Option<DateTime<Utc>>,
-    /// What its maker calls it, such as `WRITE` or `OPTIMIZE`.
+    /// The operation as its writer names it, such as `WRITE` or `OPTIMIZE`.
     pub operation: Option<String>,
-    /// The program that made it, where it says so.
+    /// The program that made it, if it is recorded.
     pub engine: Option<String>,
-    /// What this program wrote about it, an object; null for the commits of others.
+    /// The provenance that this program wrote, an object; null for other writers.
     pub maker: Value,
     /// The application transactions of this commit, by application id.
     pub transactions: Vec<(String, i64)>,
-    /// Data files that came.
+    /// Data files added.
     pub files_added: u64,
-    /// Data files that went.
+    /// Data files removed.
     pub files_removed: u64,
-    /// Bytes of the files that came.
+    /// Bytes of the added files.
     pub bytes_added: u64,
-    /// Bytes of the files that went, as far as the log says.
+    /// Bytes of the removed files, as far as the log has them.
     pub bytes_removed: u64,
-    /// Rows of the files that came, if every one of them says how many it has.
+    /// Rows of the added files, if all of them have a row count.
     pub rows_added: Option<u64>,
-    /// Whether the table's rows may differ from those before: `false` where files were only
-    /// rearranged.
+    /// Whether the commit may have changed rows: `false` if it only rearranged files.
     pub data_change: bool,
 }
 
 impl CommitRecord {
-    /// A text that this program wrote about the commit, such as `hop` or `configHash`.
+    /// A text of the provenance, such as `hop` or `configHash`.
     pub fn made(&self, key: &str) -> Option<&str> {
         self.maker.get(key)?.as_str()
     }
@@ -74,7 +72,7 @@ impl CommitRecord {
         self.maker.get("module")?.get("digest")?.as_str()
     }
 
-    /// A count that this program wrote about the commit, such as `rowsIn`.
+    /// A count of the provenance, such as `rowsIn`.
     pub fn count(&self, key: &str) -> Option<u64> {
         self.maker.get(key)?.as_u64()
     }
@@ -103,15 +101,15 @@ impl CommitRecord {
     }
 }
 
-/// The rows of a file, where its statistics say how many it has.
+/// The rows of a file, if its statistics have the number.
 fn rows_of(add: &Add) -> Option<u64> {
     let stats: Value = serde_json::from_str(add.stats.as_ref()?).ok()?;
     stats.get("numRecords")?.as_u64()
 }
 
 impl Table {
-    /// Every commit up to the version that this handle knows, newest first. Commits that are
-    /// not in the log any more are said to be gone, in one step for as many as lie together.
+    /// Every commit up to this handle's version, newest first. Adjacent commits that are no longer in the log are one
+    /// step.
     pub async fn history(&self) -> Result<BoxStream<'static, Result<Step, DeltaError>>, DeltaError> {
         let Some(version) = self.version() else {
             return Err(DeltaError::NotCreated { table: self.options.name.clone() });
@@ -125,7 +123,7 @@ impl Table {
                 let Span::There(version) = span else {
                     return Ok(span.gone());
                 };
-                // A cleaner may have been here since the log was listed.
+                // The log may have been cleaned since it was listed.
                 match log::read(store.as_ref(), &name, version).await? {
                     Some(entry) => Ok(Step::Commit(Box::new(CommitRecord::new(version, entry)))),
                     None => Ok(Step::Gone { first: version, last: version }),
@@ -145,7 +143,7 @@ async fn entries(store: &Arc<dyn ObjectStore>, table: &str) -> Result<BTreeSet<u
     Ok(listed.iter().filter_map(|object| version(object.location.filename()?)).collect())
 }
 
-/// One version, or several that are gone.
+/// One version, or several missing ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Span {
     There(u64),
@@ -161,10 +159,10 @@ impl Span {
     }
 }
 
-/// Every version from `newest` down to 0, those that are gone put together.
+/// All versions from `newest` down to 0, with missing ones merged.
 fn spans(there: &BTreeSet<u64>, newest: u64) -> Vec<Span> {
     let mut spans = Vec::new();
-    // One past the version that comes next.
+    // One more than the next version.
     let mut next = newest.saturating_add(1);
     for version in there.range(..=newest).rev().copied() {
         if version + 1 < next {

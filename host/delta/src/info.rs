@@ -1,4 +1,4 @@
-//! What a table tells about itself.
+//! Information about a table.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,12 +7,12 @@ use super::error::DeltaError;
 use super::log;
 use super::table::Table;
 
-/// What a table is and holds at one version.
+/// Information about a table at one version.
 #[derive(Clone, Debug)]
 pub struct TableInfo {
     /// The version.
     pub version: u64,
-    /// Rows, where every file says how many it has.
+    /// Rows, if every file has a row count.
     pub rows: Option<u64>,
     /// Data files.
     pub files: usize,
@@ -20,7 +20,7 @@ pub struct TableInfo {
     pub bytes: u64,
     /// When the version was committed.
     pub last_commit: Option<DateTime<Utc>>,
-    /// What the version's `commitInfo` says about its maker; an object, or null for other programs' commits.
+    /// The provenance in the version's `commitInfo`; an object, or null for other programs' commits.
     pub maker: Value,
     /// Every application transaction, by application id.
     pub positions: Vec<(String, i64)>,
@@ -31,7 +31,7 @@ pub struct TableInfo {
 }
 
 impl Table {
-    /// What the table is and holds.
+    /// Information about this handle's version.
     pub async fn info(&self) -> Result<TableInfo, DeltaError> {
         let state = self.state()?;
         let version = state.version();

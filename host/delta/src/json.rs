@@ -1,4 +1,4 @@
-//! Single values as JSON, for messages and for what is rescued.
+//! Single values as JSON, for messages and `_rescued`.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -9,7 +9,7 @@ use arrow_cast::display::array_value_to_string;
 use arrow_schema::DataType;
 use serde_json::{Map, Number, Value};
 
-/// The value of one row; what JSON has no form for becomes its text.
+/// The value of one row; a value without a JSON form becomes text.
 pub(super) fn value(array: &ArrayRef, row: usize) -> Value {
     if array.is_null(row) {
         return Value::Null;

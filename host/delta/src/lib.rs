@@ -1,11 +1,11 @@
-//! Delta tables: read, written exactly once, upserted within a memory budget, and kept in shape.
+//! Delta tables: read, written exactly once, upserted within a memory budget, and maintained.
 //!
 //! A [`Table`] is opened in a folder of a store with its [`TableOptions`]. It is written by [`Table::begin`],
 //! [`Writer::write`] and [`Table::commit`], which makes rows and positions visible in one log entry, and read
 //! by [`Table::added_since`], [`Table::changes_since`] or [`Table::scan`].
 //!
-//! deltalake keeps the state of tables; Parquet is written by `sluicebox-parquet-writer`, because that is where
-//! the time goes, and commits are made here, because that is where rows are counted once.
+//! deltalake holds snapshots of tables. Parquet is written by `sluicebox-parquet-writer`, because that takes most of
+//! the time, and commits are made here, because positions must be checked on the very snapshot that is committed on.
 
 mod change_data;
 mod changes;

@@ -1,9 +1,8 @@
-//! Keeping a table in shape: small files put together, files and log entries removed that
-//! nobody needs any more.
+//! Maintenance of a table: compacts small files, and removes files and log entries that nobody needs.
 //!
-//! All of it is done by whoever owns the table, between its commits. What is put together is
-//! committed at exactly the version after the one that was read, and only while every file that it
-//! replaces is still there, so that of two that race one loses and nothing is doubled.
+//! It is done by the owner of the table, between its commits. A compaction is committed at exactly the version after
+//! the one it read, and only while every file that it replaces is still there, so that of two that race one loses and
+//! nothing is doubled.
 
 mod compact;
 mod log;
@@ -18,36 +17,36 @@ use sluicebox_core::plan::Upkeep;
 pub use compact::Compaction;
 pub use vacuum::Unused;
 
-/// What is to be done to a table.
+/// A maintenance task.
 #[derive(Clone, Debug)]
 pub struct Maintenance {
     /// The rules of the table.
     pub upkeep: Upkeep,
-    /// How many small files of one partition are put together; fewer are left alone.
+    /// How many small files of one partition are compacted; fewer are left alone.
     pub least_files: usize,
-    /// Whether what is old is removed, too.
+    /// Whether old files and log entries are removed, too.
     pub clean: bool,
-    /// The version up to which every reader that follows the table has taken its changes.
+    /// The version up to which every reader of the table has read its changes.
     pub followers: Followers,
-    /// What ages are counted from.
+    /// The time that ages are counted from.
     pub now: DateTime<Utc>,
-    /// Nothing is changed; the report says what would be.
+    /// Nothing is changed; the report shows what would be done.
     pub dry_run: bool,
 }
 
-/// How far the readers that follow a table have come.
+/// How far the readers of a table have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followers {
-    /// Nobody follows it.
+    /// It has no readers.
     None,
-    /// Everybody has taken this version and those before it; who is furthest behind.
+    /// All readers have read this version and those before it; and the reader that is furthest behind.
     Taken {
         /// The version.
         version: u64,
         /// The reader, as `<pipeline>/<hop>`.
         reader: String,
     },
-    /// A reader has not begun, so all of the table's history stays.
+    /// A reader has not started, so all of the table's history is kept.
     NotBegun {
         /// The reader.
         reader: String,
@@ -55,7 +54,7 @@ pub enum Followers {
 }
 
 impl Followers {
-    /// The first version that a reader still needs; `None` where nobody needs any.
+    /// The first version that a reader still needs; `None` if none is needed.
     fn first_needed(&self) -> Option<u64> {
         match self {
             Self::None => None,
@@ -65,22 +64,22 @@ impl Followers {
     }
 }
 
-/// What was done, or would be.
+/// The result of maintenance, or of a dry run.
 #[derive(Clone, Debug, Default)]
 pub struct Maintained {
-    /// Files that were put together, by partition.
+    /// Compactions, by partition.
     pub compacted: Vec<Compaction>,
-    /// Another writer changed the same files meanwhile, so they were left as they are.
+    /// Another writer changed the same files meanwhile, so they were not compacted.
     pub lost: bool,
-    /// The version that the files were committed as.
+    /// The version of the compaction.
     pub version: Option<u64>,
     /// The version of a new checkpoint.
     pub checkpoint: Option<u64>,
-    /// Files that no version needs any more.
+    /// Removed files that no version needs.
     pub unused: Vec<Unused>,
-    /// Log entries and checkpoints that a newer checkpoint covers.
+    /// Removed log entries and checkpoints that a newer checkpoint covers.
     pub log: Vec<Unused>,
-    /// Why the log was not shortened further, where a reader is the reason.
+    /// The reader because of which more of the log was not removed.
     pub held_by: Option<String>,
 }
 
@@ -92,10 +91,10 @@ impl Maintained {
 }
 
 impl Table {
-    /// Does what is due to the table, or says what would be done.
+    /// Maintains the table, or reports what it would do.
     ///
     /// # Errors
-    /// The table cannot be read or written. What was done before stays done.
+    /// The table cannot be read or written. Finished steps stay done.
     pub async fn maintain(&mut self, task: &Maintenance) -> Result<Maintained, DeltaError> {
         self.refresh().await?;
         let mut done = Maintained::default();
@@ -105,14 +104,14 @@ impl Table {
         self.compact(task, &mut done).await?;
         if task.clean {
             self.checkpoint(task, &mut done).await?;
-            // The log says which files are needed, so it is shortened last.
+            // The log says which files are needed, so it is cleaned last.
             self.vacuum(task, &mut done).await?;
             self.shorten_log(task, &mut done).await?;
         }
         Ok(done)
     }
 
-    /// Makes a checkpoint of the present version, unless there is one.
+    /// Writes a checkpoint of the present version, unless there is one.
     async fn checkpoint(&self, task: &Maintenance, done: &mut Maintained) -> Result<(), DeltaError> {
         let Some(version) = self.version() else {
             return Ok(());

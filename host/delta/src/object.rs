@@ -1,4 +1,4 @@
-//! Parquet's view of a file in an object store.
+//! A file in an object store, for the parquet crate.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-/// Read at the end of a file in one go; most footers are smaller.
+/// The bytes first read at the end of a file; most footers are smaller.
 const FOOTER_BYTES: usize = 64 << 10;
 
 /// A file of known size.

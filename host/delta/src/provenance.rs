@@ -1,4 +1,4 @@
-//! Who made a commit, as `commitInfo` tells it.
+//! The provenance of a commit, as in `commitInfo`.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use sluicebox_core::batch::Positions;
 
-/// Lanes of one commit that `commitInfo` spells out; the `txn` actions have them all.
+/// The most lanes listed in `commitInfo`; the `txn` actions have them all.
 const MOST_LANES: usize = 100;
 
-/// Who made a commit out of what.
+/// The provenance of a commit.
 #[derive(Clone, Debug, Default)]
 pub struct Provenance {
     /// The hop.
@@ -18,24 +18,24 @@ pub struct Provenance {
     pub pipeline: String,
     /// SHA-256 of the pipeline file, lower-case hex.
     pub config_hash: String,
-    /// The module's name and SHA-256 digest, where there is one.
+    /// The module's name and SHA-256 digest, if there is one.
     pub module: Option<(String, String)>,
     /// The version of the contract that the module was built against.
     pub contract: Option<String>,
-    /// The versions of the tables that rows were looked up in, by table.
+    /// The versions of the lookup tables, by table.
     pub lookups: Positions,
-    /// Where the module's state after these rows lies, from the lake's root.
+    /// The path of the module's state after these rows, from the lake's root.
     pub state: Option<String>,
-    /// Rows that came in.
+    /// Rows read.
     pub rows_in: u64,
-    /// Rows that went out.
+    /// Rows written to tables.
     pub rows_out: u64,
-    /// Rows that went to quarantine.
+    /// Rejected rows.
     pub rows_rejected: u64,
 }
 
 impl Provenance {
-    /// As fields of `commitInfo`. `id` tells this commit from any other.
+    /// The fields of `commitInfo`. `id` is unique to this commit.
     pub(super) fn into_info(self, id: &str, positions: &Positions) -> HashMap<String, Value> {
         let lanes: Map<String, Value> =
             positions.iter().take(MOST_LANES).map(|(lane, position)| (lane.to_string(), json!(position))).collect();

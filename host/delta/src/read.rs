@@ -1,4 +1,4 @@
-//! Reading data files in the table's present shape, whoever wrote them.
+//! Reads data files of any writer with the table's present schema.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::schema::find;
 use super::vectors;
 use sluicebox_stores::Location;
 
-/// Rows of one batch: what fits a processor's cache.
+/// Rows of one batch, which fit a processor's cache.
 pub(super) const BATCH_ROWS: usize = 8192;
 
 /// A data file as the log describes it.
@@ -39,7 +39,7 @@ pub(super) struct DataRef {
     pub(super) modified: i64,
     /// Which of its rows are deleted.
     pub(super) vector: Option<DeletionVectorDescriptor>,
-    /// Only these rows of it are meant.
+    /// Only these rows of it, if not all.
     pub(super) only: Option<Arc<RoaringTreemap>>,
 }
 
@@ -70,7 +70,7 @@ impl DataRef {
         }
     }
 
-    /// How many rows it has, if the log says so.
+    /// Its number of rows, if the log has it.
     pub(super) fn rows(&self) -> Option<u64> {
         let stats: serde_json::Value = serde_json::from_str(self.stats.as_deref()?).ok()?;
         let deleted = self.vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
@@ -78,19 +78,19 @@ impl DataRef {
     }
 }
 
-/// Where to read, and what the table looks like.
+/// The read context: the store and the schema of a table.
 #[derive(Clone)]
 pub(super) struct ReadContext {
     pub(super) location: Location,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) table: String,
     pub(super) partition_by: Arc<[String]>,
-    /// What files call its columns, if they have names of their own.
+    /// The column mapping, if the table has one.
     pub(super) mapping: Option<Arc<Mapping>>,
 }
 
 impl ReadContext {
-    /// A file as the log describes it, its columns under the table's names.
+    /// A file as the log describes it, with the table's column names.
     pub(super) fn named(&self, file: DataRef) -> DataRef {
         match &self.mapping {
             Some(mapping) => mapping.file(file),
@@ -99,18 +99,18 @@ impl ReadContext {
     }
 }
 
-/// How the columns of one file become those of a table.
+/// How the columns of one file are mapped to those of a table.
 pub(super) struct Arrangement {
     schema: SchemaRef,
-    /// By position in `schema`: the file's column of that name. A projection keeps the file's
-    /// order, so columns are found by name again.
+    /// By position in `schema`: the file's column of that name. A projection keeps the file's order, so columns are
+    /// found by name.
     names: Vec<(usize, String)>,
-    /// The partition columns, a batch long.
+    /// The values of the partition columns, as long as a batch.
     constants: Vec<(usize, ArrayRef)>,
 }
 
 impl Arrangement {
-    /// For rows of `stored` in a file with these partition values; `path` names it in messages.
+    /// An arrangement for rows of `stored` in a file with these partition values; `path` names it in messages.
     pub(super) fn new(
         partition_by: &[String],
         partition: &HashMap<String, Option<String>>,
@@ -142,7 +142,7 @@ impl Arrangement {
         self.names.iter().filter_map(|(_, name)| stored.index_of(name).ok())
     }
 
-    /// Rows of the file in the table's shape.
+    /// Rows of the file with the table's columns.
     pub(super) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         if rows.num_rows() <= BATCH_ROWS || self.constants.is_empty() {
             return reshape(rows, &self.schema, &self.names, &self.constants);
@@ -179,7 +179,7 @@ pub(super) async fn open(
     let path = path_of(context, file)?;
     let failed = || DeltaError::parquet("read", &name);
     let reader = Object { store: Arc::clone(&context.store), path, size: file.size };
-    // The table's schema decides; a schema that another writer left in the file must not.
+    // The table's schema is used, and not an Arrow schema that another writer put into the file.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(failed())?;
 
@@ -217,7 +217,7 @@ pub(super) async fn open(
         .boxed())
 }
 
-/// The rows whose numbers are wanted.
+/// The rows with the wanted row numbers.
 pub(super) fn of_rows(rows: &RecordBatch, wanted: impl Fn(u64) -> bool) -> Result<RecordBatch, ArrowError> {
     let wanted: BooleanArray = (0..rows.num_rows() as u64).map(|row| Some(wanted(row))).collect();
     match wanted.true_count() == rows.num_rows() {
@@ -254,7 +254,7 @@ fn reshape(
     )
 }
 
-/// Rows in the shape of `schema`: columns that they lack are null.
+/// Rows with the columns of `schema`: missing ones are null.
 pub(super) fn to_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     if rows.schema_ref() == schema {
         return Ok(rows.clone());
@@ -270,7 +270,7 @@ pub(super) fn to_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<Record
     reshape(rows, schema, &names, &[])
 }
 
-/// A stored column in the table's type. Values are never dropped: one that does not fit is an error.
+/// A stored column in the table's type. A value that does not fit is an error.
 fn as_type(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     let conversion = Conversion::between(column.data_type(), to);
     match conversion {
@@ -287,7 +287,7 @@ fn as_type(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     }
 }
 
-/// The columns of `schema` that `names` asks for, in that order.
+/// The columns of `schema` named by `names`, in that order.
 pub(super) fn select(table: &str, schema: &SchemaRef, names: Option<&[String]>) -> Result<SchemaRef, DeltaError> {
     let Some(names) = names else {
         return Ok(Arc::clone(schema));

@@ -1,4 +1,4 @@
-//! Rows of chosen groups: which groups there are, and the table's rows that belong to them.
+//! Groups of rows, and scans of the rows of chosen groups.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::schema::find;
 use super::table::Table;
 use super::upsert::{Keys, Pruner};
 
-/// Distinct values of some columns.
+/// A set of groups: distinct values of some columns.
 pub struct Groups {
     table: String,
     fields: Vec<Field>,
@@ -24,10 +24,10 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// No groups yet, of these columns of rows of `schema`. Null is a value like any other.
+    /// An empty set of groups by these columns of rows of `schema`. Null is a value like any other.
     ///
     /// # Errors
-    /// When a column is absent or its type cannot be compared.
+    /// A column is missing, or its type cannot be compared.
     pub fn new(table: &str, schema: &SchemaRef, columns: &[String]) -> Result<Self, DeltaError> {
         let fields = columns.iter().filter_map(|column| find(schema, column)).map(|at| schema.field(at).clone());
         let fields = fields.collect();
@@ -40,7 +40,7 @@ impl Groups {
         self.keys.add(rows).map_err(self.failed())
     }
 
-    /// How many there are.
+    /// The number of groups.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
@@ -63,7 +63,7 @@ impl Groups {
         RecordBatch::try_new(schema, columns).map_err(self.failed())
     }
 
-    /// The first of these rows that belongs to none of the groups, as its columns with their values.
+    /// The first of these rows that is in none of the groups, as text.
     pub fn stranger(&self, rows: &RecordBatch) -> Result<Option<String>, DeltaError> {
         let keys = self.keys.encode(rows).map_err(self.failed())?;
         let Some(row) = keys.iter().position(|key| self.keys.find(key.as_ref()).is_none()) else { return Ok(None) };
@@ -74,7 +74,7 @@ impl Groups {
         Ok(Some(values.collect::<Vec<_>>().join(", ")))
     }
 
-    /// The rows that belong to one of the groups.
+    /// The rows that are in one of the groups.
     fn filter(&self, rows: &RecordBatch) -> Result<RecordBatch, DeltaError> {
         let keys = self.keys.encode(rows).map_err(self.failed())?;
         let held: BooleanArray = keys.iter().map(|key| Some(self.keys.find(key.as_ref()).is_some())).collect();
@@ -90,8 +90,8 @@ impl Groups {
 }
 
 impl Table {
-    /// The rows of the version that this handle knows that belong to one of these groups, with
-    /// all columns. Files that the log says hold none of them are not opened.
+    /// The rows of this handle's version in these groups, with all columns. Files without such rows, according to the
+    /// log, are not opened.
     pub async fn scan_groups(
         &self,
         groups: Groups,

@@ -1,4 +1,4 @@
-//! Rows in the order of some of their columns, so that readers can skip what lies elsewhere.
+//! Sorts rows by some of their columns, so that readers can skip files and row groups.
 
 use arrow_array::RecordBatch;
 use arrow_row::{RowConverter, Rows, SortField};
@@ -8,28 +8,27 @@ use arrow_select::interleave::interleave_record_batch;
 use super::read::BATCH_ROWS;
 use super::schema::find;
 
-/// In which order the rows of a commit are written.
+/// The order of the rows of a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Order {
-    /// As they come.
+    /// As they arrive.
     #[default]
     Arrival,
     /// By these columns, the first one first; nulls come first.
     Columns(Vec<String>),
-    /// Along a Z-order curve through these columns: rows that are close in all of them lie close
-    /// together, and none of them comes first.
+    /// Along a Z-order curve through these columns: rows that are close in all of them are close together, and no
+    /// column comes first.
     Curve(Vec<String>),
 }
 
 impl Order {
-    /// The order by columns, where there are any.
+    /// The order by columns, if there are any.
     pub(super) fn by(columns: &[String]) -> Self {
         if columns.is_empty() { Self::Arrival } else { Self::Columns(columns.to_vec()) }
     }
 }
 
-/// Batches of one schema in an order; equal rows stay in their old one. Gives them in new batches of
-/// at most 8,192 rows, one at a time.
+/// Sorts batches of one schema, stably. Returns new batches of at most 8,192 rows, one at a time.
 pub(super) fn sorted(
     batches: Vec<RecordBatch>,
     order: &Order,
@@ -58,7 +57,7 @@ fn every_row(batches: &[RecordBatch]) -> Vec<Place> {
     rows.flat_map(|(batch, rows)| (0..rows.num_rows()).map(move |row| (batch, row))).collect()
 }
 
-/// Every row in the order of the columns `by`, and the values that order them, by batch.
+/// All rows in the order of the columns `by`, and the sort keys, by batch.
 fn by_columns(batches: &[RecordBatch], by: &[String]) -> Result<(Vec<Place>, Vec<Rows>), ArrowError> {
     let Some(first) = batches.first() else {
         return Ok((Vec::new(), Vec::new()));
@@ -84,8 +83,8 @@ fn by_columns(batches: &[RecordBatch], by: &[String]) -> Result<(Vec<Place>, Vec
     Ok((order, keys))
 }
 
-/// Every row in the order of the interleaved bits of its ranks: a rank says how many different values
-/// of the column are less, so that columns of any type and any spread count alike.
+/// All rows in the order of the interleaved bits of their ranks. A rank is the number of smaller distinct values of
+/// the column, so that columns of any type and distribution have the same weight.
 fn along_curve(batches: &[RecordBatch], through: &[String]) -> Result<Vec<Place>, ArrowError> {
     let bits = (u64::BITS as usize / through.len().max(1)).min(32);
     let mut starts = vec![0];
@@ -103,7 +102,7 @@ fn along_curve(batches: &[RecordBatch], through: &[String]) -> Result<Vec<Place>
             ranks[starts[place.0] + place.1] = rank;
             before = Some(place);
         }
-        // The highest bits of all columns count most, so every rank is spread over all of them.
+        // The highest bits of all columns matter most, so every rank is scaled to all its bits.
         let used = u32::BITS - rank.leading_zeros();
         for (key, rank) in curve.iter_mut().zip(ranks) {
             let spread = if used == 0 { 0 } else { (u64::from(rank) << bits) >> used };
@@ -130,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_curve_goes_through_squares() {
-        // Every cell of an 8 by 8 board, in an order that has nothing to do with it.
+        // Every cell of an 8 by 8 board, in an unrelated order.
         let cells: Vec<(i64, i64)> =
             (0..64_i64).map(|cell| (cell * 37) % 64).map(|cell| (cell / 8, cell % 8)).collect();
         let column = |of: fn(&(i64, i64)) -> i64, scale: i64| -> ArrayRef {

@@ -1,4 +1,4 @@
-//! A data file's statistics for the log, taken from the file's own footer.
+//! The statistics of a data file for the log, from the file's footer.
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
@@ -9,11 +9,11 @@ use serde_json::{Map, Number, Value, json};
 
 /// Delta's default for `delta.dataSkippingNumIndexedCols`.
 const INDEXED_COLUMNS: usize = 32;
-/// Delta's custom for text: long enough to skip by, short enough for the log.
+/// Delta's usual length of text bounds: long enough to skip by, short enough for the log.
 const TEXT_PREFIX: usize = 32;
 
-/// Which columns of `schema` have bounds in the log: those named by `telling`, then the first ones,
-/// [`INDEXED_COLUMNS`] in all.
+/// Which columns of `schema` get bounds in the log: those in `telling`, then the first ones, [`INDEXED_COLUMNS`] in
+/// all.
 pub(crate) fn indexed(schema: &Schema, telling: &[String]) -> Vec<bool> {
     let named = |field: &Field| telling.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
     let mut indexed: Vec<bool> = schema.fields().iter().map(|field| named(field)).collect();
@@ -28,8 +28,7 @@ pub(crate) fn indexed(schema: &Schema, telling: &[String]) -> Vec<bool> {
     indexed
 }
 
-/// What tells other programs which columns have bounds; `None` where they are those that Delta
-/// takes anyway.
+/// The table property that names the columns with bounds; `None` if they are Delta's default.
 pub(crate) fn stats_columns(schema: &Schema, telling: &[String]) -> Option<String> {
     // Delta counts the children of structs, not the structs.
     fn leaves(data_type: &DataType) -> usize {
@@ -54,8 +53,8 @@ pub(crate) fn stats_columns(schema: &Schema, telling: &[String]) -> Option<Strin
 
 /// The `stats` text of an `add` action for a file of `schema` (without partition columns).
 ///
-/// `with_nan` says which columns hold a NaN: Parquet leaves it out of its bounds, but readers
-/// sort it above all numbers, so such a column must not have bounds to skip by.
+/// `with_nan` says which columns have a NaN: Parquet leaves it out of its bounds, but readers sort it above all
+/// numbers, so such a column must not have bounds.
 pub(crate) fn of_file(schema: &Schema, footer: &ParquetMetaData, with_nan: &[bool], indexed: &[bool]) -> String {
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
     let columns = footer.file_metadata().schema_descr();
@@ -71,7 +70,7 @@ pub(crate) fn of_file(schema: &Schema, footer: &ParquetMetaData, with_nan: &[boo
         }
         let chunks: Vec<&Statistics> =
             footer.row_groups().iter().filter_map(|group| group.column(leaf).statistics()).collect();
-        // Statistics of some row groups say nothing about the file.
+        // Statistics of only some row groups are not those of the file.
         if chunks.len() != footer.num_row_groups() {
             continue;
         }
@@ -117,7 +116,7 @@ fn bounds(data_type: &DataType, physical: PhysicalType, chunks: &[&Statistics]) 
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let (low, high) = integers(chunks)?;
-            // The log keeps milliseconds: the range is widened to whole ones, never narrowed.
+            // The log has milliseconds: the range is widened to whole ones, never narrowed.
             Some((
                 instant(low.div_euclid(1_000)),
                 instant(high.div_euclid(1_000) + i64::from(high.rem_euclid(1_000) > 0)),
@@ -125,7 +124,7 @@ fn bounds(data_type: &DataType, physical: PhysicalType, chunks: &[&Statistics]) 
         }
         DataType::Float32 | DataType::Float64 => {
             let (low, high) = floats(chunks)?;
-            // JSON has no infinity and no NaN; a bound that it cannot say is left out.
+            // JSON has no infinity and no NaN; such a bound is left out.
             Some((Number::from_f64(low).map(Value::Number), Number::from_f64(high).map(Value::Number)))
         }
         DataType::Decimal128(_, scale) => {
@@ -144,7 +143,7 @@ fn bounds(data_type: &DataType, physical: PhysicalType, chunks: &[&Statistics]) 
             let high = chunks.iter().filter_map(|chunk| chunk.max_bytes_opt()).max()?;
             Some((text_below(low), text_above(high)))
         }
-        // Spark keeps no bounds of booleans either: they would not skip anything.
+        // Spark has no bounds of booleans either: they would not help to skip.
         _ => None,
     }
 }
@@ -187,12 +186,12 @@ fn widen<T: Ord + Copy>(range: Option<(T, T)>, low: Option<T>, high: Option<T>) 
     match (range, low, high) {
         (Some((min, max)), Some(low), Some(high)) => Some((min.min(low), max.max(high))),
         (None, Some(low), Some(high)) => Some((low, high)),
-        // A row group of nothing but nulls has no bounds.
+        // A row group with only nulls has no bounds.
         (range, _, _) => range,
     }
 }
 
-/// The range of a float column, or `None` where a NaN may lie outside of it.
+/// The range of a float column, or `None` if a NaN may be outside of it.
 fn floats(chunks: &[&Statistics]) -> Option<(f64, f64)> {
     let mut range: Option<(f64, f64)> = None;
     for chunk in chunks {
@@ -225,9 +224,9 @@ fn instant(millis: i64) -> Option<Value> {
     Some(json!(time.to_rfc3339_opts(SecondsFormat::Millis, true)))
 }
 
-/// A decimal as a JSON number; one that a reader's double would move outwards is left out.
+/// A decimal as a JSON number; one that a reader's double would round outwards is left out.
 fn decimal(unscaled: i128, scale: u8) -> Option<Value> {
-    // 15 digits survive the way through a double; more may round past the value.
+    // 15 digits survive a round trip through a double; more may be rounded past the value.
     if unscaled.unsigned_abs() >= 1_000_000_000_000_000 {
         return None;
     }
@@ -253,7 +252,7 @@ fn text_below(bytes: &[u8]) -> Option<Value> {
     Some(json!(&text[..end]))
 }
 
-/// A text no shorter than its bound: a cut one has its last character raised.
+/// An upper bound of a text: if it is cut, its last character is raised.
 fn text_above(bytes: &[u8]) -> Option<Value> {
     let text = valid_prefix(bytes);
     if text.len() == bytes.len() && text.chars().count() <= TEXT_PREFIX {
@@ -261,7 +260,7 @@ fn text_above(bytes: &[u8]) -> Option<Value> {
     }
     let mut prefix: Vec<char> = text.chars().take(TEXT_PREFIX).collect();
     while let Some(last) = prefix.pop() {
-        // The code points of surrogates are no characters, so the step goes over them.
+        // Surrogates are not characters, so they are skipped.
         let next = match u32::from(last) + 1 {
             0xD800 => Some('\u{E000}'),
             next => char::from_u32(next),
@@ -277,7 +276,7 @@ fn text_above(bytes: &[u8]) -> Option<Value> {
 fn valid_prefix(bytes: &[u8]) -> &str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        // The bytes up to there were just found to be valid.
+        // The bytes up to there were just checked.
         Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
     }
 }

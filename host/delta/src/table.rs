@@ -1,4 +1,4 @@
-//! A table: its state, its creation, and what it tells about itself.
+//! A table: its snapshot, its creation and its information.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,34 +35,33 @@ use sluicebox_stores::Location;
 /// Commits between two checkpoints of the log.
 pub(super) const CHECKPOINT_INTERVAL: u64 = 20;
 
-/// How a table is written.
+/// The options of a table: how it is written.
 #[derive(Clone, Debug)]
 pub struct TableOptions {
-    /// As people see it, such as `silver.users`.
+    /// Its name in messages, such as `silver.users`.
     pub name: String,
-    /// What happens to rows that are there already.
+    /// The write mode.
     pub mode: WriteMode,
-    /// The columns by whose values rows are kept apart.
+    /// The partition columns.
     pub partition_by: Vec<String>,
-    /// Columns that are made from others.
+    /// Derived columns.
     pub derive: Vec<Derived>,
     /// How data files are laid out.
     pub layout: Arc<Layout>,
-    /// What is done with rows that have other columns.
+    /// What happens to rows with other columns.
     pub contract: Contract,
-    /// What is expected of values.
+    /// The expectations.
     pub expect: Vec<Expectation>,
     /// Each commit records which rows it changed.
     pub changes: bool,
-    /// What the table says of itself.
+    /// Its description.
     pub description: Option<String>,
-    /// Values without a place go to `_rescued`.
+    /// Values without a column are kept in `_rescued`.
     pub rescues: bool,
 }
 
 impl TableOptions {
-    /// The columns that readers look rows up by: their bounds are kept however many columns come
-    /// before them.
+    /// The columns that readers look rows up by. They get bounds, however many columns are before them.
     pub(super) fn telling_columns(&self) -> Vec<String> {
         let mut columns = self.mode.key().to_vec();
         columns.extend(self.layout.sort_by.iter().cloned());
@@ -78,27 +77,27 @@ impl TableOptions {
                 table_schema(table, super::upsert::accumulated(table, schema, key, sum, count)?.as_ref())
             }
             mode if mode.key().is_empty() => table_schema(table, schema.as_ref()),
-            // Words about a row's change are not part of the row.
+            // The change columns are not part of the row.
             _ => table_schema(table, &super::row_changes::without(schema)),
         }
     }
 }
 
-/// A Delta table and the one writer of it in this process.
+/// A Delta table, and its only writer in this process.
 pub struct Table {
     pub(super) options: TableOptions,
     pub(super) location: Location,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) delta: DeltaTable,
     pub(super) schema: Option<SchemaRef>,
-    /// Every application transaction as of the state's version.
+    /// Every application transaction as of the snapshot's version.
     pub(super) transactions: HashMap<String, i64>,
     pub(super) encodings: Encodings,
-    /// The state is behind what this process itself committed.
+    /// The snapshot is older than this process's last commit.
     pub(super) stale: bool,
-    /// The table is looked at as it stood at this version.
+    /// The table is pinned to this version.
     pinned: Option<u64>,
-    /// The only version that commits may be made on top of.
+    /// The only version that a commit may be based on.
     pub(super) held: Option<u64>,
 }
 
@@ -106,12 +105,12 @@ impl Table {
     /// Opens the table in a folder; it may not exist yet.
     ///
     /// # Errors
-    /// The place cannot be read, or the log there cannot be understood.
+    /// The table's folder cannot be read, or its log is not valid.
     pub async fn open(location: Location, options: TableOptions) -> Result<Self, DeltaError> {
         Self::open_pinned(location, options, None).await
     }
 
-    /// Opens the table as it stood at `version`, whatever was committed since.
+    /// Opens the table as of `version`, whatever was committed since.
     ///
     /// # Errors
     /// As [`Table::open`]; there is no such version.
@@ -139,14 +138,14 @@ impl Table {
         Ok(table)
     }
 
-    /// The same table, of which every commit is the whole.
+    /// The same table, which every commit replaces as a whole.
     pub fn rewritten(mut self) -> Self {
         self.options.mode = WriteMode::Overwrite;
         self
     }
 
-    /// The same table, on which only what was made of the version that it is at now can be
-    /// committed: once somebody else commits, a commit is a [`DeltaError::Conflict`].
+    /// The same table, which accepts only commits based on its present version: once another writer commits, a commit
+    /// is a [`DeltaError::Conflict`].
     pub fn held(mut self) -> Self {
         self.held = self.version();
         self
@@ -157,12 +156,12 @@ impl Table {
         &self.options.name
     }
 
-    /// Every application transaction as of this handle's version: how far each writer has come.
+    /// Every application transaction as of this handle's version: the positions of all writers.
     pub fn transactions(&self) -> &HashMap<String, i64> {
         &self.transactions
     }
 
-    /// The version that this handle knows; `None` if the table does not exist yet.
+    /// The version of this handle; `None` if the table does not exist yet.
     pub fn version(&self) -> Option<u64> {
         self.delta.version()
     }
@@ -172,12 +171,12 @@ impl Table {
         self.schema.clone()
     }
 
-    /// The columns that the table gets when it is made for rows of `schema`.
+    /// The columns that the table gets when it is created for rows of `schema`.
     pub fn stored(&self, schema: &SchemaRef) -> Result<SchemaRef, DeltaError> {
         self.options.stored(&self.options.name, schema)
     }
 
-    /// Takes up what other processes have committed.
+    /// Updates the handle with the commits of other processes.
     pub async fn refresh(&mut self) -> Result<(), DeltaError> {
         let name = self.options.name.clone();
         let before = self.delta.version();
@@ -230,8 +229,8 @@ impl Table {
         self.schema.as_ref().ok_or_else(|| DeltaError::NotCreated { table: self.options.name.clone() })
     }
 
-    /// Makes the table for rows of `schema`, unless it exists. Its columns are nullable and of
-    /// Delta's types; columns of the rows' null type are left out, and derived columns are added.
+    /// Creates the table for rows of `schema`, unless it exists. Its columns are nullable and of Delta types; columns
+    /// of the null type are dropped, and derived columns are added.
     pub async fn create(&mut self, schema: &SchemaRef, provenance: Provenance) -> Result<(), DeltaError> {
         if self.version().is_none() {
             self.refresh().await?;
@@ -270,26 +269,26 @@ impl Table {
         match written {
             Ok(()) | Err(super::entry::EntryError::Exists) => self.refresh().await,
             Err(super::entry::EntryError::Failed(error)) => {
-                // It may have landed all the same.
+                // The commit may have landed all the same.
                 self.refresh().await?;
                 if self.version().is_some() { Ok(()) } else { Err(error) }
             }
         }
     }
 
-    /// The settings that the plan asks the table to have.
+    /// The settings that the plan asks for.
     pub(super) fn wanted_settings(&self) -> impl Iterator<Item = &'static str> + use<> {
         let changes = self.options.changes.then_some(protocol::CHANGES);
         let vectors = self.options.layout.deletion_vectors.then_some(protocol::VECTORS);
         changes.into_iter().chain(vectors)
     }
 
-    /// Whether the next commit has to record which rows it changes.
+    /// Whether the next commit must record which rows it changes.
     pub(super) fn feeds(&self) -> bool {
         self.options.changes || self.delta.state.as_ref().is_some_and(|state| protocol::is_on(state, protocol::CHANGES))
     }
 
-    /// The columns that the table's rules name must be there and of a usable type.
+    /// Checks that the columns in the table's options exist and have a usable type.
     fn check_columns(&self, schema: &SchemaRef) -> Result<(), DeltaError> {
         let table = || self.options.name.clone();
         let missing = |column: &str, role| DeltaError::NoSuchColumn { table: table(), column: column.to_owned(), role };
@@ -366,7 +365,7 @@ impl Table {
         }
     }
 
-    /// The columns whose bounds are kept: those that the plan names, and those that the table says.
+    /// The columns that get bounds: those of the plan, and those of the table's own property.
     fn telling_columns(&self) -> Vec<String> {
         let mut columns = self.options.telling_columns();
         let configuration = self.delta.state.as_ref().map(|state| state.metadata().configuration());

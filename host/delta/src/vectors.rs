@@ -1,7 +1,7 @@
 //! Deletion vectors: which rows of a data file are deleted, in Delta's format.
 //!
-//! A vector is a 64-bit roaring bitmap of row numbers. It stands in the log itself where it is
-//! small, else in a file that holds all vectors of one commit.
+//! A vector is a 64-bit roaring bitmap of row numbers. A small one is inline in the log; others are in a file with
+//! all vectors of one commit.
 
 use std::io::Write;
 
@@ -16,33 +16,33 @@ use super::error::DeltaError;
 use super::read::ReadContext;
 use sluicebox_stores::Upload;
 
-/// Begins every vector, least byte first.
+/// The first bytes of every vector, little-endian.
 const MAGIC: u32 = 1_681_511_377;
 /// The version of files of vectors.
 const FILE_VERSION: u8 = 1;
-/// A vector of at most this many bytes stands in the log.
+/// A vector of at most this many bytes is inline in the log.
 const INLINE_BYTES: usize = 120;
-/// Text for 16 bytes.
+/// The length of 16 bytes as text.
 const UUID_TEXT: usize = 20;
 
-/// What of one file's vector could not be understood.
+/// Why the vector of a file is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum VectorError {
-    /// Its place in the log entry is not written as the protocol says.
+    /// Its descriptor in the log entry is not valid.
     #[error("'{0}' names no deletion vector")]
     Name(String),
-    /// Its bytes do not begin as they must.
+    /// Its first bytes are wrong.
     #[error("it begins with {0:08x}")]
     Magic(u32),
-    /// Its bytes end early.
+    /// It is truncated.
     #[error("it has only {0} bytes")]
     Short(usize),
-    /// Its checksum is another.
+    /// Its checksum does not match.
     #[error("its checksum is {found:08x}, not {wanted:08x}")]
     Checksum {
-        /// As its bytes are.
+        /// The checksum of its bytes.
         found: u32,
-        /// As the file says.
+        /// The checksum in the file.
         wanted: u32,
     },
     /// Its bitmap is damaged.
@@ -63,7 +63,7 @@ pub(super) async fn load(
     let path = match descriptor.storage_type {
         StorageType::Inline => {
             let mut bytes = z85::decode(text).map_err(|_| wrong())?;
-            // The text stands for a multiple of four bytes.
+            // The text encodes a multiple of four bytes.
             bytes.truncate(size);
             return parse(&bytes).map_err(failed);
         }
@@ -82,7 +82,7 @@ pub(super) async fn load(
     let path = path.map_err(|_| wrong())?;
     let name = format!("{}/{path}", context.table);
     let start = u64::try_from(descriptor.offset.unwrap_or(1)).map_err(|_| wrong())?;
-    // Before the vector its length, behind it its checksum.
+    // The length is before the vector, and the checksum after it.
     let range = start..start + size as u64 + 8;
     let bytes: Bytes =
         context.store.get_range(&path, range).await.map_err(DeltaError::store("read deletion vectors", name))?;
@@ -110,7 +110,7 @@ fn file_name(id: u128) -> String {
     format!("deletion_vector_{}-{}-{}-{}-{}.bin", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// The vectors of one commit in the making.
+/// A writer of the vectors of one commit.
 pub(super) struct Vectors {
     target: Target,
     id: u128,
@@ -122,7 +122,7 @@ impl Vectors {
         Self { target: target.clone(), id: rand::random(), bytes: vec![FILE_VERSION] }
     }
 
-    /// Adds the vector of one file and says where it will be.
+    /// Adds the vector of one file and returns its descriptor.
     pub(super) fn add(&mut self, deleted: &RoaringTreemap) -> Result<DeletionVectorDescriptor, VectorError> {
         let mut body = Vec::with_capacity(4 + deleted.serialized_size());
         body.extend_from_slice(&MAGIC.to_le_bytes());
@@ -152,7 +152,7 @@ impl Vectors {
         })
     }
 
-    /// Writes the file, if there is something to write, and gives its path.
+    /// Writes the file, if there is something to write, and returns its path.
     pub(super) fn finish(self) -> Result<Option<String>, DeltaError> {
         if self.bytes.len() == 1 {
             return Ok(None);

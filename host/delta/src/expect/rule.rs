@@ -1,4 +1,4 @@
-//! One rule for the values of one column.
+//! One rule of an expectation.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,16 +19,16 @@ use regex::Regex;
 use crate::upsert::Keys;
 use sluicebox_core::plan::Rule;
 
-/// A rule, made ready for a column's type.
+/// A rule, prepared for a column's type.
 pub(super) enum Judge {
     NotNull,
-    /// Numbers, days, instants and text between bounds of the same type.
+    /// Numbers, dates, timestamps and text between bounds of the same type.
     Range {
         low: Option<ArrayRef>,
         high: Option<ArrayRef>,
         text: String,
     },
-    /// Floats are compared by themselves: NaN lies between no bounds.
+    /// Floats are compared separately, because NaN is between no bounds.
     Floats {
         low: f64,
         high: f64,
@@ -48,7 +48,7 @@ pub(super) enum Judge {
 }
 
 impl Judge {
-    /// The rule for values of `data_type`, or why there is none. Uniqueness is made elsewhere.
+    /// The rule for values of `data_type`, or why there is none. Uniqueness is checked elsewhere.
     pub(super) fn new(rule: &Rule, data_type: &DataType) -> Result<Self, String> {
         match rule {
             Rule::NotNull | Rule::Unique(_) => Ok(Self::NotNull),
@@ -108,7 +108,7 @@ impl Judge {
     }
 }
 
-/// What a value would have to be, as the end of a sentence.
+/// What the rule expects, as the end of a sentence.
 impl fmt::Display for Judge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,7 +121,7 @@ impl fmt::Display for Judge {
     }
 }
 
-/// The rows for which a comparison is true; of null it is neither.
+/// The rows for which a comparison is true; for null it is not.
 fn set(compared: BooleanArray) -> BooleanBuffer {
     match compared.nulls() {
         Some(nulls) => compared.values() & nulls.inner(),
@@ -145,7 +145,7 @@ where
     }
 }
 
-/// The rows whose text is not as it should be. Neighbours are often equal, and judged once.
+/// The rows whose text breaks the rule. Adjacent texts are often equal, and checked once.
 fn unlike(column: &ArrayRef, fits: impl Fn(&str) -> bool) -> BooleanBuffer {
     let texts: &StringArray = column.as_string();
     let mut last: Option<(&str, bool)> = None;
@@ -196,21 +196,21 @@ fn ordered(fine: bool, text: &str) -> Result<(), String> {
     if fine { Ok(()) } else { Err(format!("no value is {text}")) }
 }
 
-/// Which way a bound that lies between two values of the column is moved.
+/// The direction in which a bound between two values of the column is rounded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Low,
     High,
 }
 
-/// A bound as a value of the column's type that lets the same values through.
+/// A bound as a value of the column's type that accepts the same values.
 fn bound(text: &str, data_type: &DataType, side: Side) -> Result<ArrayRef, String> {
     let no = |what: &str| format!("'{text}' is no {what}");
     Ok(match data_type {
         DataType::Utf8 => Arc::new(StringArray::from(vec![text])),
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             let bound = scaled(text, 0, side).ok_or_else(|| no("number"))?;
-            // A bound beyond all values of the column lets all of them through, or none.
+            // A bound beyond all values of the column accepts all of them, or none.
             let widest =
                 Int64Array::from(vec![i64::try_from(bound).unwrap_or(if bound < 0 { i64::MIN } else { i64::MAX })]);
             let fits = arrow_cast::cast(&widest, data_type).map_err(|error| error.to_string())?;
@@ -236,7 +236,7 @@ fn bound(text: &str, data_type: &DataType, side: Side) -> Result<ArrayRef, Strin
     })
 }
 
-/// An instant, or a day, which begins at midnight UTC.
+/// Parses a timestamp, or a date, which is midnight UTC.
 fn instant(text: &str) -> Option<i64> {
     let with_zone = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_micros());
     with_zone
@@ -251,7 +251,7 @@ fn instant(text: &str) -> Option<i64> {
         })
 }
 
-/// A decimal number as a whole number of 10^-scale, moved inwards where it is finer than that.
+/// Parses a decimal as an integer of 10^-scale, rounded inwards if it is finer.
 fn scaled(text: &str, scale: i8, side: Side) -> Option<i128> {
     let text = text.trim();
     let (negative, digits) = match text.strip_prefix('-') {
@@ -268,7 +268,7 @@ fn scaled(text: &str, scale: i8, side: Side) -> Option<i128> {
     let finer = fraction[kept.len()..].bytes().any(|digit| digit != b'0');
     let value: i128 = format!("0{whole}{kept:0<scale$}").parse().ok()?;
     let value = if negative { -value } else { value };
-    // Cutting digits moves towards zero; the other way needs one more step.
+    // Truncating digits rounds towards zero; the other direction needs one more step.
     Some(match (finer, negative, side) {
         (true, false, Side::Low) => value.checked_add(1)?,
         (true, true, Side::High) => value.checked_sub(1)?,

@@ -1,4 +1,4 @@
-//! Shortening the log: entries that a checkpoint covers and that nobody needs.
+//! Log cleanup: removes entries that a checkpoint covers and nobody needs.
 
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -25,7 +25,7 @@ impl Table {
     pub(super) async fn shorten_log(&self, task: &Maintenance, done: &mut Maintained) -> Result<(), DeltaError> {
         let files = self.log_files().await?;
         let cutoff = before(task.now, task.upkeep.keep_log.max(task.upkeep.keep_files));
-        // Versions from this one on are young enough to stay.
+        // Versions from this one on are young enough to be kept.
         let young = files
             .iter()
             .filter(|file| file.last_modified >= cutoff)
@@ -33,7 +33,7 @@ impl Table {
             .min()
             .unwrap_or(u64::MAX);
         let needed = task.followers.first_needed().unwrap_or(u64::MAX);
-        // In a dry run the checkpoint that would be made is not there yet.
+        // In a dry run the new checkpoint does not exist.
         let made = task.dry_run.then_some(done.checkpoint).flatten();
         let boundary = |limit: u64| whole_checkpoints(&files).into_iter().chain(made).filter(|at| *at <= limit).max();
         let Some(first_kept) = boundary(young.min(needed)) else {
@@ -53,7 +53,7 @@ impl Table {
                 version.is_some_and(|version| version < first_kept) && file.last_modified < cutoff
             })
             .collect();
-        // From the old end, so that what is left of an interrupted pass is a whole log.
+        // The oldest first, so that an interrupted cleanup leaves a consistent log.
         old.sort_by(|a, b| a.location.cmp(&b.location));
         for file in old {
             if !task.dry_run {
@@ -81,7 +81,7 @@ fn entry_name(name: &str) -> Option<u64> {
     name.strip_suffix(".json").filter(|version| version.len() == 20)?.parse().ok()
 }
 
-/// The version that a file of the log belongs to, if it goes with that version.
+/// The version of a file of the log, if it is removed with that version.
 fn version_of(name: &str) -> Option<u64> {
     let checksum = |name: &str| name.strip_suffix(".crc").filter(|version| version.len() == 20)?.parse().ok();
     entry_name(name).or_else(|| checkpoint_name(name).map(|(version, _)| version)).or_else(|| checksum(name))

@@ -1,4 +1,4 @@
-//! Sums and counts by key: rows are added up, and taken away again by their weight.
+//! Accumulate: sums and counts by key, from which rows are subtracted by their weight.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ const MAX_PRECISION: u8 = 38;
 /// The least number with more digits than that.
 const DECIMAL_LIMIT: i128 = 100_000_000_000_000_000_000_000_000_000_000_000_000;
 
-/// The columns of a table of sums over rows of `schema`: the keys, the sums in the widest type of
-/// their kind, and the count.
+/// The columns of an accumulate table for rows of `schema`: the keys, the sums in the widest type of their kind, and
+/// the count.
 ///
 /// # Errors
-/// When a column is absent or cannot be summed up.
+/// A column is missing or cannot be summed.
 pub(crate) fn accumulated(
     table: &str,
     schema: &Schema,
@@ -79,7 +79,7 @@ impl Sums {
     /// The sums of a table of `schema`.
     ///
     /// # Errors
-    /// When a column is absent or has a type that sums are not kept in.
+    /// A column is missing or its type cannot hold sums.
     pub(crate) fn new(
         table: &str,
         schema: &Schema,
@@ -108,13 +108,13 @@ impl Sums {
         Ok(Self { table: table.to_owned(), key: key.to_vec(), sum: sum.to_vec(), count: count.to_owned() })
     }
 
-    /// The columns that rows must have to be added up: the keys and what is summed up.
+    /// The input columns: the keys and the summed columns.
     pub(crate) fn inputs(&self, schema: &Schema) -> SchemaRef {
         let named = self.key.iter().chain(&self.sum).filter_map(|column| find(schema, column));
         Arc::new(Schema::new(named.map(|index| Arc::clone(&schema.fields()[index])).collect::<Vec<_>>()))
     }
 
-    /// Rows of the inputs as sums of `schema`, each group once in order of first appearance.
+    /// Sums input rows by group, to rows of `schema`, in order of first appearance.
     pub(crate) fn of_rows(
         &self,
         rows: &RecordBatch,
@@ -127,7 +127,7 @@ impl Sums {
         Ok(gather.finish(schema)?.1)
     }
 
-    /// Sums of sums.
+    /// Sums rows that are sums already.
     pub(super) fn of_sums<'a>(
         &self,
         parts: impl IntoIterator<Item = &'a RecordBatch>,
@@ -141,7 +141,7 @@ impl Sums {
         gather.finish(schema)
     }
 
-    /// The groups of `old` with those of `more` added to them, row by row.
+    /// Adds the groups of `more` to those of `old`, row by row.
     pub(super) fn plus(&self, old: &RecordBatch, more: &RecordBatch) -> Result<RecordBatch, DeltaError> {
         let mut columns = old.columns().to_vec();
         for name in self.sum.iter().chain([&self.count]) {
@@ -158,13 +158,13 @@ impl Sums {
         RecordBatch::try_new(old.schema(), columns).map_err(DeltaError::arrow("add up rows", &self.table))
     }
 
-    /// How many rows each group stands for.
+    /// The count of each group.
     pub(super) fn counts<'a>(&self, groups: &'a RecordBatch) -> Result<&'a Int64Array, DeltaError> {
         let index = find(groups.schema_ref(), &self.count).ok_or_else(|| self.absent(&self.count))?;
         groups.column(index).as_primitive_opt::<Int64Type>().ok_or_else(|| self.absent(&self.count))
     }
 
-    /// A group from which more was taken than it has.
+    /// The error of a group with a count below zero.
     pub(super) fn below_nothing(&self, groups: &RecordBatch, row: usize, count: i64) -> DeltaError {
         let key = self.key.iter().filter_map(|column| {
             let index = find(groups.schema_ref(), column)?;
@@ -186,7 +186,7 @@ impl Sums {
     }
 }
 
-/// Groups that rows are added to.
+/// The groups of a sum.
 struct Gather<'a> {
     sums: &'a Sums,
     keys: Keys,
@@ -259,8 +259,7 @@ impl<'a> Gather<'a> {
 
 /// One sum of each group.
 enum Total {
-    /// Integers, and decimals without their point: wider than the column, so that only what is
-    /// left in the end must fit.
+    /// Integers, and unscaled decimals: wider than the column, so that only the final sum must fit.
     Integers(Vec<i128>),
     Floats(Vec<f64>),
 }
@@ -283,7 +282,7 @@ impl Total {
     /// Adds a value that is not null; `None` when the sum does not fit.
     fn add(&mut self, group: usize, values: &ArrayRef, row: usize, weight: i64) -> Option<()> {
         match self {
-            // The difference of floats is exact only up to their precision, as every sum of them.
+            // A difference of floats is only as precise as any sum of them.
             Self::Floats(totals) => {
                 totals[group] += values.as_primitive_opt::<Float64Type>()?.value(row) * weight as f64;
                 Some(())
@@ -311,7 +310,7 @@ impl Total {
         match (self, data_type) {
             (Self::Floats(totals), _) => {
                 let mut builder = Float64Builder::with_capacity(totals.len());
-                // What cancels out leaves no sign behind.
+                // -0.0 becomes 0.0.
                 totals.into_iter().for_each(|total| builder.append_value(total + 0.0));
                 Some(Arc::new(builder.finish()))
             }

@@ -1,4 +1,4 @@
-//! A coarse look at single-column keys, so that most rows are passed over at the cost of a few instructions.
+//! A bloom filter of single-column keys, which skips most rows at the cost of a few instructions.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
@@ -7,20 +7,20 @@ use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use super::keys::Keys;
 
-/// Keys that are unpacked at once.
+/// Keys converted at once.
 const CHUNK: usize = 64 << 10;
-/// Bits for each key: one row in so many looks like a key and is not.
+/// Bits per key: one row in this many is a false positive.
 const BITS_PER_KEY: usize = 32;
 
-/// One bit for each hash that a key has.
+/// The filter: one bit for each hash.
 pub(super) struct BloomFilter {
     bits: Vec<u64>,
-    /// Hashes are shifted right by this much to be numbers of bits.
+    /// Hashes are shifted right by this to be bit numbers.
     shift: u32,
 }
 
 impl BloomFilter {
-    /// A sieve for keys of one column of a type that it knows.
+    /// A filter for keys of one column; `None` for an unsupported type.
     pub(super) fn of(keys: &Keys) -> Result<Option<Self>, ArrowError> {
         if keys.columns.len() != 1 || keys.len() == 0 {
             return Ok(None);
@@ -46,7 +46,7 @@ impl BloomFilter {
         Ok(Some(sieve))
     }
 
-    /// The rows that may have one of the keys, nulls among them; `None` for a type that is not known.
+    /// The rows that may have one of the keys, including nulls; `None` for an unsupported type.
     pub(super) fn possible(&self, column: &ArrayRef) -> Option<Vec<u32>> {
         let mut possible = Vec::new();
         each(column, |row, hash| {
@@ -56,7 +56,7 @@ impl BloomFilter {
             }
         })?;
         if let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) {
-            // Their values are anything, so they were sieved by chance.
+            // Data under nulls is arbitrary, so nulls are handled separately.
             possible.retain(|row| nulls.is_valid(*row as usize));
             possible.extend((0..column.len()).filter(|row| nulls.is_null(*row)).map(|row| row as u32));
             possible.sort_unstable();
@@ -65,7 +65,7 @@ impl BloomFilter {
     }
 }
 
-/// Gives the hash of each row, of nulls too; `None` for a type that is not known.
+/// Calls `take` with the hash of each row, including nulls; `None` for an unsupported type.
 fn each(column: &ArrayRef, mut take: impl FnMut(usize, u64)) -> Option<()> {
     match column.data_type() {
         DataType::Int64 => numbers(column.as_primitive::<Int64Type>().values(), |value| *value as u64, take),
@@ -94,7 +94,7 @@ fn numbers<T>(values: &[T], number: impl Fn(&T) -> u64, mut take: impl FnMut(usi
     }
 }
 
-/// Spreads a number over the upper bits.
+/// Hashes a number to the upper bits.
 #[inline]
 fn spread(number: u64) -> u64 {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);

@@ -1,4 +1,4 @@
-//! One data file with some of its rows marked as deleted, and the rows that take their places elsewhere.
+//! Deletion-vector rewrite: marks rows of a data file as deleted, and writes their replacements elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use crate::error::DeltaError;
 use crate::read::DataRef;
 
 impl Rewriter<'_> {
-    /// Marks the rows of `file` that are replaced or go, and writes those that take their places.
+    /// Marks the rows of `file` that are replaced or deleted, and writes the replacements.
     pub(super) fn mark(
         &self,
         file: &DataRef,
@@ -66,7 +66,7 @@ impl Rewriter<'_> {
         lane.finish_marked(file, deleted, rows)
     }
 
-    /// Adds the rows that do not stay to the deleted ones.
+    /// Adds the rows that are replaced or deleted to the deletion vector.
     fn mark_rows(
         &self,
         open: &OpenFile<'_>,
@@ -82,8 +82,8 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Decides about rows of the table by one column after the other: most rows differ in the
-    /// first that is looked at, so that the others need not be read.
+    /// Decides about rows of the table by one column after the other: most rows differ in the first one read, so that
+    /// the others need not be read.
     fn settle_by_columns(
         &self,
         open: &OpenFile<'_>,

@@ -1,4 +1,4 @@
-//! A data file of the table, one row group at a time and only the columns that are asked for.
+//! A data file of the table, read by row group and column.
 
 use std::io::Read;
 use std::ops::Range;
@@ -40,7 +40,7 @@ pub(super) struct OpenFile<'a> {
 }
 
 impl<'a> OpenFile<'a> {
-    /// Reads the file's footer, and which rows are deleted, unless `marked` says it.
+    /// Reads the file's footer, and its deletion vector unless `marked` is given.
     pub(super) fn open(
         context: &'a ReadContext,
         file: &'a DataRef,
@@ -50,8 +50,8 @@ impl<'a> OpenFile<'a> {
         let name = format!("{}/{}", context.table, file.path);
         let path = path_of(context, file)?;
         let failed = || DeltaError::parquet("read", &name);
-        // The table's schema decides; a schema that another writer left in the file must not. What a column
-        // chunk says of its pages goes with it when it is copied, which a mask of it could not.
+        // The table's schema is used, and not an Arrow schema that another writer put into the file. The page
+        // encoding statistics of a column chunk are copied with it, which a mask of them could not be.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_encoding_stats_as_mask(false);
         let mut object = Object { store: Arc::clone(&context.store), path: path.clone(), size: file.size };
         let footer = runtime.block_on(object.get_metadata(Some(&options))).map_err(failed())?;
@@ -73,7 +73,7 @@ impl<'a> OpenFile<'a> {
         self.metadata.metadata()
     }
 
-    /// Rows of a row group.
+    /// The number of rows of a row group.
     pub(super) fn rows(&self, group: usize) -> usize {
         // Counts in a footer are never negative.
         usize::try_from(self.footer().row_group(group).num_rows()).unwrap_or(0)
@@ -84,18 +84,18 @@ impl<'a> OpenFile<'a> {
         (0..group).map(|group| self.rows(group) as u64).sum()
     }
 
-    /// Which rows are deleted.
+    /// The deletion vector.
     pub(super) fn deleted(&self) -> Option<&RoaringTreemap> {
         self.deleted.as_deref()
     }
 
-    /// Whether every row of a row group is there.
+    /// Whether no row of a row group is deleted.
     pub(super) fn is_whole(&self, group: usize) -> bool {
         let first = self.first(group);
         self.deleted().is_none_or(|deleted| deleted.range_cardinality(first..first + self.rows(group) as u64) == 0)
     }
 
-    /// Those rows that are there; the first is row `first` of the file.
+    /// The rows that are not deleted; the first one is row `first` of the file.
     pub(super) fn live(&self, rows: RecordBatch, first: u64) -> Result<RecordBatch, DeltaError> {
         match self.deleted() {
             None => Ok(rows),
@@ -104,7 +104,7 @@ impl<'a> OpenFile<'a> {
         }
     }
 
-    /// The rows of a row group with the columns of `schema`, in batches, deleted ones too.
+    /// The rows of a row group with the columns of `schema`, in batches, including deleted ones.
     pub(super) fn read(&self, group: usize, schema: &SchemaRef) -> Result<Rows, DeltaError> {
         self.read_some(group, schema, None)
     }
@@ -119,8 +119,8 @@ impl<'a> OpenFile<'a> {
         self.read_as(&self.metadata, group, schema, selection)
     }
 
-    /// The values of a text column of a row group as Arrow dictionaries, so that whoever writes it again need not
-    /// look it up row by row; `None` where the file does not have each text once.
+    /// A text column of a row group as Arrow dictionaries, so that it can be written again without a lookup per row;
+    /// `None` if the file does not have each text once.
     pub(super) fn read_keyed(&self, group: usize, field: &Field) -> Result<Option<Rows>, DeltaError> {
         let stored = self.metadata.schema();
         let text = find(stored, field.name())
@@ -181,13 +181,13 @@ impl<'a> OpenFile<'a> {
         Ok(Rows { batches, arrangement, table: self.context.table.clone() })
     }
 
-    /// Where a column of a row group lies in the file.
+    /// The byte range of a column chunk in the file.
     pub(super) fn range(&self, group: usize, leaf: usize) -> Range<u64> {
         let (start, length) = self.footer().row_group(group).column(leaf).byte_range();
         start..start + length
     }
 
-    /// Bytes of the file.
+    /// Reads byte ranges of the file.
     pub(super) fn fetch(&self, ranges: &[Range<u64>]) -> Result<Fetched, DeltaError> {
         let store = &self.context.store;
         let bytes = self
@@ -203,7 +203,7 @@ fn keyed_text() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// Rows of one row group, in the table's shape.
+/// Rows of one row group, with the table's columns.
 pub(super) struct Rows {
     batches: ParquetRecordBatchReader,
     arrangement: Arrangement,
@@ -223,7 +223,7 @@ impl Iterator for Rows {
 /// Parts of a file in memory.
 #[derive(Clone)]
 pub(super) struct Fetched {
-    /// Each with its place in the file.
+    /// Each with its offset in the file.
     parts: Arc<[(u64, Bytes)]>,
     size: u64,
 }

@@ -1,4 +1,4 @@
-//! The file that takes the place of another: row groups copied, patched and rewritten.
+//! The file rewriter: writes the file that replaces another, from copied, patched and rewritten row groups.
 
 use arrow_array::{ArrayRef, RecordBatch};
 
@@ -9,12 +9,12 @@ use crate::data_file::{DataFile, Written};
 use crate::read::DataRef;
 use sluicebox_parquet_writer::takes;
 
-/// Files below this size are not worth being kept apart: their rows are written together.
+/// Files below this size are merged: their rows are written together.
 const POUR_BYTES: u64 = 4 << 20;
-/// A row group of fewer rows is filled up with those of the next.
+/// A row group with fewer rows is merged with the next.
 const SMALL_GROUP: usize = 8 << 10;
 
-/// What a file becomes.
+/// The replacement of a file.
 pub(super) struct FileRewriter<'a> {
     of: &'a Rewriter<'a>,
     pub(super) file: &'a DataRef,
@@ -22,7 +22,7 @@ pub(super) struct FileRewriter<'a> {
     /// Row groups before the first change.
     before: Vec<usize>,
     begun: bool,
-    /// Its file, unless it is so small that its rows go where others go.
+    /// Its own file, unless it is so small that its rows are merged with others.
     own: Option<DataFile>,
     rows: usize,
     /// Row groups can be copied as encoded bytes.
@@ -35,7 +35,7 @@ impl<'a> FileRewriter<'a> {
         Self { of, file, open, before: Vec::new(), begun: false, own: None, rows: 0, spliceable }
     }
 
-    /// Begins the file, with rows that show what its columns are like.
+    /// Creates the file, with a sample for its encodings.
     fn begin(&mut self, sample: &[RecordBatch], lane: &mut Lane<'_, '_, '_>) -> Result<(), Halt> {
         self.begun = true;
         if self.file.size >= POUR_BYTES {
@@ -51,7 +51,7 @@ impl<'a> FileRewriter<'a> {
         Ok(())
     }
 
-    /// A row group stays as it is.
+    /// Copies an unchanged row group.
     pub(super) fn copy(&mut self, group: usize, lane: &mut Lane<'_, '_, '_>) -> Result<(), Halt> {
         if !self.begun {
             self.before.push(group);
@@ -78,7 +78,7 @@ impl<'a> FileRewriter<'a> {
         }
     }
 
-    /// A row group with other values in some columns.
+    /// Copies a row group with new values in some columns.
     pub(super) fn patch(
         &mut self,
         group: usize,
@@ -92,7 +92,7 @@ impl<'a> FileRewriter<'a> {
         let Some(own) = &mut self.own else {
             return Ok(());
         };
-        // Of a column whose values are replaced no bytes are needed.
+        // The bytes of a replaced column are not needed.
         let descriptors = footer.file_metadata().schema_descr();
         let kept = |leaf: &usize| columns[descriptors.get_column_root_idx(*leaf)].is_none();
         let chunks: Vec<_> = (0..descriptors.num_columns()).filter(kept).map(|leaf| open.range(group, leaf)).collect();
@@ -100,7 +100,7 @@ impl<'a> FileRewriter<'a> {
         Ok(own.patch(&open.fetch(&chunks)?, footer, group, columns)?)
     }
 
-    /// Rows of a row group that changes.
+    /// Writes rows of a changed row group.
     pub(super) fn write(&mut self, batches: Vec<RecordBatch>, lane: &mut Lane<'_, '_, '_>) -> Result<(), Halt> {
         if !self.begun {
             self.begin(&batches, lane)?;
@@ -119,7 +119,7 @@ impl<'a> FileRewriter<'a> {
         }
     }
 
-    /// Row groups stay what they were, so that the next change touches as few; very small ones grow together.
+    /// Row groups keep their borders, so that the next change touches few of them; very small ones are merged.
     pub(super) fn end_group(&mut self) -> Result<(), Halt> {
         match &mut self.own {
             Some(own) if own.rows_buffered() >= SMALL_GROUP => Ok(own.flush()?),
@@ -127,11 +127,11 @@ impl<'a> FileRewriter<'a> {
         }
     }
 
-    /// Whether any row changed, and the complete file, if there is one.
+    /// Completes the file. Returns whether any row changed, and the file, if there is one.
     pub(super) fn finish(self) -> Result<(bool, Option<Written>), Halt> {
         let written = match self.own {
             Some(own) if self.rows > 0 => Some(own.finish()?),
-            // A file without rows is removed as it is dropped.
+            // A file without rows is removed when it is dropped.
             _ => None,
         };
         Ok((self.begun, written))

@@ -1,4 +1,4 @@
-//! The keys of the rows that are being written, to look up those of the table in.
+//! The keys of the rows being written, for looking up rows of the table.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use super::bloom_filter::BloomFilter;
 use crate::error::DeltaError;
 use crate::schema::find;
 
-/// Keys by value, in about 12 bytes each besides the value itself.
+/// A set of keys, in about 12 bytes each besides the value itself.
 pub(crate) struct Keys {
     /// The key columns, by name.
     pub(super) columns: Vec<String>,
@@ -26,7 +26,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// No keys yet, of the columns of `schema` named by `columns`.
+    /// An empty set, of the columns of `schema` named by `columns`.
     pub(crate) fn new(
         table: &str,
         schema: &Schema,
@@ -65,7 +65,7 @@ impl Keys {
             .collect()
     }
 
-    /// The keys of `rows` in a form that can be looked up.
+    /// The keys of `rows`, encoded for lookup.
     pub(crate) fn encode(&self, rows: &RecordBatch) -> Result<Rows, ArrowError> {
         self.converter.convert_columns(&self.columns_of(rows)?)
     }
@@ -104,14 +104,14 @@ impl Keys {
         Ok(found.collect())
     }
 
-    /// The position of a key that is added unless it is there, and whether it was added.
+    /// Adds a key unless it exists. Returns its position, and whether it was added.
     pub(crate) fn insert(&mut self, key: arrow_row::Row<'_>) -> (u32, bool) {
         let hash = self.hasher.hash_one(key.as_ref());
         let Self { values, table, hasher, .. } = self;
         if let Some(at) = table.find(hash, |at| values.row(*at as usize).as_ref() == key.as_ref()) {
             return (*at, false);
         }
-        // A commit holds fewer than 2^32 rows: its flush limits are far below.
+        // A commit has fewer than 2^32 rows: its flush limits are far below.
         let at = u32::try_from(values.num_rows()).unwrap_or(u32::MAX);
         values.push(key);
         table.insert_unique(hash, at, |at| hasher.hash_one(values.row(*at as usize).as_ref()));

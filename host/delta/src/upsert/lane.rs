@@ -1,4 +1,4 @@
-//! Several files at once, whose rows still come out one file after the other.
+//! Rewrites several files at once and emits their rows in the order of the files.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::data_file::Written;
 use crate::error::DeltaError;
 use crate::read::DataRef;
 
-/// Lets each of several threads do something in the order of its number.
+/// Lets several threads act in the order of their numbers.
 pub(super) struct Turns {
     state: Mutex<State>,
     moved: Condvar,
@@ -22,7 +22,7 @@ struct State {
     broken: bool,
 }
 
-/// Another thread failed, so that the turn never comes.
+/// Another thread failed, so this thread's turn never comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Broken;
 
@@ -44,27 +44,27 @@ impl Turns {
         if state.broken { Err(Broken) } else { Ok(()) }
     }
 
-    /// `number` is done; it was its turn.
+    /// Ends the turn of `number`.
     pub(super) fn done(&self, number: usize) {
         self.state().next = number + 1;
         self.moved.notify_all();
     }
 
-    /// Nobody's turn comes any more.
+    /// Ends all turns, after a failure.
     pub(super) fn give_up(&self) {
         self.state().broken = true;
         self.moved.notify_all();
     }
 }
 
-/// Bytes of rows that wait for their turn at most.
+/// The most bytes of rows that wait for their turn.
 const WAITING_BYTES: usize = 8 << 20;
 
 /// Why the rewriting of a file ended early.
 pub(super) enum Halt {
     /// It failed.
     Failed(DeltaError),
-    /// That of another file failed.
+    /// The rewriting of another file failed.
     Elsewhere,
 }
 
@@ -74,7 +74,7 @@ impl From<DeltaError> for Halt {
     }
 }
 
-/// What one file gives to the work on all: rows in the order of files, whichever thread is faster.
+/// The output of one file to the shared work: rows in the order of files, whichever thread is faster.
 pub(super) struct Lane<'l, 'w, 'a> {
     number: usize,
     turns: &'l Turns,
@@ -87,7 +87,7 @@ pub(super) struct Lane<'l, 'w, 'a> {
 }
 
 enum Item {
-    /// Rows for a file that has rows of several.
+    /// Rows for a file with rows of several files.
     Row(RecordBatch),
     /// Rows of change data.
     Told(RecordBatch),
@@ -108,7 +108,7 @@ impl<'l, 'w, 'a> Lane<'l, 'w, 'a> {
         &mut self.counts
     }
 
-    /// Rows for a file that has rows of several.
+    /// Rows for a file with rows of several files.
     pub(super) fn write(&mut self, rows: RecordBatch) -> Result<(), Halt> {
         self.push(rows.get_array_memory_size(), Item::Row(rows))
     }
@@ -124,7 +124,7 @@ impl<'l, 'w, 'a> Lane<'l, 'w, 'a> {
         if self.waiting_bytes > WAITING_BYTES { self.pass_on() } else { Ok(()) }
     }
 
-    /// Waits for the turn of this file and gives on what waits.
+    /// Waits for the turn of this file and emits the waiting rows.
     fn pass_on(&mut self) -> Result<(), Halt> {
         if !self.in_turn {
             self.turns.wait(self.number).map_err(|Broken| Halt::Elsewhere)?;
@@ -141,7 +141,7 @@ impl<'l, 'w, 'a> Lane<'l, 'w, 'a> {
         Ok(())
     }
 
-    /// As [`Self::finish`] for a file of which more rows are deleted, as `deleted` says, out of `rows`.
+    /// As [`Self::finish`], for a file with more deleted rows, of `rows` in all.
     pub(super) fn finish_marked(
         mut self,
         file: &DataRef,
@@ -159,8 +159,7 @@ impl<'l, 'w, 'a> Lane<'l, 'w, 'a> {
         Ok(())
     }
 
-    /// The file is done: `changed` says whether its rows are not all where they were, and
-    /// `written` is the file that took its place.
+    /// Finishes the file: `changed` says whether any row changed, and `written` is its replacement.
     pub(super) fn finish(mut self, file: &DataRef, changed: bool, written: Option<Written>) -> Result<(), Halt> {
         if let Err(halt) = self.pass_on() {
             let paths = written.iter().map(|written| written.add.path.clone()).collect();

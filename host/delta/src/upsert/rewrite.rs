@@ -1,4 +1,4 @@
-//! One data file with some of its rows replaced or removed.
+//! Rewrites one data file with some of its rows replaced or deleted.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,12 +21,12 @@ use crate::read::{DataRef, ReadContext, select};
 use crate::row_changes;
 use crate::schema::find;
 
-/// Decoded rows that may wait for the first change of their row group.
+/// Bytes of decoded rows that may wait for the first change of their row group.
 const WAITING_BYTES: usize = 32 << 20;
-/// Where fewer than one row of so many changes, its values are looked at before the others.
+/// If fewer than one row in this many changes, the changed rows are read before the others.
 const DENSE: usize = 8;
 
-/// Takes the rows of a pass to data files.
+/// Merges the rows of a pass with data files.
 pub(super) struct Rewriter<'a> {
     pub(super) context: &'a ReadContext,
     pub(super) schema: &'a SchemaRef,
@@ -34,17 +34,17 @@ pub(super) struct Rewriter<'a> {
     pub(super) pass: &'a Pass<'a>,
     pub(super) pruner: Pruner,
     key_schema: SchemaRef,
-    /// Partition columns that are no part of the key, so that a row can change its partition.
+    /// Partition columns that are not part of the key, so that a row can change its partition.
     roaming: Vec<(usize, String)>,
-    /// The columns that files have: all but those of partitions.
+    /// The columns in files: all but the partition columns.
     pub(super) data_columns: Vec<usize>,
     pub(super) data_schema: SchemaRef,
     pub(super) target: Target,
-    /// The column in which rows differed the last time.
+    /// The column in which rows differed last.
     pub(super) telling: AtomicUsize,
 }
 
-/// A row of a row group that has one of the keys.
+/// A row of a row group with one of the keys.
 #[derive(Clone, Copy)]
 pub(super) struct Match {
     pub(super) row: usize,
@@ -90,12 +90,12 @@ impl<'a> Rewriter<'a> {
         rows.project(&self.data_columns).map_err(DeltaError::arrow("choose columns", &self.context.table))
     }
 
-    /// Whether `file` can hold one of the keys.
+    /// Whether `file` may have one of the keys.
     pub(super) fn may_hold(&self, file: &DataRef) -> bool {
         self.pruner.may_hold(file)
     }
 
-    /// Writes what `file` becomes, if one of its rows changes.
+    /// Writes the replacement of `file`, if one of its rows changes.
     pub(super) fn rewrite(&self, file: &DataRef, mut lane: Lane<'_, '_, '_>) -> Result<(), Halt> {
         let open = OpenFile::open(self.context, file, self.runtime, None)?;
         self.target.encodings.learn(&self.data_schema, open.footer());
@@ -131,7 +131,7 @@ impl<'a> Rewriter<'a> {
                 bytes += now.get_array_memory_size();
                 edited.push(now);
                 if bytes > WAITING_BYTES {
-                    // A row group of another writer may be too large to wait for its end.
+                    // Another writer's row group may be too large to buffer.
                     heir.write(std::mem::take(&mut edited), &mut lane)?;
                     (bytes, poured) = (0, true);
                 }
@@ -146,7 +146,7 @@ impl<'a> Rewriter<'a> {
         lane.finish(file, changed, written)
     }
 
-    /// The rows of a row group that have one of the keys.
+    /// The rows of a row group with one of the keys.
     pub(super) fn matches(&self, open: &OpenFile<'_>, group: usize) -> Result<Vec<Match>, DeltaError> {
         let failed = || DeltaError::arrow("compare keys", &self.context.table);
         let mut matches = Vec::new();
@@ -162,8 +162,8 @@ impl<'a> Rewriter<'a> {
         Ok(matches)
     }
 
-    /// Rewrites a row group of which few rows change: their values are read first, and where no
-    /// row goes, columns in which none of them differs are copied as they are.
+    /// Rewrites a row group of which few rows change: these are read first, and if no row is deleted, columns without
+    /// a difference are copied.
     fn patch(
         &self,
         heir: &mut FileRewriter<'_>,
@@ -240,7 +240,7 @@ impl<'a> Rewriter<'a> {
             if now.is_empty() {
                 values.push(Arc::clone(own));
             } else if matches!(own.data_type(), DataType::Dictionary(_, _)) {
-                // What lies between the changes stays the dictionary that it is.
+                // Values between changes stay in their dictionary.
                 let mut row = 0;
                 for (place, at) in places {
                     values.push(own.slice(row, place - row));
@@ -259,8 +259,7 @@ impl<'a> Rewriter<'a> {
         Ok(values)
     }
 
-    /// What becomes of some rows, the first of which is row `first` of its row group; `None` if
-    /// they stay as they are.
+    /// Edits some rows, the first of which is row `first` of its row group; `None` if they do not change.
     fn edit(
         &self,
         rows: &RecordBatch,
@@ -284,8 +283,8 @@ impl<'a> Rewriter<'a> {
         self.apply(rows, first, found, (&settled, 0), open, group, lane).map(Some)
     }
 
-    /// The rows that stay or take the place of others. `found` are those of `rows` that were
-    /// decided about, the first of them at the given place in `settled`.
+    /// The kept rows and replacements. `found` are those of `rows` that were decided about, the first of them at the
+    /// given place in `settled`.
     #[expect(clippy::too_many_arguments, reason = "they are the rows, what was found of them, and where they are")]
     fn apply(
         &self,
@@ -323,7 +322,7 @@ impl<'a> Rewriter<'a> {
         Ok(mix(rows, &settled.fresh, &chosen).map_err(failed())?)
     }
 
-    /// Decides about rows of the table and records what changes; `None` if nothing does.
+    /// Decides about rows of the table and records the changes; `None` if there are none.
     pub(super) fn settle(
         &self,
         old: &RecordBatch,
@@ -356,7 +355,7 @@ impl<'a> Rewriter<'a> {
         self.roaming.iter().any(|(index, column)| {
             let own = file.partition.get(column).cloned().flatten().filter(|text| !text.is_empty());
             let column = fresh.column(*index);
-            // Texts may differ for one value when another program wrote the file.
+            // One value may have different texts if another program wrote the file.
             let same = partition::column(column.data_type(), own.as_deref(), 1)
                 .is_some_and(|own| partition::value(&own, 0) == partition::value(column, row));
             !same
@@ -398,7 +397,7 @@ pub(super) fn selection(matches: &[Match], rows: usize) -> RowSelection {
     RowSelection::from(selectors)
 }
 
-/// Rows of two batches, each named by batch and row, in that order.
+/// Picks rows of two batches, by batch and row, in that order.
 fn mix(a: &RecordBatch, b: &RecordBatch, chosen: &[(usize, usize)]) -> Result<RecordBatch, ArrowError> {
     if chosen.is_empty() {
         return Ok(RecordBatch::new_empty(a.schema()));
