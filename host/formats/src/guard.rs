@@ -1,14 +1,14 @@
-//! A decoder that fails instead of panicking.
+//! Turns panics of decoders into errors.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Decoded, FormatError, Rows};
 
-/// Runs `work` on bytes that nobody vouches for. The libraries that decode Parquet and Avro are
-/// careful, but no file may end the program.
+/// Runs `work` on untrusted bytes. The libraries that decode Parquet and Avro are careful, but no file may end the
+/// program.
 pub(super) fn guarded<T>(done: u64, work: impl FnOnce() -> Result<T, FormatError>) -> Result<T, FormatError> {
-    // What `work` leaves behind half done is not used again: an error ends the file.
+    // State that `work` leaves incomplete is not used again: an error ends the file.
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|panic| Err(FormatError::Decoder { done, message: told(&*panic) }))
 }
@@ -18,7 +18,7 @@ fn told(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// Rows whose decoder may panic.
+/// A reader whose decoder may panic.
 pub(super) struct Guarded {
     rows: Box<dyn Rows>,
     done: u64,

@@ -1,4 +1,4 @@
-//! Decoded rows to JSON and back: for quarantine, where a person reads them, and for fixtures.
+//! Converts rows to JSON and back, for quarantine and fixtures.
 
 use std::io::{BufReader, Cursor};
 
@@ -10,9 +10,8 @@ use arrow_schema::{ArrowError, SchemaRef};
 use super::{FormatError, json, text};
 use sluicebox_core::plan::Encoding;
 
-/// Some rows of a batch, each as one JSON object with its nulls written out, in the
-/// order of `indexes`. A row that JSON cannot express gives an object that says so: a
-/// row on its way to quarantine must arrive.
+/// Some rows of a batch, each as one JSON object with its nulls, in the order of `indexes`. A row that JSON cannot
+/// express becomes an object that says so, because a reject must never be lost.
 pub fn rows_as_json(rows: &RecordBatch, indexes: &[usize]) -> Vec<Vec<u8>> {
     match encode(rows, indexes) {
         Ok(lines) => lines,
@@ -29,17 +28,17 @@ fn encode(rows: &RecordBatch, indexes: &[usize]) -> Result<Vec<Vec<u8>>, ArrowEr
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
     writer.write(&picked)?;
     writer.finish()?;
-    // JSON escapes every newline inside a value, so lines are rows.
+    // JSON escapes newlines in values, so lines are rows.
     Ok(writer.into_inner().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
-/// All rows of JSON lines in memory as one batch with these columns; other fields are ignored.
+/// Parses JSON lines to one batch with these columns; other fields are ignored.
 pub fn rows_from_json(text: &[u8], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let batches = ReaderBuilder::new(schema.clone()).build(BufReader::new(text))?.collect::<Result<Vec<_>, _>>()?;
     arrow_select::concat::concat_batches(schema, &batches)
 }
 
-/// The columns of JSON lines in memory, in the order in which they first appear.
+/// Infers the columns of JSON lines, in order of appearance.
 pub fn infer_json(text: &[u8]) -> Result<SchemaRef, FormatError> {
     json::infer(text::decode(Box::new(Cursor::new(text.to_vec())), Encoding::Utf8)?)
 }

@@ -1,4 +1,4 @@
-//! Text files: byte-order marks and encodings become UTF-8 on the way in.
+//! Decodes text files to UTF-8, with byte-order marks and encodings.
 
 use std::io::{self, BufReader, Read};
 
@@ -7,15 +7,15 @@ use encoding_rs::{CoderResult, Decoder, Encoding as Charset};
 use super::{Binary, FormatError, Input, Meter};
 use sluicebox_core::plan::{Compression, Encoding};
 
-/// A text file as UTF-8 (not yet checked, where it claims to be UTF-8 already).
+/// A text file as UTF-8 (not checked if the file is declared as UTF-8).
 pub(super) struct Text {
     /// The bytes, without a byte-order mark.
     pub(super) reader: Box<dyn Read + Send>,
-    /// How to get the file's own bytes back.
+    /// How to restore the file's original bytes.
     pub(super) original: Original,
 }
 
-/// How a slice of decoded text was written in the file.
+/// The original encoding of decoded text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Original {
     /// The same bytes.
@@ -24,7 +24,7 @@ pub(super) enum Original {
     Latin1,
     /// Windows-1252.
     Windows1252,
-    /// Two bytes a unit; bad records keep the UTF-8 form, which says the same.
+    /// UTF-16; bad records keep the UTF-8 form.
     Utf16,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn open(
     decode(input.reader(compression, meter)?, encoding)
 }
 
-/// `reader` as text. A byte-order mark wins over `encoding`.
+/// Decodes `reader`. A byte-order mark takes precedence over `encoding`.
 pub(super) fn decode(mut reader: Box<dyn Read + Send>, encoding: Encoding) -> Result<Text, FormatError> {
     let mut head = Vec::new();
     reader
@@ -75,13 +75,13 @@ pub(super) fn decode(mut reader: Box<dyn Read + Send>, encoding: Encoding) -> Re
 
 const RAW_BYTES: usize = 64 << 10;
 
-/// These readers write whole characters only; the buffer serves who asks for less.
+/// These readers write whole characters only; the buffer is for callers that ask for less.
 fn buffered(reader: impl Read + Send + 'static) -> Box<dyn Read + Send> {
     Box::new(BufReader::with_capacity(RAW_BYTES, reader))
 }
 
 impl Original {
-    /// The bytes that `text` had in the file.
+    /// The original bytes of `text` in the file.
     pub(super) fn restore(self, text: &[u8]) -> Vec<u8> {
         match (self, std::str::from_utf8(text)) {
             (Original::Latin1, Ok(text)) => encoding_rs::mem::encode_latin1_lossy(text).into_owned(),
@@ -91,7 +91,7 @@ impl Original {
     }
 }
 
-/// encoding_rs follows the web, where "Latin-1" is Windows-1252; this is the real one.
+/// encoding_rs follows the web, where "Latin-1" means Windows-1252; this is ISO 8859-1.
 struct Latin1 {
     inner: Box<dyn Read + Send>,
 }

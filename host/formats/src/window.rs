@@ -2,10 +2,9 @@
 
 use std::io::{self, ErrorKind, Read};
 
-/// The bytes that a text decoder looks at: what was read and not yet taken.
+/// The bytes that a text decoder reads: read from the stream and not consumed.
 ///
-/// It grows only when asked to, so that one long record is the only thing that makes
-/// it larger than its first size.
+/// It grows only when asked to, so that only a long record makes it larger than its first size.
 pub(super) struct Window {
     reader: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -22,29 +21,29 @@ impl Window {
         Self { reader, buffer: Vec::new(), start: 0, end: 0, capacity, ended: false, failed: None }
     }
 
-    /// What was read and not yet taken.
+    /// The bytes read and not consumed.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Whether nothing follows [`Window::bytes`].
+    /// Whether the stream ends after [`Window::bytes`].
     pub(super) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// The most bytes that it holds at once at present.
+    /// Its present capacity in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Takes the first `count` bytes.
+    /// Consumes the first `count` bytes.
     pub(super) fn take(&mut self, count: usize) {
         self.start += count;
         debug_assert!(self.start <= self.end);
     }
 
-    /// Reads until the window is full or the stream ends or fails, if fewer than `least` bytes
-    /// are there. A failure waits until [`Window::check`], so that what was read before it counts.
+    /// Reads until the window is full or the stream ends or fails, if it has fewer than `least` bytes. A failure is
+    /// reported by [`Window::check`], so that bytes before it are used.
     pub(super) fn fill(&mut self, least: usize) {
         if self.ended || self.failed.is_some() || self.end - self.start >= least.min(self.capacity) {
             return;
@@ -69,12 +68,12 @@ impl Window {
         }
     }
 
-    /// Asks, when the bytes at hand are not enough, whether more can come.
+    /// Reports a failure, if the present bytes are not enough.
     pub(super) fn check(&mut self) -> io::Result<()> {
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Lets it hold `capacity` bytes from now on.
+    /// Changes the capacity to `capacity` bytes.
     pub(super) fn resize(&mut self, capacity: usize) {
         self.capacity = capacity;
         if self.buffer.len() > capacity && self.end - self.start <= capacity {

@@ -1,4 +1,4 @@
-//! Columns from a sample of delimited text.
+//! Infers columns from a sample of delimited text.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::text::Text;
 use crate::{FormatError, Rows, SAMPLE_RECORDS, value};
 use sluicebox_core::plan::CsvFormat;
 
-/// A type that a column may still have, from the narrowest to the widest.
+/// A candidate type of a column, from the narrowest to the widest.
 type Candidate = (fn(&[u8]) -> bool, DataType);
 
 fn candidates() -> Vec<Candidate> {
@@ -24,9 +24,9 @@ fn candidates() -> Vec<Candidate> {
     ]
 }
 
-/// The file's columns: each has the first of boolean, whole number, floating-point number,
-/// date and timestamp that all values of the sample are, or is a string. Numbers with
-/// leading zeros are codes, hence strings; so is a column of nulls.
+/// Infers the columns: each has the first of boolean, integer, floating-point number, date and timestamp that fits
+/// all values of the sample, or else string. Numbers with leading zeros are codes, hence strings; so is a column of
+/// nulls.
 pub(crate) fn infer(text: Text, format: &CsvFormat) -> Result<SchemaRef, FormatError> {
     let mut rows = CsvRows::new(text, format, None, 0)?;
     let mut sample = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn infer(text: Text, format: &CsvFormat) -> Result<SchemaRef, FormatE
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// The names of the file's columns, in its order.
+/// The names of the file's columns, in order.
 pub(crate) fn names(text: Text, format: &CsvFormat) -> Result<Vec<String>, FormatError> {
     let rows = CsvRows::new(text, format, None, 0)?;
     Ok(rows.schema().fields().iter().map(|field| field.name().clone()).collect())
@@ -80,7 +80,7 @@ fn is_float(text: &[u8]) -> bool {
     !is_code(text) && value::float(text).is_some()
 }
 
-/// `007` or `+49`: digits that are no number.
+/// Whether digits are a code and not a number, such as `007` or `+49`.
 fn is_code(text: &[u8]) -> bool {
     match text {
         [b'+', ..] => true,

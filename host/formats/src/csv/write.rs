@@ -1,4 +1,4 @@
-//! Rows to delimited text (RFC 4180).
+//! Writes rows as delimited text (RFC 4180).
 
 use std::io::Write;
 
@@ -22,7 +22,7 @@ impl<W: Write> CsvWriter<W> {
     /// Writes the rows of one batch.
     ///
     /// # Errors
-    /// The output refuses, or a column is nested.
+    /// Writing fails, or a column is nested.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), FormatError> {
         self.inner.write(rows).map_err(|error| match error {
             arrow_schema::ArrowError::IoError(_, source) => FormatError::Write(source),
@@ -30,7 +30,7 @@ impl<W: Write> CsvWriter<W> {
         })
     }
 
-    /// The output, with everything in it that was written.
+    /// The output, with everything written.
     pub fn into_inner(self) -> W {
         self.inner.into_inner()
     }

@@ -1,7 +1,7 @@
-//! A quick look at whether a record is one JSON object.
+//! A quick check whether a record is one JSON object.
 //!
-//! It costs a fraction of decoding. What it lets through is decoded all the same, and what it does
-//! not is looked at again by the decoder, so that it may err on both sides.
+//! It costs a fraction of decoding. What it accepts is decoded all the same, and what it does not is checked again by
+//! the decoder, so errors on both sides are harmless.
 
 /// Whether a record has the shape of one JSON object, from its first brace to its last.
 pub(super) fn is_object(record: &[u8]) -> bool {
@@ -13,10 +13,10 @@ pub(super) fn is_object(record: &[u8]) -> bool {
     }
 }
 
-/// Objects may lie in each other this deep.
+/// The deepest nesting of objects.
 const DEEPEST: usize = 64;
 
-/// What was not looked at yet.
+/// The text not checked yet.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -48,7 +48,7 @@ impl Rest<'_> {
         })
     }
 
-    /// What lies between two brackets, with commas in between.
+    /// Checks a list in brackets, with commas in between.
     fn list(&mut self, open: u8, close: u8, depth: usize, item: impl Fn(&mut Self, usize) -> bool) -> bool {
         if depth > DEEPEST || !self.take(open) {
             return false;

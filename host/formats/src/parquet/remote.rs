@@ -17,7 +17,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 pub(super) struct Object {
     /// The store.
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Where in it.
+    /// The path in the store.
     pub(super) path: Path,
     /// The object's size.
     pub(super) bytes: u64,

@@ -1,4 +1,4 @@
-//! Rows to a Parquet file for others to read.
+//! Writes rows to a Parquet file, for exports.
 
 use std::io::Write;
 
@@ -29,15 +29,15 @@ impl<W: Write + Send> ParquetWriter<W> {
     /// Writes the rows of one batch.
     ///
     /// # Errors
-    /// The output refuses.
+    /// Writing fails.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), FormatError> {
         self.inner.write(rows).map_err(failed)
     }
 
-    /// Completes the file and gives the output back.
+    /// Completes the file and returns the output.
     ///
     /// # Errors
-    /// The output refuses.
+    /// Writing fails.
     pub fn finish(self) -> Result<W, FormatError> {
         self.inner.into_inner().map_err(failed)
     }

@@ -1,4 +1,4 @@
-//! Unions as text, since no table holds a value of several types.
+//! Converts unions to text, because no table has values of several types.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ pub(crate) fn has_union(kind: &DataType) -> bool {
     }
 }
 
-/// The same array with text in the place of every union: strings as they are, bytes as text if
-/// they are UTF-8 and in hexadecimal if not, others as they are shown.
+/// Replaces every union in an array by text: strings as they are, bytes as text if they are UTF-8 and in hexadecimal
+/// if not, others as they are displayed.
 pub(super) fn flatten(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     if !has_union(array.data_type()) {
         return Ok(array.clone());
@@ -49,7 +49,7 @@ pub(super) fn flatten(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     })
 }
 
-/// `field` with the array's type. A union may hold a null without saying so itself.
+/// `field` with the array's type. A union may have nulls without being nullable.
 fn like(field: &FieldRef, array: &ArrayRef) -> FieldRef {
     let nullable = field.is_nullable() || matches!(field.data_type(), DataType::Union(..));
     Arc::new(Field::new(field.name(), array.data_type().clone(), nullable))
