@@ -5,8 +5,8 @@ mod report;
 
 use std::process::ExitCode;
 
-// Batches are made and thrown away by several threads at a high rate; the system's
-// allocator keeps what each thread freed and grows with the number of threads.
+// Several threads allocate and free batches at a high rate; the system's allocator keeps the memory that each thread
+// freed and grows with the number of threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -12,7 +12,7 @@ use sluicebox_delta::{CommitRecord, Step};
 use sluicebox_lake::LakeError;
 use sluicebox_sources::Position;
 
-/// Lanes of a commit that a line of the table spells out.
+/// The lanes of a commit that are listed in a line.
 const LANES: usize = 2;
 
 #[derive(clap::Args)]
@@ -38,7 +38,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Prints what became of a table.
+/// Prints the history of a table.
 pub fn run(args: &Args) -> Exit {
     let Some((layer, name)) = args.table.split_once('.').filter(|(layer, _)| is_layer(layer)) else {
         report::message(
@@ -148,7 +148,7 @@ fn table(steps: &[Step]) -> Text {
 
 fn cells(commit: &CommitRecord) -> [String; 11] {
     let count = |key| commit.count(key).map_or_else(String::new, report::count);
-    // What strangers wrote into the log must not steer the terminal.
+    // Text of other programs in the log must not control the terminal.
     let seen = |text: Option<&str>| report::visible(text.unwrap_or_default());
     let maker = match (commit.made("pipeline"), commit.made("hop")) {
         (Some(pipeline), Some(hop)) => report::visible(&format!("{pipeline}/{hop}")),
@@ -175,7 +175,7 @@ fn cells(commit: &CommitRecord) -> [String; 11] {
     ]
 }
 
-/// The first lanes and how many more there are; the JSON has them all.
+/// The first lanes and the number of others; the JSON has all of them.
 fn positions(commit: &CommitRecord) -> String {
     let own = match (commit.made("pipeline"), commit.made("hop")) {
         (Some(pipeline), Some(hop)) => format!("{pipeline}/{hop}/"),

@@ -9,13 +9,13 @@ use include_dir::{Dir, include_dir};
 use super::Exit;
 use crate::report;
 
-/// The project as it is written, with `{{name}}` and `{{crate_name}}` to fill in.
+/// The template of the project, with `{{name}}` and `{{crate_name}}` to fill in.
 static TEMPLATE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-transforms/template");
 
-/// The SDK goes with the project, so that it compiles wherever it is taken.
+/// The SDK is copied into the project, so that it compiles anywhere.
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../guest-transforms/sdk");
 
-/// Names that a crate cannot have, or not beside the SDK.
+/// Names that a crate cannot have, or that conflict with the SDK.
 const KEYWORDS: &[&str] = &[
     "abstract",
     "alloc",
@@ -142,7 +142,7 @@ fn write(from: &Dir<'_>, to: &Path, name: &str) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for file in from.files() {
         let file_name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // A manifest inside the template would make it a package of this workspace.
+        // A manifest in the template would make it a package of this workspace.
         let path = to.join(file_name.strip_suffix(".template").unwrap_or(&file_name));
         match file.contents_utf8() {
             Some(text) => {

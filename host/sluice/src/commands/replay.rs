@@ -28,13 +28,13 @@ Exit codes: 0 identical, 1 different, 2 cannot be replayed exactly.")]
 pub struct Args {
     /// The hop.
     hop: String,
-    /// The pipeline's file, where several pipelines have a hop of that name.
+    /// The pipeline file, if several pipelines have a hop of that name.
     file: Option<PathBuf>,
-    /// Takes the rows up to this version of the hop's table as they are; with `@`, up to this
-    /// version of its upstream.
+    /// Begin after this version of the hop's table, which is copied; with `@`, after the version made of this version
+    /// of its upstream.
     #[arg(long, value_name = "VERSION|@POSITION", value_parser = start)]
     from: Option<Start>,
-    /// Leaves the tables in this empty folder; without it they are removed.
+    /// Keep the tables in this empty folder; without it they are removed.
     #[arg(long, value_name = "DIR|URL")]
     into: Option<String>,
     /// The lake: a folder or a URL.
@@ -57,7 +57,7 @@ fn start(text: &str) -> Result<Start, String> {
     }
 }
 
-/// Makes tables again and compares them.
+/// Replays tables and compares them.
 pub fn run(args: &Args) -> Exit {
     let vars: BTreeMap<_, _> = args.vars.iter().cloned().collect();
     let loaded = match args.file.as_ref().map(|file| config::load(file, &vars)) {

@@ -165,8 +165,8 @@ fn ended(outcome: &Outcome, followed: bool) -> (Status, Exit) {
     }
 }
 
-/// The first signal ends the run in order; the second ends the process, which is as
-/// safe: what no commit holds is taken again.
+/// The first signal ends the run in order; the second ends the process, which is as safe: uncommitted rows are read
+/// again.
 async fn stop_on_signal(stop: CancellationToken) {
     signal().await;
     stop.cancel();
@@ -181,7 +181,7 @@ async fn signal() {
         return std::future::pending().await;
     };
     tokio::select! {
-        // Without a handler for it the default action ends the process, which is safe too.
+        // Without a handler the default action ends the process, which is safe too.
         result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
         _ = terminate.recv() => {}
     }

@@ -63,7 +63,7 @@ fn json(name: &str, info: &TableInfo) -> serde_json::Value {
     })
 }
 
-/// A module as people tell them apart: its name and the first part of its digest.
+/// A module's name and the beginning of its digest.
 fn module(maker: &serde_json::Value) -> String {
     match (maker["module"]["name"].as_str(), maker["module"]["digest"].as_str()) {
         (Some(name), Some(digest)) => format!("{name} {}", digest.get(..12).unwrap_or(digest)),

@@ -1,9 +1,9 @@
-//! What this process has used of the machine.
+//! The resources that this process has used.
 
 use std::io;
 use std::mem::MaybeUninit;
 
-/// What this process has used so far: all of its threads, none of its children.
+/// The resources used so far by all threads of this process, without children.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Usage {
     /// Processor time in user and kernel, in seconds.
@@ -15,7 +15,7 @@ pub struct Usage {
 /// Asks the operating system.
 ///
 /// # Errors
-/// When it does not say, as in a sandbox without `/proc`.
+/// The system does not provide it, as in a container without `/proc`.
 pub fn usage() -> io::Result<Usage> {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the call writes to the one struct that it is given and keeps no pointer to it.

@@ -39,7 +39,7 @@ pub struct Args {
     /// The topic, with `--to kafka`.
     #[arg(long, required_if_eq("to", "kafka"))]
     topic: Option<String>,
-    /// Make the topic with so many partitions if it is not there.
+    /// Create the topic with this many partitions if it does not exist.
     #[arg(long, requires = "topic", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
     /// The environment variable that holds the connection string of an Event Hubs namespace.
@@ -48,28 +48,28 @@ pub struct Args {
     /// The address that JSON lines are posted to, with `--to http`.
     #[arg(long, required_if_eq("to", "http"))]
     url: Option<String>,
-    /// How many; without it 20,000 customers, 2,000 products, 200,000 orders, 100,000 events.
+    /// The number of rows; without it 20,000 customers, 2,000 products, 200,000 orders, 100,000 events.
     #[arg(long)]
     rows: Option<u64>,
     /// The same seed gives the same rows.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// The share, from 0 to 1, that is bad on purpose.
+    /// The share, from 0 to 1, of bad rows.
     #[arg(long, default_value_t = 0.0)]
     bad: f64,
     /// The share of events that come up to 10 minutes after their time.
     #[arg(long, default_value_t = 0.0)]
     late: f64,
-    /// The share of events that were sent before.
+    /// The share of repeated events.
     #[arg(long, default_value_t = 0.0)]
     duplicates: f64,
-    /// Events a second; 0 is as fast as can be.
+    /// Events per second; 0 for no limit.
     #[arg(long, default_value_t = 0)]
     rate: u64,
-    /// The time between two events, as they tell it.
+    /// The event time between two events.
     #[arg(long, default_value = "10ms", value_parser = humantime::parse_duration)]
     step: Duration,
-    /// Events in one file; each appears whole or not at all.
+    /// Events in one file; each file appears when it is complete.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     per_file: u64,
 }
@@ -88,7 +88,7 @@ enum What {
     OrderEvents,
     /// Reviews of products, as events.
     Reviews,
-    /// What people do in an app, as events.
+    /// User actions in an app, as events.
     AppEvents,
 }
 
@@ -168,7 +168,7 @@ fn events(args: &Args, dataset: Dataset, name: &str) -> Exit {
             Ok(runtime) => send::http(&spec, &Poster::new(url, runtime.handle())),
             Err(exit) => return exit,
         },
-        // The arguments that a place needs are asked for before this is called.
+        // The required arguments are checked before this is called.
         _ => return Exit::Usage,
     };
     match sent {
@@ -180,7 +180,7 @@ fn events(args: &Args, dataset: Dataset, name: &str) -> Exit {
     }
 }
 
-/// Numbered files, so that whoever reads the folder finds them in their order.
+/// Writes numbered files, so that a reader finds them in order.
 fn files(args: &Args, spec: &SimulateSpec, name: &str, out: &Path) -> Exit {
     if let Err(error) = fs::create_dir_all(out) {
         return unwritten(out, &error);
@@ -193,7 +193,7 @@ fn files(args: &Args, spec: &SimulateSpec, name: &str, out: &Path) -> Exit {
             simulate::wait(due);
         }
         let path = out.join(format!("{name}-{:06}.jsonl", file + 1));
-        // A reader leaves names with this ending alone.
+        // Sources skip names with this ending.
         let draft = path.with_extension("jsonl.tmp");
         let written = fs::File::create(&draft).and_then(|output| {
             simulate::write_events(spec, range.clone(), BufWriter::new(output))?;

@@ -1,4 +1,4 @@
-//! Generated events to somebody who waits for them: a broker, or a place on the web.
+//! Sends generated events to a broker or an HTTP server.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use sluicebox_sources::SourceError;
 use sluicebox_sources::kafka::{Outgoing, Producer};
 use sluicebox_sources::post::Poster;
 
-/// Events that are generated at once.
+/// Events generated at once.
 const BATCH: u64 = 8_192;
 
 /// Events that are due within this time are sent together.
@@ -37,7 +37,7 @@ pub(super) fn send(
     Ok(())
 }
 
-/// Writes events to a topic, which may have to be made; the broker's client spreads them over its partitions.
+/// Writes events to a topic, which may have to be created; the client spreads them over its partitions.
 pub(super) fn kafka(
     spec: &SimulateSpec,
     to: &KafkaConnection,
@@ -56,7 +56,7 @@ pub(super) fn kafka(
     producer.flush()
 }
 
-/// Posts events, as many together as are due.
+/// Posts events, all that are due in one request.
 pub(super) fn http(spec: &SimulateSpec, poster: &Poster) -> Result<(), SourceError> {
     send(spec, |events| {
         let mut lines = Vec::new();
@@ -68,7 +68,7 @@ pub(super) fn http(spec: &SimulateSpec, poster: &Poster) -> Result<(), SourceErr
     })
 }
 
-/// How brokers are spoken to: openly, or as Event Hubs asks, where there is a connection string.
+/// The connection to brokers: plain, or as Event Hubs requires with a connection string.
 pub(super) fn connection(brokers: &str, connection_string: Option<Secret>) -> KafkaConnection {
     let user = "$ConnectionString".to_owned();
     let security = match connection_string {
