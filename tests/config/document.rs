@@ -1,14 +1,17 @@
-//! `docs/pipeline-file.md`: its examples load, and it leaves out no key.
+//! `docs/pipeline-file.md`: its examples load, and its tables of keys are made from the keys.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use sluicebox_config::{self as config, keys};
+use sluicebox_config as config;
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pipeline-file.md")
+}
 
 fn text() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pipeline-file.md");
-    fs::read_to_string(file).expect("the document is part of the repository")
+    fs::read_to_string(file()).expect("the document is part of the repository")
 }
 
 /// The examples: every fenced block marked `toml`.
@@ -42,45 +45,25 @@ fn every_example_of_the_document_loads_without_a_warning() {
 }
 
 #[test]
-fn the_document_names_every_key_and_its_default() {
-    let document = text();
-    let sections: [(&str, &keys::Section); 22] = [
-        ("[pipeline]", &keys::PIPELINE),
-        ("[vars.", &keys::VAR),
-        ("type = \"files\"", &keys::FILES),
-        ("csv", &keys::CSV),
-        ("jsonl", &keys::JSONL),
-        ("type = \"capture\"", &keys::CAPTURE),
-        ("capture", &keys::CAPTURED),
-        ("type = \"kafka\"", &keys::KAFKA),
-        ("type = \"eventhubs\"", &keys::EVENT_HUBS),
-        ("avro", &keys::AVRO),
-        ("oauth", &keys::OAUTH),
-        ("entra", &keys::ENTRA),
-        ("type = \"simulate\"", &keys::SIMULATE),
-        ("[tables.", &keys::TABLE),
-        ("contract", &keys::CONTRACT),
-        ("layout", &keys::LAYOUT),
-        ("upkeep", &keys::UPKEEP),
-        ("expect", &keys::EXPECT),
-        ("[hops.", &keys::HOP),
-        ("event_time", &keys::EVENT_TIME),
-        ("limits", &keys::LIMITS),
-        ("flush", &keys::FLUSH),
-    ];
-    for (name, section) in sections {
-        assert!(document.contains(name), "{name} is not in the document");
-        for key in section.keys {
-            let row = document.lines().find(|line| {
-                line.starts_with(&format!("| `{}` |", key.name))
-                    && key.default.is_none_or(|default| line.contains(&format!("`{default}`")))
-            });
-            assert!(
-                row.is_some(),
-                "no table row of the document is about `{}` of {name} (default {:?})",
-                key.name,
-                key.default
-            );
-        }
+fn its_tables_of_keys_are_those_that_the_keys_make() {
+    let page = text();
+    let filled = config::fill_reference(&page).unwrap_or_else(|error| panic!("{error}"));
+    if std::env::var_os("SLUICE_BLESS").is_some() {
+        fs::write(file(), &filled).expect("the document can be written");
     }
+    let differing = text().lines().zip(filled.lines()).find(|(found, made)| found != made).map(|(_, made)| made.to_owned());
+    assert!(
+        text() == filled,
+        "docs/pipeline-file.md is out of date; set SLUICE_BLESS=1 to write its tables anew. The first line that differs \
+         should be {differing:?}"
+    );
+}
+
+#[test]
+fn a_mark_that_names_no_keys_or_does_not_end_is_refused() {
+    let page = text();
+    let error = |page: &str| config::fill_reference(page).expect_err("the page is wrong").to_string();
+    assert!(error(&page.replace("<!-- keys: flush -->", "<!-- keys: flash -->")).contains("`flash`"));
+    assert!(error(&page.replace("<!-- keys: flush -->", "")).contains("no table of the page is about the keys `flush`"));
+    assert!(error("<!-- keys: flush -->\n| key |").contains("does not end"));
 }

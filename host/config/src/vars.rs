@@ -4,29 +4,42 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::context::{Context, meant, meant_or_known};
-use super::keys::{self, Kind};
-use super::names::check_name;
-use super::paths;
-use super::problem::Draft;
-use super::section::{Section, table};
-use super::text::Span;
-use super::tree::{Entry, Node, Value};
-use super::words::Word;
+use serde_json::{Value as Json, json};
+
+use crate::diagnostics::{At, Context, Draft, Span, meant, meant_or_known};
+use crate::document::{Entry, Node, Value, entries};
+use crate::keys::{Found, Key, KeySet, Kind, Maybe, Section, Shape, Text, Word, Words, absolute, check_name, is_url};
+
+const TYPE: Key<Word<VarType>> = Key::new("type", Word::new(), "What its value is.")
+    .more("A `path` from `--var` is relative to the working directory, a default one to the pipeline file.")
+    .default(|| VarType::String)
+    .example(r#""path""#);
+const DESCRIPTION: Key<Maybe<Text>> = Key::new("description", Text, "One sentence for its readers.")
+    .optional()
+    .example(r#""Folder with the CSV files.""#);
+const DEFAULT: Key<Maybe<DefaultText>> =
+    Key::new("default", DefaultText, "Its value without `--var`; a path is then relative to this file.")
+        .more("Without a default, `--var` is required.")
+        .optional()
+        .example(r#""data""#);
+
+/// `[vars.<name>]`.
+pub(crate) static KEYS: KeySet =
+    KeySet { about: "A variable, set with `--var name=value`.", keys: &[&TYPE, &DESCRIPTION, &DEFAULT] };
 
 /// What a variable's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VarType {
+pub(crate) enum VarType {
     String,
     Path,
 }
 
-impl Word for VarType {
+impl Words for VarType {
     const ALL: &'static [(&'static str, Self)] = &[("string", Self::String), ("path", Self::Path)];
 }
 
 /// Every variable that the file declares.
-pub(super) struct Vars(BTreeMap<String, Var>);
+pub(crate) struct Vars(BTreeMap<String, Var>);
 
 struct Var {
     /// `None` when it could not be found out; that is already reported.
@@ -37,10 +50,10 @@ struct Var {
 
 impl Vars {
     /// Reads `[vars]` and gives each variable its value: from `given`, else its default.
-    pub(super) fn read(cx: &Context, root: &[Entry], given: &BTreeMap<String, String>, folder: &Path) -> Self {
+    pub(crate) fn read(cx: &Context, root: &[Entry], given: &BTreeMap<String, String>) -> Self {
         let declared = root.iter().find(|entry| entry.key == "vars");
-        let entries = declared.and_then(|entry| table(cx, "`vars`", &entry.node)).unwrap_or_default();
-        let vars = entries.iter().map(|entry| (entry.key.clone(), read(cx, entry, given, folder))).collect();
+        let declared = declared.and_then(|entry| entries(cx, "`vars`", &entry.node)).unwrap_or_default();
+        let vars = declared.iter().map(|entry| (entry.key.clone(), read(cx, entry, given))).collect();
         let vars = Self(vars);
         for name in given.keys().filter(|name| !vars.0.contains_key(*name)) {
             let hint = match vars.names().as_slice() {
@@ -52,18 +65,18 @@ impl Vars {
         vars
     }
 
-    /// Fills in the variables of every string below `node`, which stands in the file's part `part`.
-    pub(super) fn fill(&self, cx: &Context, part: &str, node: &mut Node) {
+    /// Fills in the variables of every string below `node`. `keys_of` says of a table right below it which keys it has,
+    /// where some of them may refer to a secret.
+    pub(crate) fn fill(&self, cx: &Context, node: &mut Node, keys_of: fn(&Node) -> Option<&'static KeySet>) {
         let Value::Table(entries) = &mut node.value else { return self.fill_in(cx, node, None) };
         for entry in entries {
-            // Keys that take a secret are keys of sources.
-            let rules = if part == "sources" { rules_of(&entry.node) } else { None };
-            self.fill_in(cx, &mut entry.node, rules);
+            let keys = keys_of(&entry.node);
+            self.fill_in(cx, &mut entry.node, keys);
         }
     }
 
-    /// As [`Vars::fill`]; the rules say of which keys the value may refer to a secret.
-    fn fill_in(&self, cx: &Context, node: &mut Node, rules: Option<&'static keys::Section>) {
+    /// As [`Vars::fill`]; the keys are those of the node itself.
+    fn fill_in(&self, cx: &Context, node: &mut Node, keys: Option<&'static KeySet>) {
         match &mut node.value {
             Value::Text(text) => {
                 let filled = self.filled(cx, text, &node.span, false);
@@ -72,14 +85,13 @@ impl Vars {
             Value::List(items) => items.iter_mut().for_each(|item| self.fill_in(cx, item, None)),
             Value::Table(entries) => {
                 for entry in entries {
-                    let kind = rules.and_then(|rules| rules.key(&entry.key)).map(|key| key.kind);
-                    match (&entry.node.value, kind) {
-                        (Value::Text(text), Some(Kind::Secret)) => {
+                    let shape = keys.and_then(|keys| keys.key(&entry.key)).map(|key| key.shape());
+                    match &entry.node.value {
+                        Value::Text(text) if shape.is_some_and(|shape| shape.is_secret()) => {
                             let filled = self.filled(cx, text, &entry.node.span, true);
                             entry.node.value = filled.map_or(Value::Broken, Value::Text);
                         }
-                        (_, Some(Kind::Section(inner))) => self.fill_in(cx, &mut entry.node, Some(inner)),
-                        _ => self.fill_in(cx, &mut entry.node, None),
+                        _ => self.fill_in(cx, &mut entry.node, shape.and_then(|shape| shape.below())),
                     }
                 }
             }
@@ -88,7 +100,7 @@ impl Vars {
     }
 
     /// Warns of every variable that nothing uses.
-    pub(super) fn report_unused(&self, cx: &Context) {
+    pub(crate) fn report_unused(&self, cx: &Context) {
         for (name, var) in self.0.iter().filter(|(_, var)| !var.used.get()) {
             cx.report(
                 Draft::warning(format!("variable `{name}` is never used"))
@@ -165,68 +177,83 @@ impl Vars {
     }
 }
 
-fn read(cx: &Context, entry: &Entry, given: &BTreeMap<String, String>, folder: &Path) -> Var {
+fn read(cx: &Context, entry: &Entry, given: &BTreeMap<String, String>) -> Var {
     let name = &entry.key;
     check_name(cx, "variable", name, &entry.key_span);
     let what = format!("variable `{name}`");
-    let value = Section::open(cx, &keys::VAR, what, &entry.key_span, &entry.node)
-        .and_then(|section| value(&section, name, given.get(name), folder));
+    let value = Section::open(cx, &KEYS, what, &entry.key_span, &entry.node)
+        .and_then(|section| value(&section, name, given.get(name)));
     Var { value, declared: entry.key_span.clone(), used: Cell::new(false) }
 }
 
-fn value(section: &Section<'_>, name: &str, given: Option<&String>, folder: &Path) -> Option<String> {
-    section.or("description", None, |section, key| section.text(key).map(Some));
-    let kind = section.or("type", VarType::String, Section::word)?;
+fn value(section: &Section<'_>, name: &str, given: Option<&String>) -> Option<String> {
+    section.get(&DESCRIPTION);
+    let kind = section.get(&TYPE)?;
     if let Some(given) = given {
         return resolve(section, name, kind, given, Path::new(""));
     }
-    // An empty default is a value like any other, so it is not read as text that must not be empty.
-    match section.peek("default").map(|entry| &entry.node) {
-        Some(Node { value: Value::Text(text), span }) if text.contains("${") => {
-            section.cx.report(
-                Draft::error(format!("the default of variable `{name}` refers to another variable"))
-                    .at(span)
-                    .hint("variables are not used inside `[vars]`; put both where the value is used"),
-            );
-            None
-        }
-        Some(Node { value: Value::Text(text), .. }) => resolve(section, name, kind, text, folder),
-        Some(other) => {
-            section.wrong("default", "a string", other, None);
-            None
-        }
-        None => {
-            section.cx.report(
-                Draft::error(format!("variable `{name}` has no value"))
-                    .at(&section.head)
-                    .hint(format!("give it one with `--var {name}=…`, or give it a `default`")),
-            );
-            None
+    let Some(default) = section.get(&DEFAULT)? else {
+        section.cx.report(
+            Draft::error(format!("variable `{name}` has no value"))
+                .at(&section.head)
+                .hint(format!("give it one with `--var {name}=…`, or give it a `default`")),
+        );
+        return None;
+    };
+    if default.value.contains("${") {
+        section.cx.report(
+            Draft::error(format!("the default of variable `{name}` refers to another variable"))
+                .at(&default.span)
+                .hint("variables are not used inside `[vars]`; put both where the value is used"),
+        );
+        return None;
+    }
+    resolve(section, name, kind, &default.value, &section.cx.folder)
+}
+
+/// The default of a variable. An empty one is a value like any other.
+#[derive(Clone, Copy)]
+struct DefaultText;
+
+impl Shape for DefaultText {
+    fn label(&self) -> String {
+        "text".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "type": "string" })
+    }
+}
+
+impl Kind for DefaultText {
+    type Value = At<String>;
+
+    fn read(&self, found: &Found<'_, '_>) -> Option<At<String>> {
+        let node = found.node();
+        match &node.value {
+            Value::Text(text) => Some(At::new(text.clone(), &node.span)),
+            _ => {
+                found.wrong("a string", node, None);
+                None
+            }
         }
     }
 }
 
 /// The value as it is filled in: a path is made absolute, from `base` or the working directory.
 fn resolve(section: &Section<'_>, name: &str, kind: VarType, value: &str, base: &Path) -> Option<String> {
-    if kind == VarType::String || paths::is_url(value) {
+    if kind == VarType::String || is_url(value) {
         return Some(value.to_owned());
     }
     let refuse = |message: String| {
         section.cx.report(Draft::error(message).at(&section.head).hint("the working directory itself is `.`"));
         None
     };
-    match paths::absolute(&base.join(value)) {
+    match absolute(&base.join(value)) {
         _ if value.is_empty() => refuse(format!("variable `{name}` is a path, and its value is empty")),
         Ok(path) => Some(path),
         Err(error) => refuse(format!("variable `{name}` is not a usable path: {error}")),
     }
-}
-
-/// The keys that a source has by its type.
-fn rules_of(source: &Node) -> Option<&'static keys::Section> {
-    let Value::Table(entries) = &source.value else { return None };
-    let Value::Text(kind) = &entries.iter().find(|entry| entry.key == "type")?.node.value else { return None };
-    keys::SOURCES.iter().find(|(name, _)| name == kind).map(|(_, section)| *section)
 }
 
 /// The scheme of a reference to a secret. Handing such text on as it is would put the reference

@@ -1,0 +1,15 @@
+//! What is wrong with a pipeline file: collected while it is read, shown with its place and a hint.
+//!
+//! Nothing here knows what a pipeline file says.
+
+mod context;
+mod problem;
+mod suggest;
+mod text;
+
+pub use problem::{Level, Problem, Problems, Snippet};
+
+pub(crate) use context::{At, Context};
+pub(crate) use problem::Draft;
+pub(crate) use suggest::{list, meant, meant_or_known};
+pub(crate) use text::{Span, Text};

@@ -1,0 +1,218 @@
+//! What is wrong with a pipeline file, and how it is shown.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Renderer, Snippet as Drawing};
+
+use super::text::{Span, Text};
+use sluicebox_core::fault::{Fault, Place};
+
+/// Everything that is wrong with a pipeline file, in the order of the file.
+///
+/// `Display` is one line that counts; [`Problems::render`] is the text for a person.
+#[derive(Debug)]
+pub struct Problems {
+    file: String,
+    list: Vec<Problem>,
+    source: Option<io::Error>,
+}
+
+/// One thing that is wrong, or at least odd.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Whether it keeps the pipeline from running.
+    pub level: Level,
+    /// What is wrong, without a full stop.
+    pub message: String,
+    /// Where, unless it is nowhere in the file, as an unknown `--var` is.
+    pub place: Option<Place>,
+    /// Why, where something behind it failed: outermost first.
+    pub causes: Vec<String>,
+    /// What to try.
+    pub hint: Option<String>,
+    /// The piece of the file to show.
+    pub snippet: Option<Snippet>,
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The pipeline cannot run.
+    Error,
+    /// It can, but a person may have meant something else.
+    Warning,
+}
+
+/// Pieces of a file to show, the first of them the one that is at fault.
+#[derive(Clone, Debug)]
+pub struct Snippet {
+    text: Arc<Text>,
+    marks: Vec<(Span, Option<String>)>,
+}
+
+impl Problems {
+    /// The problems of one file, of which `list` holds at least one error.
+    pub fn new(file: impl Into<String>, list: Vec<Problem>) -> Self {
+        Self { file: file.into(), list, source: None }
+    }
+
+    pub(crate) fn unreadable(file: String, problem: Problem, source: io::Error) -> Self {
+        Self { file, list: vec![problem], source: Some(source) }
+    }
+
+    /// The file as the person named it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Every problem, errors and warnings, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.list.iter()
+    }
+
+    /// The whole report, each problem with its piece of the file, and a last line that counts.
+    pub fn render(&self, colour: bool) -> String {
+        let mut out = String::new();
+        for problem in &self.list {
+            out.push_str(&problem.render(colour));
+            out.push('\n');
+        }
+        out.push_str(&paint(&Draft::error(self.to_string()), &[], None, colour));
+        out
+    }
+
+    fn count(&self, level: Level) -> usize {
+        self.list.iter().filter(|problem| problem.level == level).count()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+        write!(f, "`{}` has {}", self.file, count(self.count(Level::Error), "error"))?;
+        match self.count(Level::Warning) {
+            0 => Ok(()),
+            warnings => write!(f, " and {}", count(warnings, "warning")),
+        }
+    }
+}
+
+impl std::error::Error for Problems {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl Fault for Problems {
+    fn hint(&self) -> Option<String> {
+        match self.list.as_slice() {
+            [only] => only.hint.clone(),
+            _ => None,
+        }
+    }
+}
+
+impl Problem {
+    /// The problem as a person reads it, ending in a newline.
+    pub fn render(&self, colour: bool) -> String {
+        let draft = Draft {
+            level: self.level,
+            message: self.message.clone(),
+            marks: self.snippet.as_ref().map(|snippet| snippet.marks.clone()).unwrap_or_default(),
+            hint: self.hint.clone(),
+        };
+        paint(&draft, &self.causes, self.snippet.as_ref().map(|snippet| &*snippet.text), colour)
+    }
+}
+
+/// A problem before it is known which file it is in.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    level: Level,
+    message: String,
+    marks: Vec<(Span, Option<String>)>,
+    hint: Option<String>,
+}
+
+impl Draft {
+    pub(crate) fn error(message: impl Into<String>) -> Self {
+        Self { level: Level::Error, message: message.into(), marks: Vec::new(), hint: None }
+    }
+
+    pub(crate) fn warning(message: impl Into<String>) -> Self {
+        Self { level: Level::Warning, ..Self::error(message) }
+    }
+
+    /// Points at a piece of the file; the first is the one at fault.
+    pub(crate) fn at(mut self, span: &Span) -> Self {
+        self.marks.push((span.clone(), None));
+        self
+    }
+
+    /// Points at a further piece and says what it has to do with it.
+    pub(crate) fn also(mut self, span: &Span, label: impl Into<String>) -> Self {
+        self.marks.push((span.clone(), Some(label.into())));
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    pub(crate) fn into_problem(self, text: &Arc<Text>) -> Problem {
+        let marks: Vec<_> = self.marks.into_iter().map(|(span, label)| (text.clamp(span), label)).collect();
+        Problem {
+            level: self.level,
+            message: self.message,
+            place: marks.first().map(|(span, _)| text.place(span.start)),
+            causes: Vec::new(),
+            hint: self.hint,
+            snippet: (!marks.is_empty()).then(|| Snippet { text: text.clone(), marks }),
+        }
+    }
+}
+
+impl Problem {
+    /// Where it starts in the file; what is nowhere in it comes last.
+    pub(crate) fn offset(&self) -> usize {
+        let first = self.snippet.as_ref().and_then(|snippet| snippet.marks.first());
+        first.map_or(usize::MAX, |(span, _)| span.start)
+    }
+}
+
+fn paint(draft: &Draft, causes: &[String], text: Option<&Text>, colour: bool) -> String {
+    use annotate_snippets::Level as Style;
+    let style = match draft.level {
+        Level::Error => Style::ERROR,
+        Level::Warning => Style::WARNING,
+    };
+    let mut group = Group::with_title(style.primary_title(draft.message.as_str()));
+    let causes = causes.iter().map(|cause| ("caused by", cause.as_str()));
+    let footers = causes.chain(draft.hint.as_deref().map(|hint| ("hint", hint)));
+    let mut below = String::new();
+    match text {
+        Some(text) => {
+            let mut drawing = Drawing::source(text.body()).path(text.name());
+            for (index, (span, label)) in draft.marks.iter().enumerate() {
+                let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+                drawing = drawing.annotation(kind.span(span.clone()).label(label.as_deref()));
+            }
+            group = group.element(drawing);
+            for (name, message) in footers {
+                group = group.element(Style::HELP.with_name(name).message(message));
+            }
+        }
+        // The drawing library frames every element; without a drawing, lines read better bare.
+        None => footers.for_each(|(name, message)| below.push_str(&format!("  {name}: {message}\n"))),
+    }
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    format!("{}\n{below}", renderer.render(&[group]))
+}

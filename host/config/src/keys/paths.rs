@@ -1,0 +1,22 @@
+//! Paths of the file: relative to the folder it lies in.
+
+use std::io;
+use std::path::Path;
+
+/// Whether the text names an object store rather than a folder.
+pub(crate) fn is_url(text: &str) -> bool {
+    text.contains("://")
+}
+
+/// The path from the root, without following links.
+pub(crate) fn absolute(path: &Path) -> io::Result<String> {
+    let path = std::path::absolute(path)?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not UTF-8", path.display())))
+}
+
+/// A path or URL of the file, from the root.
+pub(crate) fn resolve(folder: &Path, written: &str) -> io::Result<String> {
+    if is_url(written) { Ok(written.to_owned()) } else { absolute(&folder.join(written)) }
+}

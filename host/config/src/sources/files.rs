@@ -1,0 +1,239 @@
+//! `[sources.<name>]` with `type = "files"`.
+
+use globset::Glob;
+use serde_json::{Value as Json, json};
+
+use super::columns::ColumnTypes;
+use super::csv::{CSV, Csv};
+use super::{SourceType, Type, type_key};
+use crate::diagnostics::Draft;
+use crate::keys::{
+    Flag, Found, Key, KeySet, Kind, Location, Maybe, Section, Shape, SubTable, Texts, Word, Words, word_of,
+};
+use sluicebox_core::plan::{ChangedFiles, Compression, Encoding, FilesSpec, Format, SourceKind};
+
+const KIND: Key<Type> = type_key("files");
+const PATH: Key<Location> =
+    Key::new("path", Location, "The folder, relative to this file, or the URL of an object store.")
+        .example(r#""${data}""#);
+const GLOB: Key<Globs> = Key::new("glob", Globs, "Which files of the folder, as one glob or a list.")
+    .more(
+        "Globs are relative to the folder; any of a list lets a file in. The default takes every file with an ending of \
+         the format, compressed or not.",
+    )
+    .default(|| vec![EVERYTHING.to_owned()])
+    .example(r#""*orders*.csv""#);
+const RECURSIVE: Key<Flag> =
+    Key::new("recursive", Flag, "Whether folders below it are read too.").default(|| false).example("true");
+const FORMAT: Key<Word<FormatName>> = Key::new("format", Word::new(), "How a file is decoded.").example(r#""csv""#);
+const COMPRESSION: Key<Word<Compression>> =
+    Key::new("compression", Word::new(), "How a file is compressed; `auto` goes by the ending of its name.")
+        .more("A file whose name does not end in `.gz` or `.zst` is then not compressed. Parquet and Avro files compress their own blocks.")
+        .default(|| Compression::Auto)
+        .example(r#""gzip""#);
+const KEEP_FILES: Key<Flag> =
+    Key::new("keep_files", Flag, "Whether each file is kept unchanged beside the bronze table.")
+        .default(|| false)
+        .example("true");
+const CHANGED_FILES: Key<Word<ChangedFiles>> = Key::new(
+    "changed_files",
+    Word::new(),
+    "What happens with a file that changed after it was read to its end.",
+)
+.more(
+    "Stop and name it, or leave it with a warning. The same holds for a file that was written to after a part of \
+             it was read; left with a warning, it is read on.",
+)
+.default(|| ChangedFiles::Stop)
+.example(r#""ignore""#);
+const CSV_KEY: Key<SubTable<Csv>> = Key::new("csv", CSV, "How CSV is read; only with `format = \"csv\"`.")
+    .default(Csv::default)
+    .absent("see below")
+    .example(r#"{ delimiter = ";" }"#);
+const JSONL: Key<SubTable<Encoding>> = Key::new(
+    "jsonl",
+    SubTable { keys: &JSONL_KEYS, read: |jsonl| jsonl.get(&JSONL_ENCODING) },
+    "How JSON lines are read; only with `format = \"jsonl\"`.",
+)
+.default(|| Encoding::Utf8)
+.absent("see below")
+.example(r#"{ encoding = "utf-8" }"#);
+const COLUMNS: Key<Maybe<ColumnTypes>> =
+    Key::new("columns", ColumnTypes, "The columns in table order; without it they are inferred from the first file.")
+        .optional()
+        .absent("inferred")
+        .example(r#"{ id = "int64 not null", name = "string" }"#);
+
+const JSONL_ENCODING: Key<Word<Encoding>> =
+    Key::new("encoding", Word::new(), "The character encoding.").default(|| Encoding::Utf8).example(r#""latin-1""#);
+
+/// `[sources.<name>]` with `type = "files"`.
+pub(super) static KEYS: KeySet = KeySet {
+    about: "Files in a folder; each file is read once, in the order of its rows.",
+    keys: &[
+        &KIND,
+        &PATH,
+        &GLOB,
+        &RECURSIVE,
+        &FORMAT,
+        &COMPRESSION,
+        &KEEP_FILES,
+        &CHANGED_FILES,
+        &CSV_KEY,
+        &JSONL,
+        &COLUMNS,
+    ],
+};
+
+/// `jsonl` of a source.
+pub(super) static JSONL_KEYS: KeySet = KeySet { about: "How JSON lines are read.", keys: &[&JSONL_ENCODING] };
+
+/// Files in a folder.
+pub(super) const TYPE: SourceType =
+    SourceType { name: "files", keys: &KEYS, read: |section| read(section).map(SourceKind::Files) };
+
+fn read(section: &Section<'_>) -> Option<FilesSpec> {
+    let path = section.get(&PATH);
+    let format = section.get(&FORMAT);
+    let columns = section.get(&COLUMNS);
+    let glob = section.get(&GLOB);
+    let recursive = section.get(&RECURSIVE);
+    let keep_files = section.get(&KEEP_FILES);
+    let compression = section.get(&COMPRESSION);
+    let changed_files = section.get(&CHANGED_FILES);
+    let settings = settings(section, format);
+    if matches!(format, Some(FormatName::Parquet | FormatName::Avro))
+        && matches!(compression, Some(Compression::Gzip | Compression::Zstd))
+    {
+        section.misplaced(
+            &COMPRESSION,
+            "is for text files",
+            "Parquet and Avro files compress their own blocks; leave `compression` out",
+        );
+    }
+    Some(FilesSpec {
+        path: path?,
+        glob: glob?,
+        recursive: recursive?,
+        format: settings?,
+        compression: compression?,
+        columns: columns?,
+        keep_files: keep_files?,
+        changed_files: changed_files?,
+    })
+}
+
+fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format> {
+    // Settings of another format are still read, so that what is wrong in them is seen at once.
+    let csv = section.get(&CSV_KEY);
+    let jsonl = section.get(&JSONL);
+    let csv = csv.filter(|csv| {
+        let nameless = !csv.format.header && !section.has(&COLUMNS);
+        if nameless {
+            csv.misplaced_header(
+                section,
+                "leaves the columns without names",
+                "declare the columns in their order, in `columns` of the source",
+            );
+        }
+        !nameless
+    });
+    let format = format?;
+    let why = format!("has no use with format `{}`", word_of(format));
+    if format != FormatName::Csv {
+        section.misplaced(&CSV_KEY, &why, "remove it, or set `format = \"csv\"`");
+    }
+    if format != FormatName::JsonLines {
+        section.misplaced(&JSONL, &why, "remove it, or set `format = \"jsonl\"`");
+    }
+    match format {
+        FormatName::Csv => csv.map(|csv| Format::Csv(csv.format)),
+        FormatName::JsonLines => jsonl.map(|encoding| Format::JsonLines { encoding }),
+        FormatName::Parquet => Some(Format::Parquet),
+        FormatName::Avro => Some(Format::Avro),
+    }
+}
+
+/// Lets every file in. The reader of files then goes by the endings of the format.
+const EVERYTHING: &str = "**/*";
+
+/// A glob or a list of globs, at least one.
+#[derive(Clone, Copy)]
+struct Globs;
+
+impl Shape for Globs {
+    fn label(&self) -> String {
+        "glob or list of globs".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "anyOf": [
+            { "type": "string", "minLength": 1 },
+            { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
+        ] })
+    }
+}
+
+impl Kind for Globs {
+    type Value = Vec<String>;
+
+    fn read(&self, found: &Found<'_, '_>) -> Option<Vec<String>> {
+        let (section, what) = (found.section, found.what());
+        let globs = Texts::read_at(found, true)?;
+        if globs.is_empty() {
+            let hint = "name a glob such as `\"*.csv\"`, or leave the key out";
+            section.misplaced(found.key, "lets no file in", hint);
+            return None;
+        }
+        let mut sound = true;
+        for glob in &globs {
+            if let Err(error) = Glob::new(&glob.value) {
+                let message = format!("`{}` in {what} is not a valid glob: {}", glob.value, error.kind());
+                section.cx.report(
+                    Draft::error(message).at(&glob.span).hint(
+                        "`*` stands for any text, `?` for a character, `[ab]` for one of them, `{a,b}` for either",
+                    ),
+                );
+                sound = false;
+            } else if glob.value.is_empty() || glob.value.starts_with('/') {
+                section.cx.report(
+                    Draft::error(format!("`{}` in {what} is not a glob inside the folder", glob.value))
+                        .at(&glob.span)
+                        .hint("globs are relative to `path` and do not begin with `/`"),
+                );
+                sound = false;
+            }
+        }
+        sound.then(|| globs.into_iter().map(|glob| glob.value).collect())
+    }
+
+    fn toml(&self, value: &Vec<String>) -> Option<String> {
+        match value.as_slice() {
+            [only] => Some(format!("\"{only}\"")),
+            _ => None,
+        }
+    }
+}
+
+/// The format of a file, before its settings are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FormatName {
+    Csv,
+    JsonLines,
+    Parquet,
+    Avro,
+}
+
+impl Words for FormatName {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("csv", Self::Csv), ("jsonl", Self::JsonLines), ("parquet", Self::Parquet), ("avro", Self::Avro)];
+}
+
+impl Words for Compression {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("none", Self::None), ("gzip", Self::Gzip), ("zstd", Self::Zstd)];
+}
+
+impl Words for ChangedFiles {
+    const ALL: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("ignore", Self::Ignore)];
+}
