@@ -51,7 +51,8 @@ fn its_tables_of_keys_are_those_that_the_keys_make() {
     if std::env::var_os("SLUICE_BLESS").is_some() {
         fs::write(file(), &filled).expect("the document can be written");
     }
-    let differing = text().lines().zip(filled.lines()).find(|(found, made)| found != made).map(|(_, made)| made.to_owned());
+    let differing =
+        text().lines().zip(filled.lines()).find(|(found, made)| found != made).map(|(_, made)| made.to_owned());
     assert!(
         text() == filled,
         "docs/pipeline-file.md is out of date; set SLUICE_BLESS=1 to write its tables anew. The first line that differs \
@@ -64,6 +65,8 @@ fn a_mark_that_names_no_keys_or_does_not_end_is_refused() {
     let page = text();
     let error = |page: &str| config::fill_reference(page).expect_err("the page is wrong").to_string();
     assert!(error(&page.replace("<!-- keys: flush -->", "<!-- keys: flash -->")).contains("`flash`"));
-    assert!(error(&page.replace("<!-- keys: flush -->", "")).contains("no table of the page is about the keys `flush`"));
+    assert!(
+        error(&page.replace("<!-- keys: flush -->", "")).contains("no table of the page is about the keys `flush`")
+    );
     assert!(error("<!-- keys: flush -->\n| key |").contains("does not end"));
 }
