@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sources", &["core", "formats", "simulate"]),
     ("config", &["core"]),
     ("pipeline", &["core", "formats", "delta", "lake", "stores", "sandbox", "sources"]),
+    ("service", &["core", "formats", "delta", "lake", "sandbox", "config", "pipeline"]),
     ("sluice", ANY),
 ];
 
@@ -36,6 +37,7 @@ const ANY: &[&str] = &[
     "sources",
     "config",
     "pipeline",
+    "service",
 ];
 
 /// Foreign crates that only some crates may depend on, with what that buys.

@@ -10,6 +10,7 @@ mod lake;
 mod layering;
 mod origin;
 mod pipeline;
+mod service;
 mod source;
 mod stream;
 mod transform;

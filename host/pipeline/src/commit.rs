@@ -1,5 +1,6 @@
 //! The commits of a hop: at its flush limits and at the end of its input.
 
+use super::events::HopEvent;
 use super::fault::PipelineError;
 use super::hop::Hop;
 use super::module_stage::job_error;
@@ -74,12 +75,17 @@ impl Hop {
             state,
             ..self.context.provenance(self.module.as_ref())
         };
+        let mut rejected = taken.rows_rejected;
         if !self.whole && is_behind(self.quarantine.recorded(), &taken.positions) {
             self.quarantine.abandon(&self.context.runtime);
+            rejected = 0;
         }
         self.quarantine
             .commit(&self.context.app, &taken.positions, provenance.clone(), &self.context.runtime)
             .map_err(lake_error(&hop, format!("committing to the quarantine of `{hop}` failed")))?;
+        if rejected > 0 {
+            self.context.listener.tell(|| HopEvent::Reject { hop: hop.clone(), rows: rejected });
+        }
         crash::pass(Point::Quarantined);
         for sink in &mut self.sinks {
             if !self.whole && is_behind(&sink.recorded, &taken.positions) {
@@ -107,6 +113,12 @@ impl Hop {
             Meters::add(&self.context.meter.conflicts, u64::from(committed.conflicts));
             Meters::add(&self.context.meter.rows_out, rows);
             sink.count_unmet(&self.context.meter);
+            self.context.listener.tell(|| HopEvent::Commit {
+                hop: hop.clone(),
+                table: sink.name.clone(),
+                version: committed.version,
+                rows,
+            });
             if self.leading {
                 sink.keep(&committed, &self.lake, &self.context.runtime);
             }

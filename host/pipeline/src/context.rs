@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::events::Listener;
 use super::module::HopModule;
 use super::schedule::{self, Taking};
 use sluicebox_core::meter::Meters;
@@ -23,6 +24,8 @@ pub struct HopContext {
     pub config_hash: String,
     /// Its counters.
     pub meter: Arc<Meters>,
+    /// Who hears of its commits.
+    pub listener: Listener,
     /// For the I/O of sources and tables.
     pub runtime: Handle,
     /// What the hop reads from its upstream.
@@ -33,13 +36,14 @@ pub struct HopContext {
 
 impl HopContext {
     /// The context of one hop of a plan.
-    pub fn new(plan: &Plan, spec: &HopSpec, meter: Arc<Meters>, runtime: Handle) -> Self {
+    pub fn new(plan: &Plan, spec: &HopSpec, meter: Arc<Meters>, listener: Listener, runtime: Handle) -> Self {
         Self {
             spec: spec.clone(),
             app: format!("{}/{}", plan.name, spec.name),
             pipeline: plan.name.clone(),
             config_hash: plan.config_hash.clone(),
             meter,
+            listener,
             runtime,
             taking: schedule::taking(plan, spec),
             keep_files: match &spec.from {

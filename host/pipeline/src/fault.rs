@@ -187,6 +187,43 @@ impl PipelineError {
         }
     }
 
+    /// Whether the pipeline file says or names something wrong. Otherwise the lake, a disk or a broker failed, and
+    /// the same file may do.
+    pub fn is_in_file(&self) -> bool {
+        match self {
+            Self::Admission { .. }
+            | Self::Describe { .. }
+            | Self::Bind { .. }
+            | Self::Ports { .. }
+            | Self::Table { .. }
+            | Self::Expect { .. } => true,
+            Self::Source { source, .. } => source.is_misnamed(),
+            _ => false,
+        }
+    }
+
+    /// The hop that it belongs to, where it belongs to one.
+    pub fn hop(&self) -> Option<&str> {
+        match self {
+            Self::Admission { hop, .. }
+            | Self::Describe { hop, .. }
+            | Self::Bind { hop, .. }
+            | Self::Ports { hop, .. }
+            | Self::Source { hop, .. }
+            | Self::Job { hop, .. }
+            | Self::Lake { hop, .. }
+            | Self::Positions { hop, .. }
+            | Self::Abandoned { hop, .. }
+            | Self::State { hop, .. }
+            | Self::Overtaken { hop, .. }
+            | Self::Thread { hop, .. }
+            | Self::Panic { hop, .. } => Some(hop),
+            Self::Sandbox(_) | Self::Table { .. } | Self::Expect { .. } | Self::OpenLake(_) | Self::Fixture { .. } => {
+                None
+            }
+        }
+    }
+
     fn inner(&self) -> Option<&dyn Fault> {
         match self {
             Self::Sandbox(source) => Some(source.as_ref()),

@@ -10,6 +10,7 @@ mod columns;
 mod commit;
 mod context;
 mod downstream;
+pub mod events;
 pub mod fault;
 pub mod fixture;
 mod flow;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::bind::Bound;
 use super::context::HopContext;
 use super::downstream::Downstream;
+use super::events::Listener;
 use super::fault::PipelineError;
 use super::flow::{Flow, Inflow};
 use super::hop::Hop;
@@ -40,6 +41,8 @@ pub struct Run {
     pub lake: Lake,
     /// The counters, one a hop, in the plan's order.
     pub meters: Vec<Arc<Meters>>,
+    /// Who hears of commits.
+    pub listener: Listener,
     /// For I/O.
     pub runtime: Handle,
     /// Ends the run early and in order.
@@ -173,7 +176,13 @@ impl Run {
         let mut ready: Vec<Ready> = Vec::new();
         for &index in hops {
             let hop = &self.plan.hops[index];
-            let context = HopContext::new(&self.plan, hop, self.meters[index].clone(), self.runtime.clone());
+            let context = HopContext::new(
+                &self.plan,
+                hop,
+                self.meters[index].clone(),
+                self.listener.clone(),
+                self.runtime.clone(),
+            );
             let mut live = None;
             let upstream = self.runtime.block_on(self.open_upstream(&context))?;
             if let (Some(above), Upstream::Table(name), Some(table)) =

@@ -12,6 +12,7 @@ use super::artifacts::Artifacts;
 use super::fault::ReplayError;
 use super::ledger::{Ledger, Made, Reader};
 use crate::bind::bind;
+use crate::events::Listener;
 use crate::run::Run;
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::meter::Meters;
@@ -194,6 +195,7 @@ impl<'a> Rebuild<'a> {
             bound: Arc::new(bound),
             lake,
             meters: vec![Arc::new(Meters::default())],
+            listener: Listener::default(),
             runtime: self.request.runtime.clone(),
             stop: CancellationToken::new(),
             follow: false,

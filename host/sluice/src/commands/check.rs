@@ -1,8 +1,9 @@
 //! `sluice check`.
 
 use super::Exit;
-use super::session::{PipelineArgs, Session};
+use super::session::{PipelineArgs, end};
 use crate::report;
+use sluicebox_service::OperationError;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -15,19 +16,19 @@ pub struct Args {
 
 /// Checks a pipeline.
 pub fn run(args: &Args) -> Exit {
-    match Session::start(&args.pipeline) {
-        Ok(session) => {
-            let plan = &session.loaded.plan;
-            report::line(format_args!(
-                "{}: {} sources, {} hops, {} modules, {} tables: no problem found",
-                args.pipeline.file.display(),
-                plan.sources.len(),
-                plan.hops.len(),
-                session.bound.modules.len(),
-                plan.tables.len()
-            ));
-            Exit::Done
-        }
-        Err(stopped) => stopped.exit,
-    }
+    end(check(args), false)
+}
+
+fn check(args: &Args) -> Result<Exit, OperationError> {
+    let (_, session) = args.pipeline.start()?;
+    let checked = session.checked();
+    report::line(format_args!(
+        "{}: {} sources, {} hops, {} modules, {} tables: no problem found",
+        args.pipeline.file.display(),
+        checked.sources,
+        checked.hops,
+        checked.modules,
+        checked.tables
+    ));
+    Ok(Exit::Done)
 }

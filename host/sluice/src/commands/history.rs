@@ -1,15 +1,14 @@
 //! `sluice history`.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Text, presets};
-use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
 
 use super::Exit;
-use super::head::open_any;
-use super::session::{fail, open_lake, runtime};
+use super::session::{end, start};
 use crate::report;
 use sluicebox_delta::{CommitRecord, Step};
-use sluicebox_lake::LakeError;
+use sluicebox_service::history::history;
+use sluicebox_service::{OperationError, TableRef};
 use sluicebox_sources::Position;
 
 /// The lanes of a commit that are listed in a line.
@@ -40,46 +39,20 @@ pub struct Args {
 
 /// Prints the history of a table.
 pub fn run(args: &Args) -> Exit {
-    let Some((layer, name)) = args.table.split_once('.').filter(|(layer, _)| is_layer(layer)) else {
-        report::message(
-            &format!("`{}` names no table", args.table),
-            Some("write layer.table, such as gold.fact_sales, or quarantine.HOP"),
-        );
-        return Exit::Usage;
-    };
-    let (lake, runtime) = match (open_lake(&args.lake), runtime()) {
-        (Ok(lake), Ok(runtime)) => (lake, runtime),
-        (Err(exit), _) | (_, Err(exit)) => return exit,
-    };
-    let steps = runtime.block_on(async {
-        let table = open_any(&lake, layer, name).await?;
-        let mut history = table.history().await?;
-        let (mut steps, mut left) = (Vec::new(), if args.limit == 0 { usize::MAX } else { args.limit });
-        while left > 0 {
-            let Some(step) = history.try_next().await? else { break };
-            // Commits that are gone are no commits to show; they must not hide those that are there.
-            left -= usize::from(matches!(step, Step::Commit(_)));
-            steps.push(step);
-        }
-        Ok::<_, LakeError>(steps)
-    });
-    match steps {
-        Ok(steps) if args.json => {
-            for step in &steps {
-                report::line(json(step));
-            }
-            Exit::Done
-        }
-        Ok(steps) => {
-            report::line(table(&steps));
-            Exit::Done
-        }
-        Err(error) => fail(&error),
-    }
+    end(show(args), args.json)
 }
 
-fn is_layer(word: &str) -> bool {
-    ["bronze", "silver", "gold", "quarantine"].contains(&word)
+fn show(args: &Args) -> Result<Exit, OperationError> {
+    let name = TableRef::parse(&args.table)?;
+    let (service, lake) = start(&args.lake)?;
+    let limit = if args.limit == 0 { usize::MAX } else { args.limit };
+    let steps = service.wait(history(&lake, &name, limit))?;
+    if args.json {
+        steps.iter().for_each(|step| report::line(json(step)));
+    } else {
+        report::line(table(&steps));
+    }
+    Ok(Exit::Done)
 }
 
 fn json(step: &Step) -> Value {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::session::{PipelineArgs, fail, no_tables, open_lake, runtime, variable};
+use super::session::{PipelineArgs, end, fail, start, variable};
 use crate::report;
-use sluicebox_core::plan::{Layer, Plan, TableName, TableSpec, Upkeep, WriteMode};
-use sluicebox_delta::{Maintained, Maintenance, Table, Unused};
-use sluicebox_lake::{Lake, LakeError};
-use sluicebox_pipeline::maintenance;
+use sluicebox_core::fault::in_one_line;
+use sluicebox_delta::{Maintained, Unused};
+use sluicebox_service::OperationError;
+use sluicebox_service::maintain::{MaintainRequest, maintain};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -40,107 +40,51 @@ pub struct Args {
     json: bool,
 }
 
-/// A table and what is to be known of it.
-struct Kept {
-    name: String,
-    table: Table,
-    upkeep: Upkeep,
-    /// The hops of the pipeline that read it.
-    readers: Vec<String>,
-}
-
 /// Looks after tables.
 pub fn run(args: &Args) -> Exit {
-    let (location, plan) = match &args.file {
-        None => (args.lake.clone().unwrap_or_else(|| "lake".into()), None),
+    end(look_after(args), args.json)
+}
+
+fn look_after(args: &Args) -> Result<Exit, OperationError> {
+    let (plan, location) = match &args.file {
+        None => (None, args.lake.clone().unwrap_or_else(|| "lake".into())),
         Some(file) => {
             let pipeline = PipelineArgs { file: file.clone(), lake: args.lake.clone(), vars: args.vars.clone() };
-            match pipeline.load() {
-                Ok(loaded) => (pipeline.lake(&loaded), Some(loaded.plan)),
-                Err(exit) => return exit,
-            }
+            let (loaded, location) = pipeline.load()?;
+            (Some(loaded.plan), location)
         }
     };
-    let (lake, runtime) = match (open_lake(&location), runtime()) {
-        (Ok(lake), Ok(runtime)) => (lake, runtime),
-        (Err(exit), _) | (_, Err(exit)) => return exit,
+    let (service, lake) = start(&location)?;
+    let request = MaintainRequest {
+        lake: &lake,
+        location: &location,
+        plan: plan.as_ref(),
+        tables: &args.tables,
+        dry_run: args.dry_run,
     };
-    runtime.block_on(async {
-        let (tables, unreadable) = match tables(&lake, plan.as_ref()).await {
-            Ok(tables) => tables,
-            Err(error) => return fail(&error),
-        };
-        if tables.is_empty() && unreadable.is_empty() {
-            return no_tables(&location);
-        }
-        let known: Vec<&str> = tables
-            .iter()
-            .map(|kept| kept.name.as_str())
-            .chain(unreadable.iter().map(|(name, _)| name.as_str()))
-            .collect();
-        if let Some(unknown) = args.tables.iter().find(|name| !known.contains(&name.as_str())) {
-            report::message(
-                &format!("there is no table `{unknown}` in {location}"),
-                Some(&format!("its tables: {}", known.join(", "))),
-            );
-            return Exit::Usage;
-        }
-        let wanted = |name: &String| args.tables.is_empty() || args.tables.contains(name);
-        // One that fails does not keep the others from being looked after.
-        let mut exit = Exit::Done;
-        for (_, error) in unreadable.iter().filter(|(name, _)| wanted(name)) {
-            exit = fail(error);
-        }
-        for mut kept in tables.into_iter().filter(|kept| wanted(&kept.name)) {
-            match maintain(&lake, &mut kept, args.dry_run).await {
-                Ok(done) if args.json => report::line(format_args!("{}", to_json(&kept.name, args.dry_run, &done))),
-                Ok(done) => told(&kept.name, args.dry_run, &done).iter().for_each(report::line),
-                Err(error) => exit = fail(&error),
-            }
-        }
-        exit
-    })
-}
-
-async fn maintain(lake: &Lake, kept: &mut Kept, dry_run: bool) -> Result<Maintained, LakeError> {
-    let followers = lake.followers(&kept.name, &kept.readers).await?;
-    let task = Maintenance { dry_run, ..maintenance::task(&kept.upkeep, 2, true, followers) };
-    Ok(kept.table.maintain(&task).await?)
-}
-
-/// The tables of the plan that exist, or all of the lake, and by name those that cannot be opened.
-async fn tables(lake: &Lake, plan: Option<&Plan>) -> Result<(Vec<Kept>, Vec<(String, LakeError)>), LakeError> {
-    let (mut tables, mut unreadable) = (Vec::new(), Vec::new());
-    for (layer, name) in lake.tables().await? {
-        let shown = format!("{layer}.{name}");
-        let layer = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|each| each.as_str() == layer);
-        let Some(layer) = layer else {
-            if plan.is_none_or(|plan| plan.hops.iter().any(|hop| hop.name == name)) {
-                match lake.quarantine(&name).await {
-                    Ok(table) => {
-                        tables.push(Kept { name: shown, table, upkeep: Upkeep::default(), readers: Vec::new() });
-                    }
-                    Err(error) => unreadable.push((shown, error)),
+    let mut errors = Vec::new();
+    service.wait(async {
+        let mut work = maintain(request).await?;
+        while let Some((table, done)) = work.next().await {
+            let table = table.to_string();
+            match done {
+                Ok(done) if args.json => report::line(to_json(&table, args.dry_run, &done)),
+                Ok(done) => told(&table, args.dry_run, &done).iter().for_each(report::line),
+                Err(error) => {
+                    fail(&error);
+                    errors.push(in_one_line(&error));
                 }
             }
-            continue;
-        };
-        let name = TableName { layer, name };
-        let spec = match plan {
-            None => TableSpec::new(name, WriteMode::Append),
-            // What a hop only reads belongs to another pipeline.
-            Some(plan) => match plan.table(&name) {
-                Some(spec) if plan.hops.iter().any(|hop| hop.to.iter().any(|(_, to)| *to == name)) => spec.clone(),
-                _ => continue,
-            },
-        };
-        let readers = plan.map(|plan| maintenance::readers(plan, &spec)).unwrap_or_default();
-        match lake.table(&spec).await {
-            Ok(table) => tables.push(Kept { name: shown, table, upkeep: spec.upkeep, readers }),
-            Err(error) => unreadable.push((shown, error)),
         }
+        Ok::<_, OperationError>(())
+    })?;
+    if errors.is_empty() {
+        return Ok(Exit::Done);
     }
-    Ok((tables, unreadable))
+    if args.json {
+        report::line(report::failed(&errors));
+    }
+    Ok(Exit::Failed)
 }
 
 fn to_json(table: &str, dry_run: bool, done: &Maintained) -> Value {

@@ -1,19 +1,16 @@
 //! `sluice replay`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use super::Exit;
-use super::session::{open_lake, runtime, sandbox, variable};
+use super::session::{end, start as start_service, variable};
 use crate::report;
-use sluicebox_config as config;
-use sluicebox_core::fault::Fault;
-use sluicebox_core::plan::Plan;
 use sluicebox_lake::Lake;
-use sluicebox_pipeline::replay::{Replay, Replayed, Sameness, Side, Start, replay};
+use sluicebox_pipeline::replay::{Replayed, Sameness, Side, Start};
+use sluicebox_service::replay::{ReplayRequest, replay};
+use sluicebox_service::{OperationError, PipelineFile, open_lake};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -59,64 +56,33 @@ fn start(text: &str) -> Result<Start, String> {
 
 /// Replays tables and compares them.
 pub fn run(args: &Args) -> Exit {
-    let vars: BTreeMap<_, _> = args.vars.iter().cloned().collect();
-    let loaded = match args.file.as_ref().map(|file| config::load(file, &vars)) {
+    end(compare(args), args.json)
+}
+
+fn compare(args: &Args) -> Result<Exit, OperationError> {
+    let loaded = match &args.file {
         None => None,
-        Some(Ok(loaded)) => Some(loaded),
-        Some(Err(problems)) => {
-            report::problems(&problems);
-            return Exit::Usage;
+        Some(path) => {
+            Some(PipelineFile { path: path.clone(), vars: args.vars.iter().cloned().collect(), lake: None }.load()?)
         }
     };
     let location = args.lake.clone().or_else(|| loaded.as_ref()?.lake.clone()).unwrap_or_else(|| "lake".into());
-    let folder = match TempDir::new() {
-        Ok(folder) => folder,
-        Err(error) => {
-            report::message(&format!("no temporary folder could be made: {error}"), Some("is TMPDIR writable?"));
-            return Exit::Failed;
-        }
-    };
-    let scratch = folder.path().join("modules");
-    if let Err(error) = std::fs::create_dir(&scratch) {
-        report::message(&format!("{} could not be made: {error}", scratch.display()), None);
-        return Exit::Failed;
-    }
-    let into = args.into.clone().unwrap_or_else(|| folder.path().join("lake").display().to_string());
-    let (lake, into, runtime, sandbox) = match (open_lake(&location), open_lake(&into), runtime(), sandbox()) {
-        (Ok(lake), Ok(into), Ok(runtime), Ok(sandbox)) => (lake, into, runtime, sandbox),
-        _ => return Exit::Failed,
-    };
-    let request = Replay {
+    let (service, lake) = start_service(&location)?;
+    let into = args.into.as_deref().map(open_lake).transpose()?;
+    let request = ReplayRequest {
         lake: &lake,
-        into: &into,
-        scratch: &scratch,
         hop: &args.hop,
         pipeline: loaded.as_ref().map(|loaded| loaded.plan.name.as_str()),
         from: args.from,
-        read: &read,
-        sandbox: &sandbox,
-        runtime: runtime.handle(),
+        into: into.as_ref(),
     };
-    match replay(&request) {
-        Ok(replayed) => {
-            if args.json {
-                report::line(json(&args.hop, &replayed));
-            } else {
-                print(&args.hop, &replayed, args.into.as_ref().map(|_| &into));
-            }
-            if replayed.is_identical() { Exit::Done } else { Exit::Failed }
-        }
-        Err(error) => {
-            report::error(&error);
-            Exit::Usage
-        }
+    let replayed = replay(&service, request)?;
+    if args.json {
+        report::line(json(&args.hop, &replayed));
+    } else {
+        print(&args.hop, &replayed, into.as_ref());
     }
-}
-
-/// Reads a pipeline that was kept.
-pub fn read(hash: &str, text: String) -> Result<Plan, Box<dyn Fault>> {
-    let name = format!("_pipelines/{hash}.toml");
-    config::reload(&name, text).map(|loaded| loaded.plan).map_err(|problems| Box::new(problems) as Box<dyn Fault>)
+    Ok(if replayed.is_identical() { Exit::Done } else { Exit::Failed })
 }
 
 fn json(hop: &str, replayed: &Replayed) -> serde_json::Value {

@@ -3,11 +3,12 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table as Text, presets};
 
 use super::Exit;
-use super::head::open_any;
-use super::session::{fail, no_tables, open_lake, runtime};
+use super::session::{end, fail, start};
 use crate::report;
+use sluicebox_core::fault::in_one_line;
 use sluicebox_delta::TableInfo;
-use sluicebox_lake::{Lake, LakeError};
+use sluicebox_service::status::status;
+use sluicebox_service::{OperationError, TableRef};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -21,43 +22,30 @@ pub struct Args {
 
 /// Prints every table of a lake.
 pub fn run(args: &Args) -> Exit {
-    let (lake, runtime) = match (open_lake(&args.lake), runtime()) {
-        (Ok(lake), Ok(runtime)) => (lake, runtime),
-        (Err(exit), _) | (_, Err(exit)) => return exit,
-    };
-    let looked = runtime.block_on(async {
-        let (mut tables, mut failures) = (Vec::new(), Vec::new());
-        for (layer, name) in lake.tables().await? {
-            // One that cannot be read does not hide the others.
-            match look(&lake, &layer, &name).await {
-                Ok(info) => tables.push((format!("{layer}.{name}"), info)),
-                Err(error) => failures.push(error),
-            }
-        }
-        Ok::<_, LakeError>((tables, failures))
-    });
-    let (tables, failures) = match looked {
-        Ok((tables, failures)) if tables.is_empty() && failures.is_empty() => return no_tables(&args.lake),
-        Ok(looked) => looked,
-        Err(error) => return fail(&error),
-    };
+    end(show(args), args.json)
+}
+
+fn show(args: &Args) -> Result<Exit, OperationError> {
+    let (service, lake) = start(&args.lake)?;
+    let found = service.wait(status(&lake, &args.lake))?;
     if args.json {
-        for (name, info) in tables {
-            report::line(format_args!("{}", json(&name, &info)));
+        for (table, info) in &found.tables {
+            report::line(json(table, info));
         }
-    } else if !tables.is_empty() {
-        report::line(format_args!("{}", table(&tables)));
+    } else if !found.tables.is_empty() {
+        report::line(table(&found.tables));
     }
-    failures.iter().fold(Exit::Done, |_, error| fail(error))
+    let exit = found.unreadable.iter().fold(Exit::Done, |_, (_, error)| fail(error));
+    if args.json && !found.unreadable.is_empty() {
+        let errors: Vec<String> = found.unreadable.iter().map(|(_, error)| in_one_line(error)).collect();
+        report::line(report::failed(&errors));
+    }
+    Ok(exit)
 }
 
-async fn look(lake: &Lake, layer: &str, name: &str) -> Result<TableInfo, LakeError> {
-    Ok(open_any(lake, layer, name).await?.info().await?)
-}
-
-fn json(name: &str, info: &TableInfo) -> serde_json::Value {
+fn json(table: &TableRef, info: &TableInfo) -> serde_json::Value {
     serde_json::json!({
-        "table": name, "version": info.version, "rows": info.rows, "files": info.files, "bytes": info.bytes,
+        "table": table.to_string(), "version": info.version, "rows": info.rows, "files": info.files, "bytes": info.bytes,
         "committed_at": info.last_commit.map(|at| at.to_rfc3339()),
         "module": info.maker["module"],
     })
@@ -71,13 +59,13 @@ fn module(maker: &serde_json::Value) -> String {
     }
 }
 
-fn table(tables: &[(String, TableInfo)]) -> Text {
+fn table(tables: &[(TableRef, TableInfo)]) -> Text {
     let mut text = Text::new();
     text.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     text.set_header(["table", "rows", "files", "MiB", "version", "last commit", "module"]);
     for (name, info) in tables {
         text.add_row([
-            name.clone(),
+            name.to_string(),
             info.rows.map_or_else(String::new, report::count),
             report::count(info.files as u64),
             format!("{:.1}", info.bytes as f64 / f64::from(1 << 20)),

@@ -1,16 +1,12 @@
 //! `sluice test`.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use super::Exit;
-use super::session::{fail, is_module, print, sandbox, variable};
+use super::session::{end, variable};
 use crate::report;
-use sluicebox_config as config;
-use sluicebox_core::plan::Limits;
-use sluicebox_pipeline::PipelineError;
-use sluicebox_pipeline::fixture::{self, CaseResult};
-use sluicebox_sandbox::{Sandbox, spawn_guest_thread};
+use sluicebox_service::fixtures::{FixturesRequest, is_module, test};
+use sluicebox_service::{OperationError, Service};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -35,111 +31,44 @@ pub struct Args {
     vars: Vec<(String, String)>,
 }
 
-/// A module and where its cases are.
-struct Subject {
-    name: String,
-    path: PathBuf,
-    config: String,
-    limits: Limits,
-    fixtures: PathBuf,
-}
-
 /// Runs fixtures.
 pub fn run(args: &Args) -> Exit {
-    let subjects = match subjects(args) {
-        Ok(subjects) => subjects,
-        Err(exit) => return exit,
-    };
-    let sandbox = match sandbox() {
-        Ok(sandbox) => sandbox,
-        Err(exit) => return exit,
-    };
-    let tested = spawn_guest_thread("test", move || {
-        subjects.iter().map(|subject| (subject.name.clone(), cases(&sandbox, subject))).collect::<Vec<_>>()
-    });
-    let tested = match tested.map(std::thread::JoinHandle::join) {
-        Ok(Ok(tested)) => tested,
-        Ok(Err(_)) | Err(_) => {
-            report::message("the test thread could not run", None);
-            return Exit::Failed;
-        }
+    end(show(args), false)
+}
+
+fn show(args: &Args) -> Result<Exit, OperationError> {
+    let request = match is_module(&args.file) {
+        true => FixturesRequest::Module {
+            path: args.file.clone(),
+            config: args.config.clone(),
+            fixtures: args.fixtures.clone(),
+        },
+        false => FixturesRequest::Pipeline { path: args.file.clone(), vars: args.vars.iter().cloned().collect() },
     };
     let (mut passed, mut failed) = (0, 0);
-    for (name, result) in tested {
-        match result {
-            Ok(cases) => {
-                for case in cases {
-                    if case.differences.is_empty() {
-                        passed += 1;
-                        report::line(format_args!("  ok     {name}/{}", case.name));
-                    } else {
-                        failed += 1;
-                        report::line(format_args!("  FAILED {name}/{}", case.name));
-                        for difference in case.differences {
-                            report::line(format_args!("    {difference}"));
-                        }
-                    }
-                }
-            }
+    for tested in test(&Service::start()?, request)? {
+        let cases = match tested.cases {
+            Ok(cases) => cases,
             Err(error) => {
                 failed += 1;
-                print(&error, None);
+                report::pipeline(&error, None);
+                continue;
+            }
+        };
+        for case in cases {
+            let name = format!("{}/{}", tested.name, case.name);
+            if case.differences.is_empty() {
+                passed += 1;
+                report::line(format_args!("  ok     {name}"));
+                continue;
+            }
+            failed += 1;
+            report::line(format_args!("  FAILED {name}"));
+            for difference in case.differences {
+                report::line(format_args!("    {difference}"));
             }
         }
     }
     report::line(format_args!("{passed} passed, {failed} failed"));
-    if failed == 0 { Exit::Done } else { Exit::Failed }
-}
-
-fn subjects(args: &Args) -> Result<Vec<Subject>, Exit> {
-    if is_module(&args.file) {
-        if !matches!(serde_json::from_str(&args.config), Ok(serde_json::Value::Object(_))) {
-            report::message(
-                &format!("`--config` is not a JSON object: {}", args.config),
-                Some("write it in single quotes: --config '{\"country\": \"FR\"}'"),
-            );
-            return Err(Exit::Usage);
-        }
-        let name = args.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(vec![Subject {
-            name,
-            path: args.file.clone(),
-            config: args.config.clone(),
-            limits: Limits::default(),
-            fixtures: args.fixtures.clone(),
-        }]);
-    }
-    let loaded = config::load(&args.file, &args.vars.iter().cloned().collect()).map_err(|problems| {
-        report::problems(&problems);
-        Exit::Usage
-    })?;
-    let subjects: Vec<_> = loaded
-        .plan
-        .hops
-        .into_iter()
-        .filter_map(|hop| {
-            let module = hop.module?;
-            Some(Subject {
-                name: hop.name,
-                path: module.path,
-                config: module.config,
-                limits: module.limits,
-                fixtures: module.fixtures?,
-            })
-        })
-        .collect();
-    if subjects.is_empty() {
-        let error = PipelineError::Fixture { path: args.file.clone(), message: "no hop of it names `fixtures`".into() };
-        return Err(fail(&error));
-    }
-    Ok(subjects)
-}
-
-fn cases(sandbox: &Arc<Sandbox>, subject: &Subject) -> Result<Vec<CaseResult>, PipelineError> {
-    let module = sandbox.load(Path::new(&subject.path)).map_err(|source| PipelineError::Admission {
-        hop: subject.name.clone(),
-        path: subject.path.clone(),
-        source: Box::new(source),
-    })?;
-    fixture::run(&module, &subject.config, &subject.limits, &subject.fixtures)
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }

@@ -2,13 +2,47 @@
 
 use std::io::{self, Write};
 
+use serde_json::{Value as Json, json};
+
 use super::visible;
-use sluicebox_config::{Problem, Problems};
+use sluicebox_config::{Loaded, Problem, Problems};
 use sluicebox_core::fault::{Fault, causes};
+use sluicebox_pipeline::PipelineError;
+use sluicebox_service::{NotStarted, OperationError};
 
 /// Prints an error once, to standard error: what failed, what caused it, what to try.
 pub fn error(error: &dyn Fault) {
     print(&render_error(error, super::colour(&io::stderr())));
+}
+
+/// Prints why an operation did not come to its end.
+pub fn operation(stopped: &OperationError) {
+    match stopped.not_started() {
+        Some(reason) => not_started(reason),
+        None => error(stopped),
+    }
+}
+
+/// Prints why nothing was begun, each problem of a pipeline file at its place.
+pub fn not_started(reason: &NotStarted) {
+    match reason {
+        NotStarted::Problems(found) => problems(found),
+        NotStarted::Unbound { loaded, problems } => problems.iter().for_each(|each| pipeline(each, Some(loaded))),
+        NotStarted::Pipeline(_) | NotStarted::Runtime(_) => error(reason),
+    }
+}
+
+/// Prints an error of a pipeline, drawn at the place in its file where it belongs to one.
+pub fn pipeline(failure: &PipelineError, loaded: Option<&Loaded>) {
+    match (failure.key(), loaded) {
+        (Some(key), Some(loaded)) => problem(&loaded.places.fault(&key, failure)),
+        _ => error(failure),
+    }
+}
+
+/// What a command with `--json` ends with when it failed: the last line of its standard output.
+pub fn failed(errors: &[String]) -> Json {
+    json!({ "status": "failed", "errors": errors })
 }
 
 /// Prints something that is wrong and has no error of its own, such as an argument.
@@ -30,12 +64,12 @@ pub fn note(text: &str) {
 }
 
 /// Prints everything that is wrong with a pipeline file, each with its piece of the file.
-pub fn problems(problems: &Problems) {
+fn problems(problems: &Problems) {
     print(&problems.render(super::colour(&io::stderr())));
 }
 
 /// Prints one thing that is wrong with a pipeline file, or turned out to be while it ran.
-pub fn problem(problem: &Problem) {
+fn problem(problem: &Problem) {
     print(&format!("{}\n", problem.render(super::colour(&io::stderr()))));
 }
 
@@ -45,7 +79,7 @@ pub fn warnings(warnings: &[Problem]) {
 }
 
 /// The text that [`error`] prints.
-pub fn render_error(error: &dyn Fault, colour: bool) -> String {
+fn render_error(error: &dyn Fault, colour: bool) -> String {
     let mut out = String::new();
     push(&mut out, "", "error", RED, &error.to_string(), colour);
     for cause in causes(error) {

@@ -5,14 +5,13 @@
 
 mod error;
 mod progress;
-mod rate;
 mod summary;
 mod usage;
 
-pub use error::{error, message, note, problem, problems, warnings};
-pub use progress::{Hop, Progress, Show, Ticker};
-pub use summary::{HopSummary, Status, Summary};
-pub use usage::{Usage, usage};
+pub use error::{error, failed, message, not_started, note, operation, pipeline, warnings};
+pub use progress::{Display, Show};
+pub use summary::Summary;
+use usage::usage;
 
 use std::io::{IsTerminal, Write};
 

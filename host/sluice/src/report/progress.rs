@@ -1,16 +1,14 @@
 //! How far a run has come, while it runs.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::rate::Rate;
-use sluicebox_core::meter::{Meters, Reading};
+use sluicebox_core::meter::Reading;
+use sluicebox_service::{Event, HopProgress, Progress};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,34 +17,26 @@ pub enum Show {
     Bars,
     /// A line of text about every five seconds, on standard error.
     Lines,
-    /// One JSON object a second, `{"event":"progress",…}`, on standard output.
+    /// One JSON object a second, `{"event":"progress",…}`, on standard output; and one when the run begins again.
     Json,
-    /// Not at all.
-    Nothing,
 }
 
-/// A hop and its counters.
-#[derive(Clone, Debug)]
-pub struct Hop {
-    /// Its name.
-    pub name: String,
-    /// What the pipeline adds to.
-    pub meters: Arc<Meters>,
-}
+/// Shows the events of a run as they come.
+pub struct Display(Mutex<Shown>);
 
-/// Shows how far each hop has come. It only reads: the pipeline neither knows nor waits.
-pub struct Progress {
-    hops: Vec<(Hop, Rate)>,
-    started: Instant,
-    shown: Option<Duration>,
+/// What is on the screen.
+struct Shown {
+    show: Show,
     screen: Screen,
+    /// The time, since the run began, of what was shown last. The start counts as shown: nothing has happened yet.
+    at: Duration,
+    /// What was told last.
+    last: Option<Progress>,
 }
 
 enum Screen {
     Bars(MultiProgress, Vec<ProgressBar>),
     Lines(Box<dyn Write + Send>),
-    Json(Box<dyn Write + Send>),
-    Nothing,
 }
 
 impl Show {
@@ -63,213 +53,145 @@ impl Show {
     /// How long one display stands before the next.
     fn interval(self) -> Duration {
         match self {
-            Show::Bars => Duration::from_millis(100),
+            // As often as progress is told.
+            Show::Bars => Duration::ZERO,
             Show::Json => Duration::from_secs(1),
-            Show::Lines | Show::Nothing => Duration::from_secs(5),
+            Show::Lines => Duration::from_secs(5),
         }
     }
 }
 
-impl Progress {
-    /// Starts to show `hops`.
-    pub fn new(show: Show, hops: Vec<Hop>) -> Self {
+impl Display {
+    /// Shows nothing yet.
+    pub fn new(show: Show) -> Self {
         let screen = match show {
-            Show::Bars => bars(&hops),
+            Show::Bars => Screen::Bars(MultiProgress::new(), Vec::new()),
             Show::Lines => Screen::Lines(Box::new(io::stderr())),
-            Show::Json => Screen::Json(Box::new(io::stdout())),
-            Show::Nothing => Screen::Nothing,
+            Show::Json => Screen::Lines(Box::new(io::stdout())),
         };
-        Self::on(screen, hops)
+        Self::on(show, screen)
     }
 
-    fn on(screen: Screen, hops: Vec<Hop>) -> Self {
-        let hops = hops
-            .into_iter()
-            .map(|hop| {
-                let mut rate = Rate::default();
-                rate.take(Duration::ZERO, hop.meters.read());
-                (hop, rate)
-            })
-            .collect();
-        Self { hops, started: Instant::now(), shown: None, screen }
+    fn on(show: Show, screen: Screen) -> Self {
+        Self(Mutex::new(Shown { show, screen, at: Duration::ZERO, last: None }))
     }
 
-    /// Shows the counters of now, unless the last display is too recent.
-    pub fn tick(&mut self) {
-        self.tick_at(self.started.elapsed());
+    /// Shows what happened.
+    pub fn take(&self, event: Event) {
+        // A thread that panicked while it drew left a line half drawn at worst.
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Started { hops, .. } => shown.start(&hops),
+            Event::Progress(progress) => shown.take(progress),
+            Event::Retry { attempt, pause } => shown.retry(attempt, pause),
+            Event::Ended { .. } => shown.finish(),
+            // The counters say how much was committed and rejected, and the summary what failed.
+            Event::Commit { .. } | Event::Reject { .. } | Event::Failure { .. } => {}
+        }
+    }
+}
+
+impl Shown {
+    fn start(&mut self, hops: &[String]) {
+        if let Screen::Bars(screen, bars) = &mut self.screen {
+            *bars = draw_bars(screen, hops);
+        }
     }
 
-    /// Shows the last counters and leaves them standing. Lines of text stop without: the
-    /// summary that follows says the same.
-    pub fn finish(mut self) {
-        if !matches!(self.screen, Screen::Lines(_)) {
-            self.show(self.started.elapsed());
+    /// Shows the counters, unless the last display is too recent.
+    fn take(&mut self, progress: Progress) {
+        if progress.elapsed.saturating_sub(self.at) >= self.show.interval() {
+            self.draw(&progress);
+        }
+        self.last = Some(progress);
+    }
+
+    /// Shows the last counters and leaves them standing. Lines of text stop without: the summary that follows says the
+    /// same.
+    fn finish(&mut self) {
+        if let Some(last) = self.last.take().filter(|_| self.show != Show::Lines) {
+            self.draw(&last);
         }
         if let Screen::Bars(_, bars) = &self.screen {
             bars.iter().for_each(ProgressBar::abandon);
         }
     }
 
-    /// Standard error for whatever else has to be said meanwhile, such as log lines.
-    pub fn stderr(&self) -> Stderr {
-        match &self.screen {
-            Screen::Bars(screen, _) => Stderr(Some(screen.clone())),
-            _ => Stderr(None),
+    /// In text a warning of the log says so.
+    fn retry(&mut self, attempt: u32, pause: Duration) {
+        if let (Show::Json, Screen::Lines(out)) = (self.show, &mut self.screen) {
+            let event = json!({ "event": "retry", "attempt": attempt, "pause_seconds": pause.as_secs_f64() });
+            write_line(out, &event.to_string());
         }
     }
 
-    fn tick_at(&mut self, now: Duration) {
-        let interval = match &self.screen {
-            Screen::Bars(..) => Show::Bars,
-            Screen::Lines(_) => Show::Lines,
-            Screen::Json(_) => Show::Json,
-            Screen::Nothing => return,
-        }
-        .interval();
-        // The start counts as shown: nothing has happened yet.
-        if now.saturating_sub(self.shown.unwrap_or_default()) >= interval {
-            self.show(now);
-        }
-    }
-
-    fn show(&mut self, now: Duration) {
-        self.shown = Some(now);
-        let states: Vec<State<'_>> = self.hops.iter_mut().map(|(hop, rate)| State::take(hop, rate, now)).collect();
-        match &mut self.screen {
-            Screen::Bars(_, bars) => bars.iter().zip(&states).for_each(|(bar, state)| state.draw(bar)),
-            Screen::Lines(out) => states.iter().for_each(|state| write_line(out, &state.to_line(now))),
-            Screen::Json(out) => {
-                let hops: Vec<String> = states.iter().map(State::to_json).collect();
-                let seconds = Json::from((now.as_secs_f64() * 1_000.0).round() / 1_000.0);
-                let line = format!("{{\"event\":\"progress\",\"seconds\":{seconds},\"hops\":[{}]}}", hops.join(","));
-                write_line(out, &line);
+    fn draw(&mut self, progress: &Progress) {
+        self.at = progress.elapsed;
+        match (&mut self.screen, self.show) {
+            (Screen::Bars(_, bars), _) => bars.iter().zip(&progress.hops).for_each(|(bar, hop)| draw(bar, hop)),
+            (Screen::Lines(out), Show::Json) => write_line(out, &to_json(progress)),
+            (Screen::Lines(out), _) => {
+                let seconds = progress.elapsed.as_secs();
+                for hop in &progress.hops {
+                    write_line(out, &format!("{seconds:>5} s  {}: {}", hop.hop, counts(hop)));
+                }
             }
-            Screen::Nothing => {}
         }
     }
 }
 
-/// Standard error, written to without tearing the live lines of a [`Progress`]: what is
-/// written, whole lines at a time, appears above them.
-#[derive(Clone, Debug)]
-pub struct Stderr(Option<MultiProgress>);
-
-impl Write for Stderr {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.0 {
-            Some(screen) => screen.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
+fn draw(bar: &ProgressBar, hop: &HopProgress) {
+    if let Some((done, total)) = hop.reading.source {
+        if bar.length() != Some(total) {
+            bar.set_length(total);
+            bar.set_style(style("{prefix} [{bar:20}] {percent:>3}% {msg}"));
         }
+        bar.set_position(done.min(total));
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
+    bar.set_message(counts(hop));
+    bar.tick();
 }
 
-/// Ticks a [`Progress`] from a thread of its own, so that it stays live while every other
-/// thread is busy.
-pub struct Ticker {
-    stop: Sender<()>,
-    thread: JoinHandle<Progress>,
+/// Casts of floats saturate, so a rate beyond all counts stays a count.
+fn counts(hop: &HopProgress) -> String {
+    let Reading { rows_in, rows_out, rows_rejected, .. } = hop.reading;
+    format!(
+        "{} in, {} out, {} rejected, {} rows/s, {}/s",
+        HumanCount(rows_in),
+        HumanCount(rows_out),
+        HumanCount(rows_rejected),
+        HumanCount(hop.rows_per_second as u64),
+        HumanBytes(hop.bytes_per_second as u64),
+    )
 }
 
-impl Ticker {
-    /// Starts to tick.
-    ///
-    /// # Errors
-    /// When the operating system has no thread to give.
-    pub fn start(mut progress: Progress) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new().name("progress".into()).spawn(move || {
-            while stopped.recv_timeout(Show::Bars.interval()) == Err(RecvTimeoutError::Timeout) {
-                progress.tick();
-            }
-            progress
-        })?;
-        Ok(Self { stop, thread })
-    }
-
-    /// Stops ticking, shows the last counters and leaves them standing.
-    pub fn finish(self) {
-        drop(self.stop);
-        // A display that panicked has already said so, and the run's result matters more.
-        if let Ok(progress) = self.thread.join() {
-            progress.finish();
-        }
-    }
+fn to_json(progress: &Progress) -> String {
+    let hops: Vec<String> = progress.hops.iter().map(hop_to_json).collect();
+    let seconds = Json::from((progress.elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0);
+    format!("{{\"event\":\"progress\",\"seconds\":{seconds},\"hops\":[{}]}}", hops.join(","))
 }
 
-/// A hop at one moment.
-struct State<'a> {
-    name: &'a str,
-    reading: Reading,
-    rows_per_second: f64,
-    bytes_per_second: f64,
+fn hop_to_json(hop: &HopProgress) -> String {
+    let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, source, conflicts: _, peak_in_flight: _ } =
+        hop.reading;
+    let share = source.map(|(done, total)| (done as f64 / total as f64).min(1.0));
+    format!(
+        "{{\"hop\":{},\"rows_in\":{rows_in},\"rows_out\":{rows_out},\"rows_rejected\":{rows_rejected},\"bytes_in\":{bytes_in},\"commits\":{commits},\"source_read\":{},\"rows_per_second\":{}}}",
+        Json::from(hop.hop.as_str()),
+        Json::from(share),
+        hop.rows_per_second as u64,
+    )
 }
 
-impl<'a> State<'a> {
-    fn take(hop: &'a Hop, rate: &mut Rate, now: Duration) -> Self {
-        let reading = hop.meters.read();
-        let (rows_per_second, bytes_per_second) = rate.take(now, reading);
-        Self { name: &hop.name, reading, rows_per_second, bytes_per_second }
-    }
-
-    fn draw(&self, bar: &ProgressBar) {
-        if let Some((done, total)) = self.reading.source {
-            if bar.length() != Some(total) {
-                bar.set_length(total);
-                bar.set_style(style("{prefix} [{bar:20}] {percent:>3}% {msg}"));
-            }
-            bar.set_position(done.min(total));
-        }
-        bar.set_message(self.counts());
-        bar.tick();
-    }
-
-    fn to_line(&self, now: Duration) -> String {
-        format!("{:>5} s  {}: {}", now.as_secs(), self.name, self.counts())
-    }
-
-    /// Casts of floats saturate, so a rate beyond all counts stays a count.
-    fn counts(&self) -> String {
-        let Reading { rows_in, rows_out, rows_rejected, .. } = self.reading;
-        format!(
-            "{} in, {} out, {} rejected, {} rows/s, {}/s",
-            HumanCount(rows_in),
-            HumanCount(rows_out),
-            HumanCount(rows_rejected),
-            HumanCount(self.rows_per_second as u64),
-            HumanBytes(self.bytes_per_second as u64),
-        )
-    }
-
-    fn to_json(&self) -> String {
-        let Reading { rows_in, rows_out, rows_rejected, bytes_in, commits, source, conflicts: _, peak_in_flight: _ } =
-            self.reading;
-        let share = source.map(|(done, total)| (done as f64 / total as f64).min(1.0));
-        format!(
-            "{{\"hop\":{},\"rows_in\":{rows_in},\"rows_out\":{rows_out},\"rows_rejected\":{rows_rejected},\"bytes_in\":{bytes_in},\"commits\":{commits},\"source_read\":{},\"rows_per_second\":{}}}",
-            Json::from(self.name),
-            Json::from(share),
-            self.rows_per_second as u64,
-        )
-    }
-}
-
-fn bars(hops: &[Hop]) -> Screen {
-    let screen = MultiProgress::new();
-    let width = hops.iter().map(|hop| hop.name.chars().count()).max().unwrap_or_default();
-    let bars = hops
-        .iter()
-        .map(|hop| {
-            let bar = screen.add(ProgressBar::no_length());
-            bar.set_style(style("{prefix} {spinner} {msg}"));
-            bar.set_prefix(format!("{:width$}", hop.name));
-            bar
-        })
-        .collect();
-    Screen::Bars(screen, bars)
+fn draw_bars(screen: &MultiProgress, hops: &[String]) -> Vec<ProgressBar> {
+    let width = hops.iter().map(|hop| hop.chars().count()).max().unwrap_or_default();
+    let bars = hops.iter().map(|hop| {
+        let bar = screen.add(ProgressBar::no_length());
+        bar.set_style(style("{prefix} {spinner} {msg}"));
+        bar.set_prefix(format!("{hop:width$}"));
+        bar
+    });
+    bars.collect()
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -286,7 +208,8 @@ fn write_line(out: &mut dyn Write, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use sluicebox_service::RunStatus;
+    use std::sync::Arc;
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
@@ -305,45 +228,54 @@ mod tests {
         fn text(&self) -> String {
             String::from_utf8(self.0.lock().expect("no test panics while it writes").clone()).expect("progress is text")
         }
+
+        fn display(&self, show: Show) -> Display {
+            Display::on(show, Screen::Lines(Box::new(self.clone())))
+        }
     }
 
-    fn hop(name: &str) -> Hop {
-        Hop { name: name.to_owned(), meters: Arc::default() }
+    fn hop(name: &str, rows: (u64, u64, u64), rates: (f64, f64)) -> HopProgress {
+        let (rows_in, rows_out, rows_rejected) = rows;
+        let reading = Reading { rows_in, rows_out, rows_rejected, ..Reading::default() };
+        HopProgress { hop: name.to_owned(), reading, rows_per_second: rates.0, bytes_per_second: rates.1 }
     }
+
+    fn progress(milliseconds: u64, hops: Vec<HopProgress>) -> Event {
+        Event::Progress(Progress { elapsed: Duration::from_millis(milliseconds), hops })
+    }
+
+    const ENDED: Event = Event::Ended { status: RunStatus::Done };
 
     #[test]
     fn lines_come_every_five_seconds() {
-        let (page, land) = (Page::default(), hop("land"));
-        let mut progress = Progress::on(Screen::Lines(Box::new(page.clone())), vec![land.clone()]);
-        progress.tick_at(Duration::from_millis(4_900));
+        let page = Page::default();
+        let display = page.display(Show::Lines);
+        display.take(progress(4_900, vec![hop("land", (0, 0, 0), (0.0, 0.0))]));
         assert_eq!(page.text(), "", "nothing before five seconds");
-        Meters::add(&land.meters.rows_in, 1_500_000);
-        Meters::add(&land.meters.rows_out, 1_499_000);
-        Meters::add(&land.meters.rows_rejected, 1_000);
-        progress.tick_at(Duration::from_secs(5));
-        progress.tick_at(Duration::from_secs(7));
-        Meters::add(&land.meters.rows_in, 500_000);
-        Meters::add(&land.meters.bytes_in, 50 << 20);
-        progress.tick_at(Duration::from_secs(10));
+        let rows = (1_500_000, 1_499_000, 1_000);
+        display.take(progress(5_000, vec![hop("land", rows, (300_000.0, 0.0))]));
+        display.take(progress(7_000, vec![hop("land", rows, (1.0, 0.0))]));
+        let rows = (2_000_000, 1_499_000, 1_000);
+        display.take(progress(10_000, vec![hop("land", rows, (100_000.9, 10_485_760.0))]));
         let expected = "    \
     5 s  land: 1,500,000 in, 1,499,000 out, 1,000 rejected, 300,000 rows/s, 0 B/s
    10 s  land: 2,000,000 in, 1,499,000 out, 1,000 rejected, 100,000 rows/s, 10.00 MiB/s
 ";
         assert_eq!(page.text(), expected);
-        progress.finish();
+        display.take(ENDED);
         assert_eq!(page.text(), expected, "the summary says the rest");
     }
 
     #[test]
     fn json_is_one_event_a_second_about_every_hop() {
-        let (page, land) = (Page::default(), hop("land \"1\""));
-        let hops = vec![land.clone(), hop("clean")];
-        let mut progress = Progress::on(Screen::Json(Box::new(page.clone())), hops);
-        land.meters.set_source(1_024, Some(4_096));
-        Meters::add(&land.meters.rows_in, 10);
-        Meters::add(&land.meters.commits, 2);
-        progress.tick_at(Duration::from_millis(999));
-        progress.tick_at(Duration::from_millis(1_000));
+        let page = Page::default();
+        let display = page.display(Show::Json);
+        let mut land = hop("land \"1\"", (10, 0, 0), (10.0, 0.0));
+        land.reading.commits = 2;
+        land.reading.source = Some((1_024, 4_096));
+        let hops = vec![land, hop("clean", (0, 0, 0), (0.0, 0.0))];
+        display.take(progress(999, hops.clone()));
+        display.take(progress(1_000, hops.clone()));
         let expected = concat!(
             r#"{"event":"progress","seconds":1.0,"hops":["#,
             r#"{"hop":"land \"1\"","rows_in":10,"rows_out":0,"rows_rejected":0,"bytes_in":0,"commits":2,"source_read":0.25,"rows_per_second":10},"#,
@@ -351,26 +283,25 @@ mod tests {
             "\n"
         );
         assert_eq!(page.text(), expected);
+        display.take(Event::Retry { attempt: 2, pause: Duration::from_secs(4) });
+        let retry = page.text().lines().last().map(str::to_owned).expect("a line");
+        assert_eq!(retry, r#"{"event":"retry","attempt":2,"pause_seconds":4.0}"#);
+        display.take(progress(1_500, hops));
+        display.take(ENDED);
+        assert_eq!(page.text().matches("\"seconds\":1.5").count(), 1, "the last counters are told at the end");
     }
 
     #[test]
     fn bars_draw_with_and_without_a_known_end() {
-        let (land, clean) = (hop("land"), hop("clean"));
-        let Screen::Bars(screen, bars) = bars(&[land.clone(), clean.clone()]) else { panic!("bars are bars") };
-        screen.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        let mut progress = Progress::on(Screen::Bars(screen, bars.clone()), vec![land.clone(), clean]);
-        land.meters.set_source(3_072, Some(2_048));
-        Meters::add(&land.meters.rows_in, 300);
-        progress.tick_at(Duration::from_millis(100));
+        let screen = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        let bars = draw_bars(&screen, &["land".to_owned(), "clean".to_owned()]);
+        let display = Display::on(Show::Bars, Screen::Bars(screen, bars.clone()));
+        let mut land = hop("land", (300, 0, 0), (0.0, 0.0));
+        land.reading.source = Some((3_072, 2_048));
+        display.take(progress(100, vec![land, hop("clean", (0, 0, 0), (0.0, 0.0))]));
         assert_eq!((bars[0].position(), bars[0].length()), (2_048, Some(2_048)), "a bar never runs over its end");
         assert_eq!(bars[1].length(), None);
         assert_eq!(bars[1].message(), "0 in, 0 out, 0 rejected, 0 rows/s, 0 B/s");
-        progress.finish();
-    }
-
-    #[test]
-    fn a_ticker_ends_when_it_is_told_to() {
-        let ticker = Ticker::start(Progress::new(Show::Nothing, vec![hop("land")])).expect("there is a thread");
-        ticker.finish();
+        display.take(ENDED);
     }
 }

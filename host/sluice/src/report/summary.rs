@@ -7,13 +7,15 @@ use indicatif::{HumanBytes, HumanCount, HumanFloatCount};
 use serde_json::Value as Json;
 
 use super::{usage, visible};
+use sluicebox_core::fault::in_one_line;
 use sluicebox_core::meter::Expected;
+use sluicebox_service::{HopReport, RunReport, RunStatus};
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// How it ended.
-    pub status: Status,
+    pub status: RunStatus,
     /// From its start to its end, in seconds.
     pub seconds: f64,
     /// Processor time of this process, all threads, without children, in seconds.
@@ -21,74 +23,40 @@ pub struct Summary {
     /// The most memory that was resident at once, in bytes.
     pub peak_memory_bytes: u64,
     /// Every hop, in the order of the plan.
-    pub hops: Vec<HopSummary>,
+    pub hops: Vec<HopReport>,
     /// What went wrong, each in one line.
     pub errors: Vec<String>,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Everything there was to do was done.
-    Done,
-    /// At least one hop stopped at an error.
-    Failed,
-    /// It was asked to stop, and stopped cleanly.
-    Interrupted,
-}
-
-/// What one hop did in a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HopSummary {
-    /// Its name.
-    pub hop: String,
-    /// The name of its module, if it has one.
-    pub module: Option<String>,
-    /// SHA-256 of its module, as lower-case hex.
-    pub digest: Option<String>,
-    /// Rows read from the upstream.
-    pub rows_in: u64,
-    /// Rows written to tables.
-    pub rows_out: u64,
-    /// Rows sent to quarantine.
-    pub rows_rejected: u64,
-    /// Commits made.
-    pub commits: u64,
-    /// Rows that did not fulfil an expectation, where there were any.
-    pub expectations: Vec<(Expected, u64)>,
-    /// What the module reported by `metric`, by name, where it did.
-    pub metrics: Vec<(String, f64)>,
-    /// How often another writer committed first, so that a commit was made again.
-    pub conflicts: u64,
-    /// The most bytes of rows that waited for the hop, or that it worked on, at one time.
-    pub peak_in_flight_bytes: u64,
-}
-
-impl Status {
-    /// Its word in JSON and in the table's last line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Done => "done",
-            Status::Failed => "failed",
-            Status::Interrupted => "interrupted",
+impl Summary {
+    /// Of a run that is over, `after` the program began.
+    pub fn of(report: &RunReport, after: Duration) -> Self {
+        // A system that does not say what was used is no reason to fail a run that is done.
+        let (cpu_seconds, peak_memory_bytes) =
+            usage().map_or((0.0, 0), |usage| (usage.cpu_seconds, usage.peak_memory_bytes));
+        Self {
+            status: report.status,
+            seconds: after.as_secs_f64(),
+            cpu_seconds,
+            peak_memory_bytes,
+            hops: report.hops.clone(),
+            errors: report.failures.iter().map(|failure| in_one_line(failure)).collect(),
         }
     }
-}
 
-impl Summary {
     /// Of a run that was over before a hop began.
     pub fn not_started(after: Duration, errors: Vec<String>) -> Self {
         let (cpu_seconds, peak_memory_bytes) =
             usage().map_or((0.0, 0), |usage| (usage.cpu_seconds, usage.peak_memory_bytes));
         let seconds = after.as_secs_f64();
-        Self { status: Status::Failed, seconds, cpu_seconds, peak_memory_bytes, hops: Vec::new(), errors }
+        Self { status: RunStatus::Failed, seconds, cpu_seconds, peak_memory_bytes, hops: Vec::new(), errors }
     }
 
     /// One JSON object on one line, without a newline at its end. Its keys and their order
     /// are a public interface; `errors`, and `conflicts`, `expectations` and `metrics` of a hop, are there
     /// where there are any.
     pub fn to_json(&self) -> String {
-        let hops: Vec<String> = self.hops.iter().map(HopSummary::to_json).collect();
+        let hops: Vec<String> = self.hops.iter().map(hop_json).collect();
         let errors = match self.errors.is_empty() {
             true => String::new(),
             false => format!(",\"errors\":{}", Json::from(self.errors.clone())),
@@ -110,16 +78,15 @@ impl Summary {
         table.set_style(TableComponent::HeaderLines, '─').set_style(TableComponent::MiddleHeaderIntersections, '─');
         table.set_header(["hop", "module", "rows in", "rows out", "rejected", "commits", "rows/s"]);
         for hop in &self.hops {
-            table.add_row(hop.to_row(self.seconds));
+            table.add_row(row(hop, self.seconds));
         }
         for column in table.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let conflicts: String =
-            self.hops.iter().filter(|hop| hop.conflicts > 0).map(HopSummary::to_conflicts).collect();
+        let conflicts: String = self.hops.iter().filter(|hop| hop.conflicts > 0).map(conflicts_line).collect();
         let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
-        let unmet: String = self.hops.iter().flat_map(HopSummary::expectations_lines).collect();
-        let metrics: String = self.hops.iter().filter_map(HopSummary::metrics_line).collect();
+        let unmet: String = self.hops.iter().flat_map(expectations_lines).collect();
+        let metrics: String = self.hops.iter().filter_map(metrics_line).collect();
         format!(
             "{body}{conflicts}{unmet}{metrics}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
             self.status.as_str(),
@@ -130,91 +97,89 @@ impl Summary {
     }
 }
 
-impl HopSummary {
-    fn to_json(&self) -> String {
-        let conflicts = match self.conflicts {
-            0 => String::new(),
-            some => format!(",\"conflicts\":{some}"),
-        };
+fn hop_json(hop: &HopReport) -> String {
+    let conflicts = match hop.conflicts {
+        0 => String::new(),
+        some => format!(",\"conflicts\":{some}"),
+    };
+    format!(
+        "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{},\"peak_in_flight_bytes\":{}{conflicts}{}{}}}",
+        Json::from(hop.hop.as_str()),
+        Json::from(hop.module.as_deref()),
+        Json::from(hop.digest.as_deref()),
+        hop.rows_in,
+        hop.rows_out,
+        hop.rows_rejected,
+        hop.commits,
+        hop.peak_in_flight_bytes,
+        expectations_json(hop),
+        metrics_json(hop),
+    )
+}
+
+/// A further field, only where there is something to say.
+fn expectations_json(hop: &HopReport) -> String {
+    let of = |(expected, rows): &(Expected, u64)| {
         format!(
-            "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{},\"peak_in_flight_bytes\":{}{conflicts}{}{}}}",
-            Json::from(self.hop.as_str()),
-            Json::from(self.module.as_deref()),
-            Json::from(self.digest.as_deref()),
-            self.rows_in,
-            self.rows_out,
-            self.rows_rejected,
-            self.commits,
-            self.peak_in_flight_bytes,
-            self.expectations_json(),
-            self.metrics_json(),
+            "{{\"table\":{},\"column\":{},\"rule\":{},\"otherwise\":{},\"rows\":{rows}}}",
+            Json::from(expected.table.as_str()),
+            Json::from(expected.column.as_str()),
+            Json::from(expected.rule),
+            Json::from(expected.otherwise.as_str()),
         )
+    };
+    match hop.expectations.as_slice() {
+        [] => String::new(),
+        unmet => format!(",\"expectations\":[{}]", unmet.iter().map(of).collect::<Vec<_>>().join(",")),
     }
+}
 
-    /// A further field, only where there is something to say.
-    fn expectations_json(&self) -> String {
-        let of = |(expected, rows): &(Expected, u64)| {
-            format!(
-                "{{\"table\":{},\"column\":{},\"rule\":{},\"otherwise\":{},\"rows\":{rows}}}",
-                Json::from(expected.table.as_str()),
-                Json::from(expected.column.as_str()),
-                Json::from(expected.rule),
-                Json::from(expected.otherwise.as_str()),
-            )
-        };
-        match self.expectations.as_slice() {
-            [] => String::new(),
-            unmet => format!(",\"expectations\":[{}]", unmet.iter().map(of).collect::<Vec<_>>().join(",")),
-        }
-    }
+fn expectations_lines(hop: &HopReport) -> impl Iterator<Item = String> {
+    hop.expectations.iter().map(|(expected, rows)| {
+        let (table, column) = (&expected.table, visible(&expected.column));
+        let (rule, otherwise) = (expected.rule, expected.otherwise.as_str());
+        format!("{table}: {} rows unlike what is expected of {column} ({rule}: {otherwise})\n", HumanCount(*rows))
+    })
+}
 
-    fn expectations_lines(&self) -> impl Iterator<Item = String> {
-        self.expectations.iter().map(|(expected, rows)| {
-            let (table, column) = (&expected.table, visible(&expected.column));
-            let (rule, otherwise) = (expected.rule, expected.otherwise.as_str());
-            format!("{table}: {} rows unlike what is expected of {column} ({rule}: {otherwise})\n", HumanCount(*rows))
-        })
+/// A further field, only where there is something to say.
+fn metrics_json(hop: &HopReport) -> String {
+    let of = |(name, sum): &(String, f64)| format!("{}:{}", Json::from(name.as_str()), number(*sum));
+    match hop.metrics.as_slice() {
+        [] => String::new(),
+        metrics => format!(",\"metrics\":{{{}}}", metrics.iter().map(of).collect::<Vec<_>>().join(",")),
     }
+}
 
-    /// A further field, only where there is something to say.
-    fn metrics_json(&self) -> String {
-        let of = |(name, sum): &(String, f64)| format!("{}:{}", Json::from(name.as_str()), number(*sum));
-        match self.metrics.as_slice() {
-            [] => String::new(),
-            metrics => format!(",\"metrics\":{{{}}}", metrics.iter().map(of).collect::<Vec<_>>().join(",")),
-        }
-    }
+fn metrics_line(hop: &HopReport) -> Option<String> {
+    let of = |(name, sum): &(String, f64)| format!("{} {}", visible(name), HumanFloatCount(*sum));
+    let metrics: Vec<String> = hop.metrics.iter().map(of).collect();
+    (!metrics.is_empty()).then(|| format!("{}: {}\n", hop.hop, metrics.join(", ")))
+}
 
-    fn metrics_line(&self) -> Option<String> {
-        let of = |(name, sum): &(String, f64)| format!("{} {}", visible(name), HumanFloatCount(*sum));
-        let metrics: Vec<String> = self.metrics.iter().map(of).collect();
-        (!metrics.is_empty()).then(|| format!("{}: {}\n", self.hop, metrics.join(", ")))
-    }
+fn conflicts_line(hop: &HopReport) -> String {
+    let (name, count) = (&hop.hop, HumanCount(hop.conflicts));
+    format!("{name}: another writer committed first {count} times, and each commit was made again\n")
+}
 
-    fn to_conflicts(&self) -> String {
-        let (hop, count) = (&self.hop, HumanCount(self.conflicts));
-        format!("{hop}: another writer committed first {count} times, and each commit was made again\n")
-    }
-
-    fn to_row(&self, seconds: f64) -> Row {
-        let module = match (&self.module, &self.digest) {
-            (Some(module), Some(digest)) => format!("{module}@{}", digest.get(..12).unwrap_or(digest)),
-            (Some(module), None) => module.clone(),
-            (None, _) => "–".to_owned(),
-        };
-        let module = visible(&module);
-        let rate = if seconds > 0.0 { self.rows_in as f64 / seconds } else { 0.0 };
-        Row::from([
-            self.hop.clone(),
-            module,
-            HumanCount(self.rows_in).to_string(),
-            HumanCount(self.rows_out).to_string(),
-            HumanCount(self.rows_rejected).to_string(),
-            HumanCount(self.commits).to_string(),
-            // Casts of floats saturate, so a rate beyond all counts stays a count.
-            HumanCount(rate as u64).to_string(),
-        ])
-    }
+fn row(hop: &HopReport, seconds: f64) -> Row {
+    let module = match (&hop.module, &hop.digest) {
+        (Some(module), Some(digest)) => format!("{module}@{}", digest.get(..12).unwrap_or(digest)),
+        (Some(module), None) => module.clone(),
+        (None, _) => "–".to_owned(),
+    };
+    let module = visible(&module);
+    let rate = if seconds > 0.0 { hop.rows_in as f64 / seconds } else { 0.0 };
+    Row::from([
+        hop.hop.clone(),
+        module,
+        HumanCount(hop.rows_in).to_string(),
+        HumanCount(hop.rows_out).to_string(),
+        HumanCount(hop.rows_rejected).to_string(),
+        HumanCount(hop.commits).to_string(),
+        // Casts of floats saturate, so a rate beyond all counts stays a count.
+        HumanCount(rate as u64).to_string(),
+    ])
 }
 
 /// A sum, without a point where it is a whole number; null where it is none.
@@ -236,12 +201,12 @@ mod tests {
 
     fn summary() -> Summary {
         Summary {
-            status: Status::Done,
+            status: RunStatus::Done,
             seconds: 12.345_678,
             cpu_seconds: 20.0,
             peak_memory_bytes: 312 << 20,
             hops: vec![
-                HopSummary {
+                HopReport {
                     hop: "land_users".into(),
                     module: None,
                     digest: None,
@@ -254,7 +219,7 @@ mod tests {
                     conflicts: 0,
                     peak_in_flight_bytes: 1_000,
                 },
-                HopSummary {
+                HopReport {
                     hop: "clean_users".into(),
                     module: Some("c2c \"clean\" users".into()),
                     digest: Some("0123456789abcdef".repeat(4)),
@@ -325,7 +290,7 @@ done in 12.3 s; 20.0 s of processor time; at most 312.00 MiB of memory
     #[test]
     fn a_run_without_hops_or_time_is_no_special_case() {
         let nothing = Summary {
-            status: Status::Interrupted,
+            status: RunStatus::Interrupted,
             seconds: 0.0,
             cpu_seconds: 0.0,
             peak_memory_bytes: 0,

@@ -3,18 +3,12 @@
 mod export;
 mod retry;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
-
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch};
-use futures::TryStreamExt;
-
 use super::Exit;
-use super::session::{fail, no_tables, open_lake, runtime};
+use super::session::{end, start};
 use crate::report;
 use sluicebox_formats as format;
-use sluicebox_lake::{Lake, LakeError};
+use sluicebox_service::OperationError;
+use sluicebox_service::quarantine::{QuarantineRow, list, rows};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -57,138 +51,71 @@ pub struct ShowArgs {
 
 /// Looks into quarantine.
 pub fn run(command: &Command) -> Exit {
-    let location = match command {
-        Command::Ls(args) => &args.lake,
-        Command::Show(args) => &args.lake,
-        Command::Export(args) => &args.lake,
-        Command::Retry(args) => return retry::run(args),
-    };
-    let (lake, runtime) = match (open_lake(location), runtime()) {
-        (Ok(lake), Ok(runtime)) => (lake, runtime),
-        (Err(exit), _) | (_, Err(exit)) => return exit,
-    };
-    let result = runtime.block_on(async {
-        match command {
-            Command::Ls(_) => list(&lake, location).await,
-            Command::Show(args) => show(&lake, args).await,
-            Command::Export(args) => export::run(&lake, args).await,
-            // It was done above: it needs more than a lake.
-            Command::Retry(_) => Ok(Exit::Done),
-        }
-    });
-    result.unwrap_or_else(|error| fail(&error))
+    match command {
+        Command::Ls(args) => end(count(args), false),
+        Command::Show(args) => end(show(args), args.json),
+        Command::Export(args) => end(export::run(args), false),
+        Command::Retry(args) => end(retry::run(args), args.json),
+    }
 }
 
-async fn list(lake: &Lake, location: &str) -> Result<Exit, LakeError> {
-    let mut counts: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
-    let tables = lake.tables().await?;
-    if tables.is_empty() {
-        return Ok(no_tables(location));
-    }
-    for (layer, hop) in tables {
-        if layer != "quarantine" {
-            continue;
-        }
-        let table = lake.quarantine(&hop).await?;
-        let mut batches = pin!(table.scan(None).await?);
-        while let Some(rows) = batches.try_next().await? {
-            for row in 0..rows.num_rows() {
-                let count = counts
-                    .entry((hop.clone(), text(&rows, "reason", row)))
-                    .or_insert_with(|| (0, text(&rows, "message", row)));
-                count.0 += 1;
-            }
-        }
-    }
+fn count(args: &LsArgs) -> Result<Exit, OperationError> {
+    let (service, lake) = start(&args.lake)?;
+    let counts = service.wait(list(&lake, &args.lake))?;
     if counts.is_empty() {
         report::line(format_args!("Nothing is in quarantine."));
     }
-    for ((hop, reason), (rows, example)) in counts {
+    for count in counts {
         report::line(format_args!(
-            "{:>10}  {hop}  {reason}  for example: {}",
-            report::count(rows),
-            report::visible(&example)
+            "{:>10}  {}  {}  for example: {}",
+            report::count(count.rows),
+            count.hop,
+            count.reason,
+            report::visible(&count.example)
         ));
     }
     Ok(Exit::Done)
 }
 
-async fn show(lake: &Lake, args: &ShowArgs) -> Result<Exit, LakeError> {
-    let table = lake.quarantine(&args.hop).await?;
-    if table.version().is_none() {
-        return Ok(nothing(&args.hop));
-    }
-    let mut left = args.rows;
-    let mut reasons = BTreeSet::new();
-    let mut batches = pin!(table.scan(None).await?);
-    while let Some(rows) = batches.try_next().await? {
-        for row in 0..rows.num_rows() {
-            if left == 0 {
-                return Ok(Exit::Done);
+fn show(args: &ShowArgs) -> Result<Exit, OperationError> {
+    let (service, lake) = start(&args.lake)?;
+    service.wait(async {
+        let mut rows = rows(&lake, &args.hop, args.reason.as_deref()).await?;
+        let mut left = args.rows;
+        while left > 0 {
+            let Some(batch) = rows.next().await? else { break };
+            for row in QuarantineRow::all(&batch).take(left) {
+                if args.json { print_json(row) } else { print(row) }
             }
-            let reason = text(&rows, "reason", row);
-            if args.reason.as_ref().is_some_and(|wanted| *wanted != reason) {
-                reasons.insert(reason);
-                continue;
-            }
-            left -= 1;
-            if args.json { print_json(&rows, row) } else { print(&rows, row) }
+            left -= left.min(batch.num_rows());
         }
-    }
-    if let Some(wanted) = args.reason.as_ref().filter(|_| left == args.rows) {
-        let reasons: Vec<String> = reasons.iter().map(|reason| format!("`{}`", report::visible(reason))).collect();
-        report::message(
-            &format!("no row of hop `{}` is in quarantine for the reason `{}`", args.hop, report::visible(wanted)),
-            Some(&format!("its reasons: {}", reasons.join(", "))),
-        );
-        return Ok(Exit::Failed);
-    }
-    Ok(Exit::Done)
+        match rows.unmatched().filter(|_| left > 0) {
+            Some(error) => Err(OperationError::from(error)),
+            None => Ok(Exit::Done),
+        }
+    })
 }
 
-/// Says that a hop has no quarantine.
-fn nothing(hop: &str) -> Exit {
-    report::message(
-        &format!("no row of hop `{hop}` is in quarantine"),
-        Some("`sluice quarantine ls` shows which hops have some"),
-    );
-    Exit::Failed
-}
-
-fn print(rows: &RecordBatch, row: usize) {
-    let line = number(rows, "line", row).map(|line| format!(", line {line}")).unwrap_or_default();
-    let position = number(rows, "position", row).map(|position| format!(", position {position}")).unwrap_or_default();
+fn print(row: QuarantineRow<'_>) {
+    let line = row.line().map(|line| format!(", line {line}")).unwrap_or_default();
+    let position = row.position().map(|position| format!(", position {position}")).unwrap_or_default();
     // What a stranger's row says must not steer the terminal that it is shown on.
-    let shown = |name: &str| report::visible(&text(rows, name, row));
-    report::line(format_args!("{}: {}", shown("reason"), shown("message")));
-    report::line(format_args!("  from   {}{line}{position}", shown("lane")));
-    report::line(format_args!("  at     {}", shown("stage")));
-    for (first, part) in text(rows, "payload", row).lines().enumerate() {
+    let (reason, message) = (report::visible(&row.reason()), report::visible(&row.message()));
+    report::line(format_args!("{reason}: {message}"));
+    report::line(format_args!("  from   {}{line}{position}", report::visible(&row.lane())));
+    report::line(format_args!("  at     {}", report::visible(&row.stage())));
+    let payload = String::from_utf8_lossy(row.payload().unwrap_or_default());
+    for (first, part) in payload.lines().enumerate() {
         report::line(format_args!("  {} {}", if first == 0 { "row   " } else { "      " }, report::visible(part)));
     }
 }
 
 /// One object with the payload as text where it is text: what a person greps.
-fn print_json(rows: &RecordBatch, row: usize) {
-    let object = format::rows_as_json(rows, &[row]).pop().unwrap_or_default();
+fn print_json(row: QuarantineRow<'_>) {
+    let object = format::rows_as_json(row.batch, &[row.index]).pop().unwrap_or_default();
     let mut object: serde_json::Value = serde_json::from_slice(&object).unwrap_or_default();
-    if let Some(payload) = rows.column_by_name("payload").and_then(|column| column.as_binary_opt::<i32>())
-        && let Ok(payload) = std::str::from_utf8(payload.value(row))
-    {
+    if let Some(Ok(payload)) = row.payload().map(std::str::from_utf8) {
         object["payload"] = payload.into();
     }
     report::line(format_args!("{object}"));
-}
-
-fn text(rows: &RecordBatch, name: &str, row: usize) -> String {
-    let Some(column) = rows.column_by_name(name).filter(|column| !column.is_null(row)) else { return String::new() };
-    if let Some(column) = column.as_binary_opt::<i32>() {
-        return String::from_utf8_lossy(column.value(row)).into_owned();
-    }
-    column.as_string_opt::<i32>().map(|column| column.value(row).to_owned()).unwrap_or_default()
-}
-
-fn number(rows: &RecordBatch, name: &str, row: usize) -> Option<i64> {
-    let column = rows.column_by_name(name).filter(|column| !column.is_null(row))?;
-    column.as_primitive_opt::<arrow_array::types::Int64Type>().map(|column| column.value(row))
 }

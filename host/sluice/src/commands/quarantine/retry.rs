@@ -1,13 +1,13 @@
 //! `sluice quarantine retry`.
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::commands::Exit;
-use crate::commands::session::{PipelineArgs, Session};
-use crate::commands::{replay, session};
+use crate::commands::session::PipelineArgs;
 use crate::report;
-use sluicebox_pipeline::retry::{Retried, Retry, retry};
+use sluicebox_pipeline::retry::Retried;
+use sluicebox_service::OperationError;
+use sluicebox_service::quarantine::retry;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -26,49 +26,20 @@ pub struct Args {
     reason: Option<String>,
     /// Print one JSON object a retry.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// Retries rows of a quarantine.
-pub fn run(args: &Args) -> Exit {
-    let session = match Session::start(&args.pipeline) {
-        Ok(session) => session,
-        Err(not_started) => return not_started.exit,
-    };
-    let (scratch, sandbox) = match (TempDir::new(), session::sandbox()) {
-        (Ok(scratch), Ok(sandbox)) => (scratch, sandbox),
-        (Err(error), _) => {
-            report::message(&format!("no temporary folder could be made: {error}"), Some("is TMPDIR writable?"));
-            return Exit::Failed;
-        }
-        (_, Err(exit)) => return exit,
-    };
-    let request = Retry {
-        plan: &session.loaded.plan,
-        bound: &session.bound,
-        lake: &session.lake,
-        sandbox: &sandbox,
-        scratch: scratch.path(),
-        read: &replay::read,
-        runtime: session.runtime.handle(),
-        hop: &args.hop,
-        reason: args.reason.as_deref(),
-    };
-    match retry(&request) {
-        Ok(retried) => {
-            if retried.is_empty() && !args.json {
-                report::line(format_args!("Nothing of hop `{}` is in quarantine.", args.hop));
-            }
-            for one in &retried {
-                if args.json { report::line(as_json(&args.hop, one)) } else { print(&args.hop, one) }
-            }
-            Exit::Done
-        }
-        Err(error) => {
-            report::error(&error);
-            Exit::Failed
-        }
+pub fn run(args: &Args) -> Result<Exit, OperationError> {
+    let (service, session) = args.pipeline.start()?;
+    let retried = retry(&service, &session, &args.hop, args.reason.as_deref())?;
+    if retried.is_empty() && !args.json {
+        report::line(format_args!("Nothing of hop `{}` is in quarantine.", args.hop));
     }
+    for one in &retried {
+        if args.json { report::line(as_json(&args.hop, one)) } else { print(&args.hop, one) }
+    }
+    Ok(Exit::Done)
 }
 
 fn as_json(hop: &str, retried: &Retried) -> serde_json::Value {

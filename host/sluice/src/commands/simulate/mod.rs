@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use super::Exit;
-use super::session::{fail, runtime};
+use super::session::{end, fail};
 use crate::report;
 use sluicebox_core::plan::{Dataset, EventMix, Secret, SimulateSpec};
+use sluicebox_service::Service;
 use sluicebox_simulate as simulate;
 use sluicebox_sources::post::Poster;
 
@@ -156,17 +157,17 @@ fn events(args: &Args, dataset: Dataset, name: &str) -> Exit {
         (To::Files, Some(out), ..) => return files(args, &spec, name, out),
         (To::Kafka, _, Some(brokers), Some(topic), _) => {
             let secret = args.connection_string.clone().map(Secret::Env);
-            match runtime() {
-                Ok(runtime) => {
+            match Service::start() {
+                Ok(service) => {
                     let to = send::connection(brokers, secret);
-                    send::kafka(&spec, &to, topic, args.partitions, runtime.handle())
+                    send::kafka(&spec, &to, topic, args.partitions, service.handle())
                 }
-                Err(exit) => return exit,
+                Err(reason) => return end(Err(reason.into()), false),
             }
         }
-        (To::Http, .., Some(url)) => match runtime() {
-            Ok(runtime) => send::http(&spec, &Poster::new(url, runtime.handle())),
-            Err(exit) => return exit,
+        (To::Http, .., Some(url)) => match Service::start() {
+            Ok(service) => send::http(&spec, &Poster::new(url, service.handle())),
+            Err(reason) => return end(Err(reason.into()), false),
         },
         // The required arguments are checked before this is called.
         _ => return Exit::Usage,

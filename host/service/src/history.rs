@@ -1,0 +1,25 @@
+//! What became of a table, commit by commit.
+
+use futures::TryStreamExt;
+
+use crate::table::{TableError, TableRef};
+use sluicebox_delta::Step;
+use sluicebox_lake::{Lake, LakeError};
+
+/// The newest commits of a table, the newest first, at most `limit` of them. Commits that are not in the log any
+/// more are said to be gone; they do not count.
+///
+/// # Errors
+/// The table does not exist, or its log cannot be read.
+pub async fn history(lake: &Lake, table: &TableRef, limit: usize) -> Result<Vec<Step>, TableError> {
+    let opened = table.open(lake).await?;
+    let mut history = opened.history().await.map_err(LakeError::from)?;
+    let (mut steps, mut left) = (Vec::new(), limit);
+    while left > 0 {
+        let Some(step) = history.try_next().await.map_err(LakeError::from)? else { break };
+        // Commits that are gone are no commits to show; they must not hide those that are there.
+        left -= usize::from(matches!(step, Step::Commit(_)));
+        steps.push(step);
+    }
+    Ok(steps)
+}
