@@ -93,6 +93,11 @@ impl Descriptor {
         self.inputs.iter().position(|port| port.name == name)
     }
 
+    /// The index of the first input port that takes rows; there always is one.
+    pub fn rows_port(&self) -> usize {
+        self.inputs.iter().position(|port| port.role == Role::Rows).unwrap_or_default()
+    }
+
     /// The index of an output port.
     pub fn output(&self, name: &str) -> Option<usize> {
         self.outputs.iter().position(|port| port.name == name)

@@ -8,6 +8,12 @@
 //! must ascend, and no row may be emitted twice on the same port in one push. So the order of a lane is preserved, an
 //! output is never larger than its input, and selecting rows is a filter. A module that multiplies or reorders rows
 //! declares a full output.
+//!
+//! A program that wants nothing but to run a module needs this crate alone:
+//!
+//! ```rust,ignore
+#![doc = include_str!("../examples/run_module.rs")]
+//! ```
 
 /// The contract that this host speaks, as commits name it.
 pub const CONTRACT: &str = "sluicebox:transform@0.1.0";
@@ -46,4 +52,5 @@ pub use job::{Job, Output, Rejection, SavedState, Spent};
 pub use message::MessageError;
 pub use sandbox::{Module, Sandbox};
 pub use schema::SchemaError;
-pub use thread::spawn_guest_thread;
+pub use sluicebox_core::plan::Limits;
+pub use thread::{on_guest_thread, spawn_guest_thread};

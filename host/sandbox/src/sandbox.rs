@@ -17,7 +17,7 @@ use super::guest::Guest;
 use super::instance::Instance;
 use super::sink;
 use super::text::printable;
-use super::thread::spawn_guest_thread;
+use super::thread::on_guest_thread;
 use sluicebox_core::plan::Limits;
 
 /// Compiles and runs modules. One per process.
@@ -134,16 +134,11 @@ impl Module {
     /// # Errors
     /// The call fails or exceeds a limit, or the descriptor is invalid.
     pub fn describe(&self, config: &str, limits: &Limits) -> Result<Descriptor, ModuleError> {
-        let name = self.name.to_string();
-        let failed = |source| ModuleError::Thread { module: name.clone(), source };
-        let (module, config, limits) = (self.clone(), config.to_owned(), limits.clone());
-        let thread =
-            spawn_guest_thread("describe", move || Instance::describe(&module, &config, &limits)).map_err(failed)?;
-        let said = match thread.join() {
-            Ok(said) => said.map_err(ModuleError::Call)?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        descriptor::check(said).map_err(|source| ModuleError::Descriptor { module: name, source })
+        let name = || self.name.to_string();
+        let said = on_guest_thread("describe", || Instance::describe(self, config, limits))
+            .map_err(|source| ModuleError::Thread { module: name(), source })?
+            .map_err(ModuleError::Call)?;
+        descriptor::check(said).map_err(|source| ModuleError::Descriptor { module: name(), source })
     }
 
     pub(super) fn shared_name(&self) -> Arc<str> {

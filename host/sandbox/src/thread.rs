@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::io;
-use std::thread::{Builder, JoinHandle};
+use std::panic::resume_unwind;
+use std::thread::{self, Builder, JoinHandle};
 
 use super::engine::STACK_CEILING;
 
@@ -25,10 +26,30 @@ pub fn spawn_guest_thread<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    Builder::new().name(name.to_owned()).stack_size(STACK_CEILING + HOST_SHARE).spawn(move || {
+    builder(name).spawn(guarded(work))
+}
+
+/// Runs `work` on a thread as [`spawn_guest_thread`] starts it, and waits for it. It may borrow; a panic in it goes on
+/// here.
+///
+/// # Errors
+/// As [`Builder::spawn`].
+pub fn on_guest_thread<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = builder(name).spawn_scoped(scope, guarded(work))?;
+        thread.join().map_or_else(|panic| resume_unwind(panic), Ok)
+    })
+}
+
+fn builder(name: &str) -> Builder {
+    Builder::new().name(name.to_owned()).stack_size(STACK_CEILING + HOST_SHARE)
+}
+
+fn guarded<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    move || {
         GUARDED.set(true);
         work()
-    })
+    }
 }
 
 /// Whether the present thread was started by [`spawn_guest_thread`].

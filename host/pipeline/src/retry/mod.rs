@@ -31,7 +31,7 @@ use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{HopSpec, Plan, TableName};
 use sluicebox_delta::Step;
 use sluicebox_lake::Lake;
-use sluicebox_sandbox::{Sandbox, spawn_guest_thread};
+use sluicebox_sandbox::{Sandbox, on_guest_thread};
 
 /// The lane of retried rows.
 const LANE: &str = "#quarantine";
@@ -101,7 +101,7 @@ pub fn retry(request: &Retry<'_>) -> Result<Vec<Retried>, RetryError> {
             Some(reason) => format!("{LANE}/{reason}"),
         };
         let attempt = prepare(request, plan, request.bound, hop, lane.into(), version)?;
-        retried.extend(on_guest_thread(&hop.name, attempt)?);
+        retried.extend(work(&hop.name, attempt)?);
     }
     Ok(retried)
 }
@@ -143,7 +143,7 @@ fn finish(request: &Retry<'_>, hop: &HopSpec, lane: Lane, version: u64) -> Resul
         }
         _ => prepare(request, request.plan, request.bound, hop, lane, version)?,
     };
-    let retried = on_guest_thread(&hop.name, attempt)?;
+    let retried = work(&hop.name, attempt)?;
     // If there were no row to retry, no table would be ahead.
     Ok(retried.map_or_else(
         || Retried { reason: None, version, finished: true, rows: 0, taken: Vec::new(), refused: 0, left: Vec::new() },
@@ -212,13 +212,9 @@ fn prepare(
     })
 }
 
-fn on_guest_thread(hop: &str, attempt: Attempt) -> Result<Option<Retried>, RetryError> {
-    let thread = spawn_guest_thread(&format!("retry-{hop}"), move || attempt.run())
-        .map_err(|source| PipelineError::Thread { hop: hop.to_owned(), source })?;
-    match thread.join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+fn work(hop: &str, attempt: Attempt) -> Result<Option<Retried>, RetryError> {
+    on_guest_thread(&format!("retry-{hop}"), || attempt.run())
+        .map_err(|source| PipelineError::Thread { hop: hop.to_owned(), source })?
 }
 
 fn first(mut problems: Vec<PipelineError>) -> RetryError {
