@@ -124,5 +124,5 @@ fn modified(path: &Path) -> std::time::SystemTime {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }

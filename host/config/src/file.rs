@@ -126,8 +126,7 @@ pub(crate) fn read(cx: &Context, given: &BTreeMap<String, String>) -> Option<Rea
 }
 
 fn config_hash(entries: &[Entry]) -> String {
-    let digest = Sha256::digest(document::canonical(entries).as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(document::canonical(entries).as_bytes()))
 }
 
 fn assemble(

@@ -27,7 +27,7 @@ impl Lake {
         let folder = self.location.below(MODULES)?;
         let name = format!("{digest}.wasm");
         let component = read(&folder, &name).await?;
-        let found = hex(&Sha256::digest(&component));
+        let found = hex::encode(Sha256::digest(&component));
         if found == digest { Ok(component) } else { Err(LakeError::NotItself { path: shown(&folder, &name), found }) }
     }
 
@@ -43,7 +43,7 @@ impl Lake {
         let name = format!("{config_hash}.toml");
         let text = read(&folder, &name).await?;
         String::from_utf8(text).map_err(|error| {
-            let found = hex(&Sha256::digest(error.as_bytes()));
+            let found = hex::encode(Sha256::digest(error.as_bytes()));
             LakeError::NotItself { path: shown(&folder, &name), found }
         })
     }
@@ -86,8 +86,4 @@ async fn read(folder: &Location, name: &str) -> Result<Vec<u8>, LakeError> {
 
 fn shown(folder: &Location, name: &str) -> String {
     format!("{}/{name}", folder.name.trim_end_matches('/'))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

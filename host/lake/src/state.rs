@@ -45,7 +45,7 @@ impl Piece {
         // Comparing is many times faster than hashing.
         let digest = match before.filter(|before| before.bytes == bytes) {
             Some(before) => before.digest.clone(),
-            None => hex(&Sha256::digest(&bytes)),
+            None => hex::encode(Sha256::digest(&bytes)),
         };
         Self { key, bytes, digest }
     }
@@ -105,7 +105,7 @@ impl States {
         let files = new.into_values().map(|piece| (piece.digest.clone(), piece.bytes.clone())).collect();
         let entry = |piece: &Piece| json!({"key": piece.key, "sha256": piece.digest, "bytes": piece.bytes.len()});
         let list = json!({"head": head, "pieces": pieces.iter().map(entry).collect::<Vec<_>>()}).to_string();
-        let sealed = format!("{list}\n{}\n", hex(&Sha256::digest(&list)));
+        let sealed = format!("{list}\n{}\n", hex::encode(Sha256::digest(&list)));
         match self.folder.folder.clone() {
             Some(folder) => {
                 let file = name.clone();
@@ -142,7 +142,7 @@ impl States {
             let path = format!("{PIECES}/{digest}");
             let damaged = || LakeError::State { path: format!("{}/{path}", self.path) };
             let bytes = self.read(&path).await?.ok_or_else(damaged)?;
-            if hex(&Sha256::digest(&bytes)) != digest {
+            if hex::encode(Sha256::digest(&bytes)) != digest {
                 return Err(damaged());
             }
             pieces.push(Piece { key, bytes, digest });
@@ -216,7 +216,7 @@ impl States {
         let read = || {
             let text = std::str::from_utf8(&bytes).ok()?;
             let (list, seal) = text.trim_end().rsplit_once('\n')?;
-            if seal != hex(&Sha256::digest(list)) {
+            if seal != hex::encode(Sha256::digest(list)) {
                 return None;
             }
             let list: Value = serde_json::from_str(list).ok()?;
@@ -247,11 +247,7 @@ fn name(positions: &Positions) -> String {
         digest.update(lane.as_bytes());
         digest.update(position.to_le_bytes());
     }
-    hex(&digest.finalize()[..16])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest.finalize()[..16])
 }
 
 /// Writes files into a folder, each atomically, and syncs them and their names.

@@ -13,7 +13,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::bindings::TransformerPre;
-use super::cache::{Cache, hex};
+use super::cache::Cache;
 use super::error::AdmissionError;
 use super::guest::Guest;
 use super::{sink, stubs};
@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, AdmissionError> {
 
 /// A module's digest: SHA-256 as lower-case hex.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// Compiles a module or loads it from the cache, and checks its imports and exports.

@@ -135,7 +135,7 @@ impl Cache {
 fn entry(engine: &Engine, digest: &str) -> String {
     let mut hasher = Stable(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    let settings = hex(&hasher.0.finalize());
+    let settings = hex::encode(hasher.0.finalize());
     format!("{digest}-{}.cwasm", &settings[..16])
 }
 
@@ -169,11 +169,6 @@ fn open_key(folder: &Path) -> io::Result<[u8; 32]> {
     let key = fs::read(&path)?;
     <[u8; 32]>::try_from(key)
         .map_err(|key| io::Error::other(format!("`{}` has {} bytes instead of 32", path.display(), key.len())))
-}
-
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A hasher whose result is the same in every build of the host.
