@@ -6,6 +6,12 @@
 //!
 //! deltalake holds snapshots of tables. Parquet is written by `sluicebox-parquet-writer`, because that takes most of
 //! the time, and commits are made here, because positions must be checked on the very snapshot that is committed on.
+//!
+//! An upsert into a table, whoever wrote it, within a memory budget:
+//!
+//! ```rust,ignore
+#![doc = include_str!("../examples/upsert.rs")]
+//! ```
 
 mod change_data;
 mod changes;
@@ -57,3 +63,6 @@ pub use schema::{table_schema as stored_schema, timestamp};
 pub use table::{Table, TableOptions};
 pub use vectors::VectorError;
 pub use writer::{Accepted, Writer};
+
+pub use sluicebox_core::plan::{Layout, WriteMode};
+pub use sluicebox_stores::Location;

@@ -61,6 +61,22 @@ pub struct TableOptions {
 }
 
 impl TableOptions {
+    /// A table of that name and mode, all else as it is by default.
+    pub fn new(name: impl Into<String>, mode: WriteMode) -> Self {
+        Self {
+            name: name.into(),
+            mode,
+            partition_by: Vec::new(),
+            derive: Vec::new(),
+            layout: Arc::default(),
+            contract: Contract::default(),
+            expect: Vec::new(),
+            changes: false,
+            description: None,
+            rescues: false,
+        }
+    }
+
     /// The columns that readers look rows up by. They get bounds, however many columns are before them.
     pub(super) fn telling_columns(&self) -> Vec<String> {
         let mut columns = self.mode.key().to_vec();
