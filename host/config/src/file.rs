@@ -1,4 +1,4 @@
-//! The whole file: its parts, and the plan that is made of them.
+//! The whole file: its parts, and the plan made from them.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const PIPELINE: Key<SubTable<Pipeline>> =
         .example(r#"{ name = "shop" }"#);
 const VARS: Key<NamedTables<()>> = Key::new(
     "vars",
-    // They are read before all else, because all else is made of them.
+    // Variables are read first, because everything else may use them.
     NamedTables { keys: &vars::KEYS, read: |_, _| () },
     "Variables, used as `${name}` in any string.",
 )
@@ -61,7 +61,7 @@ static PIPELINE_KEYS: KeySet = KeySet { about: "What the pipeline is.", keys: &[
 /// Key sets of the file as a whole with their names on the reference page.
 pub(crate) static REFERENCE: &[(&str, &KeySet)] = &[("pipeline", &PIPELINE_KEYS), ("vars", &vars::KEYS)];
 
-/// The JSON Schema that editors check pipeline files against, in draft 07, which they know best.
+/// The JSON Schema of pipeline files for editors, in draft 07, which they support best.
 pub fn json_schema() -> Json {
     let mut schema = schema_of::of(&KEYS);
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
@@ -69,12 +69,12 @@ pub fn json_schema() -> Json {
     schema
 }
 
-/// What a file says.
+/// A parsed file.
 pub(crate) struct Read {
     pub(crate) plan: Plan,
     /// The lake that it names: an absolute path or a URL.
     pub(crate) lake: Option<String>,
-    /// Where each key stands.
+    /// The places of the keys.
     pub(crate) places: Places,
 }
 

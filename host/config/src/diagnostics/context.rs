@@ -1,4 +1,4 @@
-//! What every step of reading shares: the text, its folder, and the problems found so far.
+//! The context of reading a file: its text, its folder, and the problems found so far.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::problem::{Draft, Level, Problem};
 use super::text::{Span, Text};
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
@@ -20,24 +20,24 @@ impl<T> At<T> {
     }
 }
 
-/// Collects problems, so that reading goes on after each and a person sees all at once.
+/// Collects problems, so that reading continues after each and all are reported at once.
 pub(crate) struct Context {
     pub(crate) text: Arc<Text>,
-    /// The folder of the file, which its paths are relative to.
+    /// The folder of the file. Its paths are relative to it.
     pub(crate) folder: PathBuf,
-    /// The file is one that ran before, so its modules need not lie where it says.
+    /// The file is a stored pipeline, so its modules need not exist.
     pub(crate) kept: bool,
-    // Reading is a walk over a shared tree by one thread; a cell keeps every reader `&self`.
+    // One thread reads a shared tree; with a cell every reader takes `&self`.
     problems: RefCell<Vec<Problem>>,
 }
 
 impl Context {
-    /// The context of a file that lies in `folder`.
+    /// The context of a file in `folder`.
     pub(crate) fn new(text: Arc<Text>, folder: PathBuf) -> Self {
         Self { text, folder, kept: false, problems: RefCell::default() }
     }
 
-    /// The context of a file that ran before and was kept.
+    /// The context of a stored pipeline.
     pub(crate) fn of_kept(text: Arc<Text>) -> Self {
         Self { kept: true, ..Self::new(text, PathBuf::new()) }
     }

@@ -1,6 +1,6 @@
-//! What is wrong with a pipeline file: collected while it is read, shown with its place and a hint.
+//! Problems of a pipeline file: collected while it is read, shown with their place and a hint.
 //!
-//! Nothing here knows what a pipeline file says.
+//! Nothing here knows the keys of a pipeline file.
 
 mod context;
 mod problem;

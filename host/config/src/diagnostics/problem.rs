@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline file, and how it is shown.
+//! Problems of a pipeline file, and how they are shown.
 
 use std::fmt;
 use std::io;
@@ -9,9 +9,9 @@ use annotate_snippets::{AnnotationKind, Group, Renderer, Snippet as Drawing};
 use super::text::{Span, Text};
 use sluicebox_core::fault::{Fault, Place};
 
-/// Everything that is wrong with a pipeline file, in the order of the file.
+/// All problems of a pipeline file, in the order of the file.
 ///
-/// `Display` is one line that counts; [`Problems::render`] is the text for a person.
+/// `Display` is one line with their number; [`Problems::render`] is the full report.
 #[derive(Debug)]
 pub struct Problems {
     file: String,
@@ -19,33 +19,33 @@ pub struct Problems {
     source: Option<io::Error>,
 }
 
-/// One thing that is wrong, or at least odd.
+/// A problem or warning.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// Whether it keeps the pipeline from running.
+    /// Its level.
     pub level: Level,
     /// What is wrong, without a full stop.
     pub message: String,
-    /// Where, unless it is nowhere in the file, as an unknown `--var` is.
+    /// Its place, unless it is not in the file, such as an unknown `--var`.
     pub place: Option<Place>,
-    /// Why, where something behind it failed: outermost first.
+    /// Its causes, outermost first.
     pub causes: Vec<String>,
-    /// What to try.
+    /// A hint.
     pub hint: Option<String>,
     /// The piece of the file to show.
     pub snippet: Option<Snippet>,
 }
 
-/// How bad a problem is.
+/// The level of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The pipeline cannot run.
     Error,
-    /// It can, but a person may have meant something else.
+    /// It can, but may not be intended.
     Warning,
 }
 
-/// Pieces of a file to show, the first of them the one that is at fault.
+/// Pieces of a file to show; the first one is at fault.
 #[derive(Clone, Debug)]
 pub struct Snippet {
     text: Arc<Text>,
@@ -53,7 +53,7 @@ pub struct Snippet {
 }
 
 impl Problems {
-    /// The problems of one file, of which `list` holds at least one error.
+    /// The problems of one file; `list` has at least one error.
     pub fn new(file: impl Into<String>, list: Vec<Problem>) -> Self {
         Self { file: file.into(), list, source: None }
     }
@@ -62,17 +62,17 @@ impl Problems {
         Self { file, list: vec![problem], source: Some(source) }
     }
 
-    /// The file as the person named it.
+    /// The file name as given.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Every problem, errors and warnings, in the order of the file.
+    /// All errors and warnings, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.list.iter()
     }
 
-    /// The whole report, each problem with its piece of the file, and a last line that counts.
+    /// The full report, each problem with its piece of the file, and their number at the end.
     pub fn render(&self, colour: bool) -> String {
         let mut out = String::new();
         for problem in &self.list {
@@ -115,7 +115,7 @@ impl Fault for Problems {
 }
 
 impl Problem {
-    /// The problem as a person reads it, ending in a newline.
+    /// The problem as text, ending in a newline.
     pub fn render(&self, colour: bool) -> String {
         let draft = Draft {
             level: self.level,
@@ -127,7 +127,7 @@ impl Problem {
     }
 }
 
-/// A problem before it is known which file it is in.
+/// A problem whose file is not known yet.
 #[derive(Debug)]
 pub(crate) struct Draft {
     level: Level,
@@ -145,13 +145,13 @@ impl Draft {
         Self { level: Level::Warning, ..Self::error(message) }
     }
 
-    /// Points at a piece of the file; the first is the one at fault.
+    /// Adds a piece of the file; the first is the one at fault.
     pub(crate) fn at(mut self, span: &Span) -> Self {
         self.marks.push((span.clone(), None));
         self
     }
 
-    /// Points at a further piece and says what it has to do with it.
+    /// Adds another piece with a label.
     pub(crate) fn also(mut self, span: &Span, label: impl Into<String>) -> Self {
         self.marks.push((span.clone(), Some(label.into())));
         self
@@ -181,7 +181,7 @@ impl Draft {
 }
 
 impl Problem {
-    /// Where it starts in the file; what is nowhere in it comes last.
+    /// Its offset in the file; problems without a place come last.
     pub(crate) fn offset(&self) -> usize {
         let first = self.snippet.as_ref().and_then(|snippet| snippet.marks.first());
         first.map_or(usize::MAX, |(span, _)| span.start)
@@ -210,7 +210,7 @@ fn paint(draft: &Draft, causes: &[String], text: Option<&Text>, colour: bool) ->
                 group = group.element(Style::HELP.with_name(name).message(message));
             }
         }
-        // The drawing library frames every element; without a drawing, lines read better bare.
+        // The rendering library frames every element; without a snippet, plain lines are easier to read.
         None => footers.for_each(|(name, message)| below.push_str(&format!("  {name}: {message}\n"))),
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };

@@ -1,6 +1,6 @@
-//! What a person who wrote an unknown word most likely meant.
+//! Suggestions for unknown words.
 
-/// The one of `known` that a person who wrote `word` most likely meant.
+/// The word of `known` that was most likely meant by `word`.
 pub(crate) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let even = |word: &str| word.to_lowercase().replace('-', "_");
     let word = even(word);
@@ -8,7 +8,7 @@ pub(crate) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) ->
         let candidate = even(candidate);
         let slips = strsim::osa_distance(&word, &candidate);
         let alike = strsim::jaro_winkler(&word, &candidate);
-        // A slip in every third letter, or a common beginning: further off, a guess misleads.
+        // At most one error in three letters, or a common beginning: beyond that, a guess misleads.
         (slips <= candidate.chars().count() / 3 || alike > 0.85).then_some(alike)
     };
     known
@@ -18,7 +18,7 @@ pub(crate) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean …?`, or else the list of what is known.
+/// `did you mean …?`, or else the list of known words.
 pub(crate) fn meant_or_known(word: &str, what: &str, known: &[&str]) -> Option<String> {
     match meant(word, known.iter().copied()) {
         Some(candidate) => Some(format!("did you mean `{candidate}`?")),

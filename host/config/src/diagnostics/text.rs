@@ -1,8 +1,8 @@
-//! A pipeline file as a person wrote it, and the places in it.
+//! The text of a pipeline file, and places in it.
 
 use sluicebox_core::fault::Place;
 
-/// Bytes of the file, from the first up to but without the last.
+/// A range of bytes of the file.
 pub type Span = std::ops::Range<usize>;
 
 /// A pipeline file's name and text.
@@ -13,12 +13,12 @@ pub struct Text {
 }
 
 impl Text {
-    /// The text of the file that the person named `name`.
+    /// The text of a file, with its name as given.
     pub fn new(name: impl Into<String>, body: impl Into<String>) -> Self {
         Self { name: name.into(), body: body.into() }
     }
 
-    /// The file as the person named it.
+    /// The file name as given.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -28,7 +28,7 @@ impl Text {
         &self.body
     }
 
-    /// The text at `span`, empty where the span does not lie on characters of this file.
+    /// The text at `span`; empty if the span does not match character borders.
     pub fn slice(&self, span: &Span) -> &str {
         self.body.get(span.clone()).unwrap_or_default()
     }
@@ -44,14 +44,14 @@ impl Text {
         }
     }
 
-    /// `span` moved onto whole characters inside the text, so that it can be drawn.
+    /// `span` adjusted to character borders inside the text, so that it can be drawn.
     pub(crate) fn clamp(&self, span: Span) -> Span {
         let start = floor(&self.body, span.start);
         start..floor(&self.body, span.end).max(start)
     }
 }
 
-/// The last start of a character that is not behind `offset`.
+/// The last start of a character at or before `offset`.
 fn floor(body: &str, offset: usize) -> usize {
     let mut offset = offset.min(body.len());
     while !body.is_char_boundary(offset) {

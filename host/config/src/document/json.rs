@@ -18,9 +18,8 @@ pub(crate) fn object(cx: &Context, node: &Node) -> Option<String> {
     .map(|json| json.to_string())
 }
 
-/// The whole file with its variables filled in, as one line that does not change with
-/// comments, spacing or the order of keys. The lake and the variables themselves are left
-/// out: they say where a pipeline runs, not what it does.
+/// The whole file with its variables filled in, as one line that does not depend on comments, spacing or the order of
+/// keys. The lake and the variables are left out: they say where a pipeline runs, not what it does.
 pub(crate) fn canonical(root: &[Entry]) -> String {
     let mut out = Vec::new();
     for entry in root.iter().filter(|entry| entry.key != "vars") {
@@ -37,7 +36,7 @@ pub(crate) fn canonical(root: &[Entry]) -> String {
     convert(&root, &text).unwrap_or(Json::Null).to_string()
 }
 
-/// Columns are the one table whose order means something: it becomes a list.
+/// The order of columns is significant: the table becomes a list.
 fn order_columns(source: &mut Entry) {
     let Value::Table(keys) = &mut source.node.value else { return };
     for key in keys.iter_mut().filter(|key| key.key == "columns") {
@@ -66,7 +65,7 @@ fn convert(node: &Node, on_moment: OnMoment<'_>) -> Option<Json> {
         Value::Float(float) => Number::from_f64(*float).map(Json::Number),
         Value::Flag(flag) => Some(Json::Bool(*flag)),
         Value::Moment(moment) => on_moment(moment, &node.span),
-        // Every item is visited even after a bad one, so that all are reported.
+        // All items are visited even after a bad one, so that all problems are reported.
         Value::List(items) => {
             let items: Vec<_> = items.iter().map(|item| convert(item, on_moment)).collect();
             items.into_iter().collect::<Option<_>>().map(Json::Array)
@@ -74,7 +73,7 @@ fn convert(node: &Node, on_moment: OnMoment<'_>) -> Option<Json> {
         Value::Table(entries) => {
             let mut entries: Vec<_> =
                 entries.iter().map(|entry| (entry.key.clone(), convert(&entry.node, on_moment))).collect();
-            // The map may keep the order of insertion; sorting makes the text the same either way.
+            // The map may keep insertion order; sorting makes the text canonical either way.
             entries.sort_by(|(one, _), (other, _)| one.cmp(other));
             let entries: Option<Map<_, _>> =
                 entries.into_iter().map(|(key, value)| value.map(|value| (key, value))).collect();

@@ -1,5 +1,5 @@
-//! The file as TOML: a tree of values with their places, and what is made of the tree as a whole. Nothing here knows
-//! the keys of a pipeline.
+//! The file as TOML: a tree of values with their places, and conversions of the whole tree. Nothing here knows the
+//! keys of a pipeline.
 
 mod json;
 mod places;

@@ -1,4 +1,4 @@
-//! Where each key of the file stands, for problems that are found later.
+//! The places of keys, for problems that are found later.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,8 @@ use super::tree::{Entry, Value};
 use crate::diagnostics::{Draft, Problem, Span, Text};
 use sluicebox_core::fault::{Fault, Place, causes};
 
-/// Where each key of a pipeline file stands, by its path: `hops.clean.module`,
-/// `tables.silver.users.key`, `hops.clean.to.users`. Tables of a list are numbered
-/// from 0: `tables.silver.users.expect.0.min`.
+/// The place of each key of a pipeline file, by its path: `hops.clean.module`, `tables.silver.users.key`,
+/// `hops.clean.to.users`. Tables of a list are numbered from 0: `tables.silver.users.expect.0.min`.
 #[derive(Clone, Debug)]
 pub struct Places {
     text: Arc<Text>,
@@ -23,14 +22,13 @@ impl Places {
         Self { text, spans }
     }
 
-    /// Where the value of `key` stands; of a table, where its name does. A key that the
-    /// file leaves out is looked for further up: `hops.clean.limits.time`, then
-    /// `hops.clean.limits`, then `hops.clean`.
+    /// The place of the value of `key`; for a table, of its name. A missing key is looked for further up:
+    /// `hops.clean.limits.time`, then `hops.clean.limits`, then `hops.clean`.
     pub fn get(&self, key: &str) -> Option<Place> {
         self.span(key).map(|span| self.text.place(span.start))
     }
 
-    /// A problem at `key` that was found after the file was read, shown like any other.
+    /// A problem at `key` found after the file was read, shown like any other.
     pub fn problem(&self, key: &str, message: impl Into<String>, hint: Option<String>) -> Problem {
         let draft = Draft::error(message).maybe_hint(hint);
         let draft = match self.span(key) {
@@ -40,8 +38,7 @@ impl Places {
         draft.into_problem(&self.text)
     }
 
-    /// An error that belongs to `key`, shown like a problem of the file itself, with its
-    /// causes and its hint.
+    /// An error at `key`, shown like a problem of the file itself, with its causes and its hint.
     pub fn fault(&self, key: &str, error: &dyn Fault) -> Problem {
         Problem { causes: causes(error), ..self.problem(key, error.to_string(), error.hint()) }
     }

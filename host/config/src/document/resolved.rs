@@ -1,15 +1,14 @@
-//! The pipeline file with its variables filled in, as TOML again: what is kept beside the
-//! tables, so that it can be read when the file itself has long changed.
+//! The pipeline file with its variables filled in, as TOML: the artifact that is stored in the lake, so that it can
+//! be read when the file itself has changed.
 //!
-//! Like the hash it stands for, it leaves out where a pipeline runs: the lake and the
-//! variables. Reading it gives the same hash.
+//! Like its hash, it leaves out where a pipeline runs: the lake and the variables. Reading it gives the same hash.
 
 use std::fmt::Write;
 
 use super::tree::{Entry, Value};
 
-/// How deep below a part of the file its sections have headers of their own. What lies deeper
-/// stands on one line, in the order of the file: the order of columns has a meaning.
+/// The depth to which sections of a part have their own headers. Deeper tables are on one line, in the order of the
+/// file, because the order of columns is significant.
 fn depth(part: &str) -> usize {
     match part {
         "sources" | "hops" => 1,
@@ -53,7 +52,7 @@ fn key(key: &str) -> String {
 fn value(value: &Value) -> String {
     let list = |items: Vec<String>| items.join(", ");
     match value {
-        // What looks like a variable in a value that was filled in is none.
+        // A substituted value may look like a variable, and is escaped.
         Value::Text(text) => string(&text.replace("${", "$${")),
         Value::Integer(integer) => integer.to_string(),
         Value::Float(float) => toml::Value::Float(*float).to_string(),
@@ -64,12 +63,12 @@ fn value(value: &Value) -> String {
             let pair = |entry: &Entry| format!("{} = {}", key(&entry.key), self::value(&entry.node.value));
             format!("{{ {} }}", list(entries.iter().map(pair).collect()))
         }
-        // A file with a broken value has been refused before anybody asks for its text.
+        // A file with a broken value was rejected before this.
         Value::Broken => string(""),
     }
 }
 
-/// A basic string on one line. TOML's own writer might choose several.
+/// A basic string on one line. TOML's own writer might use several.
 fn string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

@@ -1,18 +1,18 @@
-//! The file as a tree of spanned values: TOML, and nothing of pipelines yet.
+//! The file as a tree of values with spans: TOML, without knowledge of pipelines.
 
 use toml::de::{DeTable, DeValue};
 
 use super::syntax;
 use crate::diagnostics::{Context, Draft, Span};
 
-/// A value and where it stands; of a `[table]` that is its header.
+/// A value and its span; for a `[table]`, that of its header.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
 }
 
-/// What TOML can say.
+/// A TOML value.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Text(String),
@@ -24,7 +24,7 @@ pub(crate) enum Value {
     List(Vec<Node>),
     /// In the order of the file.
     Table(Vec<Entry>),
-    /// Already reported; whoever meets it goes on in silence.
+    /// Already reported; readers ignore it.
     Broken,
 }
 
@@ -64,8 +64,7 @@ pub(crate) fn entries<'a>(cx: &Context, what: &str, node: &'a Node) -> Option<&'
     }
 }
 
-/// Parses the whole file. `None` when its syntax leaves nothing to rely on; everything
-/// wrong is reported either way.
+/// Parses the whole file. `None` if its syntax leaves nothing usable; all errors are reported either way.
 pub(crate) fn parse(cx: &Context) -> Option<Node> {
     let (root, errors) = DeTable::parse_recoverable(cx.text.body());
     let (draft, reliable) = syntax::explain(&cx.text, &errors);
@@ -82,7 +81,7 @@ fn table(cx: &Context, table: &DeTable<'_>) -> Value {
             node: Node { span: value.span(), value: convert(cx, value.get_ref(), &value.span()) },
         })
         .collect();
-    // The parser sorts by name; columns are in the order in which they were written.
+    // The parser sorts by name; columns need the order in which they were written.
     entries.sort_by_key(|entry| entry.key_span.start);
     Value::Table(entries)
 }

@@ -1,4 +1,4 @@
-//! The module of a hop, and what it is handed.
+//! The module of a hop, and its configuration.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::document::object;
 use crate::keys::{Found, Kind, Shape, absolute, is_url};
 
-/// The path of a compiled module, which must be there.
+/// The path of a compiled module, which must exist.
 #[derive(Clone, Copy)]
 pub(super) struct ModuleFile;
 
@@ -58,7 +58,7 @@ impl Kind for ModuleFile {
     }
 }
 
-/// A table of anything, as one JSON object.
+/// Any table, as one JSON object.
 #[derive(Clone, Copy)]
 pub(super) struct Free;
 

@@ -34,12 +34,12 @@ impl Kind for UpstreamName {
 /// Tables by port, as far as they could be read.
 pub(super) struct Ports<P> {
     known: Vec<(P, At<TableName>)>,
-    /// Whether every one could.
+    /// Whether all of them could.
     pub(super) whole: bool,
 }
 
 impl<P: Clone> Ports<P> {
-    /// No table, because nothing could be read.
+    /// No tables, because none could be read.
     pub(super) fn unreadable() -> Self {
         Self { known: Vec::new(), whole: false }
     }

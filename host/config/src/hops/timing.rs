@@ -1,4 +1,4 @@
-//! `event_time` and `flush` of a hop: what says when events happened, and when rows are committed.
+//! `event_time` and `flush` of a hop: its event time, and when it commits.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a key says of itself, whatever the type of its value: enough for the JSON Schema, the reference page, hints,
+//! The description of a key, whatever the type of its value: enough for the JSON Schema, the reference page, hints,
 //! and the search for unknown keys.
 
 use serde_json::{Value as Json, json};
@@ -12,7 +12,7 @@ pub(crate) struct KeySet {
 }
 
 impl KeySet {
-    /// The key of that name.
+    /// The key with this name.
     pub(crate) fn key(&self, name: &str) -> Option<&'static dyn AnyKey> {
         self.keys.iter().find(|key| key.name() == name).copied()
     }
@@ -26,46 +26,46 @@ pub(crate) trait AnyKey: Sync {
     /// One sentence for hints, editors and the reference page.
     fn about(&self) -> &'static str;
 
-    /// What the reference page says besides; empty as a rule.
+    /// Additional text for the reference page; usually empty.
     fn more(&self) -> &'static str;
 
-    /// A value that a person might write, as TOML.
+    /// An example value, as TOML.
     fn example(&self) -> Option<&'static str>;
 
-    /// Whether the key must be there, whatever else is.
+    /// Whether the key is always required.
     fn is_required(&self) -> bool;
 
-    /// What holds without the key, as TOML, where that is a value.
+    /// The default, as TOML, if it is a value.
     fn default(&self) -> Option<String>;
 
-    /// What holds without the key, in words, where that is no value.
+    /// The default, in words, if it is not a value.
     fn absent(&self) -> Option<&'static str>;
 
-    /// What its value may be.
+    /// The shape of its value.
     fn shape(&self) -> &dyn Shape;
 }
 
-/// What a value may be.
+/// The shape of a value.
 pub(crate) trait Shape: Sync {
-    /// In a few words, as the reference page says it.
+    /// A few words for the reference page.
     fn label(&self) -> String;
 
-    /// As JSON Schema says it; text that is not empty, unless the kind knows more.
+    /// The JSON Schema of the value; by default, non-empty text.
     fn schema(&self) -> Json {
         json!({ "type": "string", "minLength": 1 })
     }
 
-    /// The keys of the value, where it is a table with keys of its own.
+    /// The keys of the value, if it is a table with its own keys.
     fn below(&self) -> Option<&'static KeySet> {
         None
     }
 
-    /// Whether the value says where a secret is.
+    /// Whether the value refers to a secret.
     fn is_secret(&self) -> bool {
         false
     }
 
-    /// How a key of this name is written where it has a header of its own: ``a `[limits]` table``.
+    /// How a key of this name is written with its own header: ``a `[limits]` table``.
     fn header(&self, name: &str) -> Option<String> {
         let _ = name;
         None

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::describe::{AnyKey, KeySet};
 
-/// What a string may hold besides what its key takes: a variable may stand for any of it.
+/// A string may always have a variable in it, whatever its key takes.
 pub(crate) const VARIABLE: &str = r"\$\{[^}]*\}";
 
 /// The names of pipelines, sources, hops and variables.
@@ -26,12 +26,12 @@ pub(crate) fn of(keys: &KeySet) -> Json {
     })
 }
 
-/// Text of this pattern, or with a variable in it.
+/// Text that matches this pattern, or has a variable in it.
 pub(crate) fn pattern(pattern: &str) -> Json {
     json!({ "type": "string", "pattern": format!("{pattern}|{VARIABLE}") })
 }
 
-/// Tables by a name of a person's choice.
+/// Tables by name.
 pub(crate) fn named(inner: Json, pattern: &str) -> Json {
     json!({ "type": "object", "propertyNames": { "pattern": pattern }, "additionalProperties": inner })
 }

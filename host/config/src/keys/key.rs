@@ -1,12 +1,12 @@
-//! A key with the type of its value, and how a section gives the value.
+//! Typed keys, and reading their values from a section.
 
 use serde_json::Value as Json;
 
 use super::describe::{AnyKey, KeySet, Shape};
 use super::section::{Found, Section};
 
-/// A key of the pipeline file: everything that the program and its documents say about it. It is required unless it has
-/// a [default](Key::default) or is [optional](Key::optional).
+/// A key of the pipeline file: everything that the program and its documents know about it. It is required unless it
+/// has a [default](Key::default) or is [optional](Key::optional).
 #[derive(Clone, Copy)]
 pub(crate) struct Key<K: Kind> {
     name: &'static str,
@@ -18,15 +18,15 @@ pub(crate) struct Key<K: Kind> {
     absent: Option<&'static str>,
 }
 
-/// What a value may be, and how it is read.
+/// The kind of a value: its shape, and how it is read.
 pub(crate) trait Kind: Shape + Copy + 'static {
-    /// What the program makes of the value.
+    /// The type of the value.
     type Value: 'static;
 
-    /// Reads the value. `None` when something is wrong with it, which is reported.
+    /// Reads the value. `None` if something is wrong, which is reported.
     fn read(&self, found: &Found<'_, '_>) -> Option<Self::Value>;
 
-    /// A default as TOML, where it can be written as that.
+    /// A default as TOML, if it can be written so.
     fn toml(&self, value: &Self::Value) -> Option<String> {
         let _ = value;
         None
@@ -45,25 +45,25 @@ impl<K: Kind> Key<K> {
         self
     }
 
-    /// A value that a person might write, as TOML.
+    /// An example value, as TOML.
     pub(crate) const fn example(mut self, toml: &'static str) -> Self {
         self.example = Some(toml);
         self
     }
 
-    /// What holds without the key. Where the plan's own type has a default, the key asks that.
+    /// The default. If the plan's own type has one, the key uses that.
     pub(crate) const fn default(mut self, value: fn() -> K::Value) -> Self {
         self.default = Some(value);
         self
     }
 
-    /// What holds without the key, in words for the reference page.
+    /// The default, in words for the reference page.
     pub(crate) const fn absent(mut self, words: &'static str) -> Self {
         self.absent = Some(words);
         self
     }
 
-    /// The key may be left out, and its value is then `None`.
+    /// Makes the key optional: without it, the value is `None`.
     pub(crate) const fn optional(self) -> Key<Maybe<K>> {
         Key {
             name: self.name,
@@ -116,8 +116,8 @@ impl<K: Kind> AnyKey for Key<K> {
 }
 
 impl Section<'_> {
-    /// The value of `key`, or what holds without it. `None` when it is missing and must not be, or something is wrong
-    /// with it; that is reported.
+    /// The value of `key`, or its default. `None` if it is missing and required, or something is wrong with it; that
+    /// is reported.
     pub(crate) fn get<K: Kind>(&self, key: &Key<K>) -> Option<K::Value> {
         match (self.peek(key), key.default) {
             (Some(entry), _) => key.kind.read(&Found { section: self, key, entry }),
@@ -129,7 +129,7 @@ impl Section<'_> {
         }
     }
 
-    /// As [`Section::get`], where the keys beside it make an optional one required.
+    /// As [`Section::get`], for an optional key that other keys make required.
     pub(crate) fn need<K: Kind>(&self, key: &Key<Maybe<K>>) -> Option<K::Value> {
         if !self.has(key) {
             self.missing(key);
@@ -138,7 +138,7 @@ impl Section<'_> {
     }
 }
 
-/// A value that may be left out.
+/// An optional value.
 #[derive(Clone, Copy)]
 pub(crate) struct Maybe<K>(K);
 

@@ -1,6 +1,6 @@
 //! The keys of a pipeline file: how one is declared, and what follows from that.
 //!
-//! A key is said once, as a constant beside the code that uses it:
+//! A key is declared once, as a constant beside the code that uses it:
 //!
 //! ```text
 //! const SESSION_TIMEOUT: Key<Time> = Key::new("session_timeout", Time::from_to(1_000, 300_000), "After which …")
@@ -9,11 +9,11 @@
 //! ```
 //!
 //! A [`KeySet`] lists the keys of one table of the file. From the constant and the list follow the value that
-//! `section.get(&SESSION_TIMEOUT)` gives, what is reported when it is wrong, missing or misspelt, the JSON Schema, and the
-//! table of the reference page. CONTRIBUTING.md says how to add a key.
+//! `section.get(&SESSION_TIMEOUT)` returns, the reports when it is wrong, missing or misspelt, the JSON Schema, and
+//! the table of the reference page. CONTRIBUTING.md says how to add a key.
 //!
-//! The keys of a source kind lie in this crate, one file a kind, and not with the code that reads the source: this crate
-//! is to be built and tested without the clients of brokers and stores that sources bring along.
+//! The keys of a source kind are in this crate, one file a kind, and not with the source's reader: this crate must
+//! build and be tested without the clients of brokers and stores that sources depend on.
 
 mod describe;
 pub(crate) mod json_schema;

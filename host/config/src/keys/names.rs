@@ -1,4 +1,4 @@
-//! Names that a person gives: to pipelines, sources, hops, variables and tables.
+//! Names of pipelines, sources, hops, variables and tables.
 
 use crate::diagnostics::{Context, Draft, Span};
 
@@ -35,7 +35,7 @@ fn check(cx: &Context, noun: &str, name: &str, span: &Span, sound: fn(char) -> b
         }
     }
     let better = better.trim_matches(['-', '_']);
-    // What is left of a name in another script is no help.
+    // The remains of a name in another script do not help.
     let hint = match better.len() * 2 > name.chars().count() {
         true => format!("write `{better}`, for example: {rule}, with a letter or digit first"),
         false => format!("names are made of {rule}, with a letter or digit first"),

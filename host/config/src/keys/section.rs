@@ -1,4 +1,4 @@
-//! A table of the file that has a fixed set of keys, and what is reported of it.
+//! A section: a table of the file with a fixed set of keys, and the problems of its keys.
 
 use super::describe::{AnyKey, KeySet};
 use crate::diagnostics::{At, Context, Draft, Span, list, meant};
@@ -7,9 +7,9 @@ use crate::document::{Entry, Node, Value, entries};
 /// A table of the file, and the keys that it may have.
 pub(crate) struct Section<'a> {
     pub(crate) cx: &'a Context,
-    /// As messages name it: ``source `users` ``.
+    /// Its name in messages: ``source `users` ``.
     pub(crate) what: String,
-    /// Where a missing key is shown.
+    /// The place where a missing key is reported.
     pub(crate) head: Span,
     keys: &'static KeySet,
     is_file: bool,
@@ -19,12 +19,12 @@ pub(crate) struct Section<'a> {
 impl<'a> Section<'a> {
     /// Opens the whole file.
     pub(crate) fn open_file(cx: &'a Context, keys: &'static KeySet, root: &'a Node) -> Option<Self> {
-        // A missing table has no place; the file's first character stands for all of it.
+        // A missing table has no place, so the file's first character is used.
         let file = Self::open(cx, keys, "the file".to_owned(), &(0..0), root)?;
         Some(Self { is_file: true, ..file })
     }
 
-    /// Opens a table and reports every key that it should not have.
+    /// Opens a table and reports unknown keys.
     pub(crate) fn open(
         cx: &'a Context,
         keys: &'static KeySet,
@@ -35,7 +35,7 @@ impl<'a> Section<'a> {
         Self::open_beside(cx, keys, what, head, node, &|_| None)
     }
 
-    /// As [`Section::open`]; `elsewhere` says of an unknown key where it would be known.
+    /// As [`Section::open`]; `elsewhere` says where an unknown key would be known.
     pub(crate) fn open_beside(
         cx: &'a Context,
         keys: &'static KeySet,
@@ -52,28 +52,28 @@ impl<'a> Section<'a> {
         Some(section)
     }
 
-    /// The entry of `key`, if it is there.
+    /// The entry of `key`, if it exists.
     pub(crate) fn peek(&self, key: &dyn AnyKey) -> Option<&'a Entry> {
         self.peek_name(key.name())
     }
 
-    /// Whether `key` is there.
+    /// Whether the section has `key`.
     pub(crate) fn has(&self, key: &dyn AnyKey) -> bool {
         self.peek(key).is_some()
     }
 
-    /// Where the value of `key` stands; where it is missing, the head of the section.
+    /// The span of the value of `key`; for a missing key, that of the section's head.
     pub(crate) fn span(&self, key: &dyn AnyKey) -> &Span {
         self.peek(key).map_or(&self.head, |entry| &entry.node.span)
     }
 
-    /// As the file names a table in brackets, as far as its keys alone tell.
+    /// The table's name in brackets, as far as its keys tell.
     pub(crate) fn path(&self) -> String {
         let name = self.what.split('`').nth(1).unwrap_or("…");
         format!("tables.{name}")
     }
 
-    /// Reports a key that is fine by itself and out of place beside the others.
+    /// Reports a key that is valid by itself and does not fit the others.
     pub(crate) fn misplaced(&self, key: &dyn AnyKey, why: &str, hint: &str) {
         if let Some(entry) = self.peek(key) {
             self.cx.report(
@@ -82,10 +82,10 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports that `key` must be there and is not.
+    /// Reports a missing required key.
     pub(crate) fn missing(&self, key: &dyn AnyKey) {
         let name = key.name();
-        // A key that was reported as a likely misspelling of this one is this one.
+        // An unknown key that was reported as a misspelling of this one counts as this one.
         let unknown = self.entries.iter().filter(|entry| self.keys.key(&entry.key).is_none());
         if unknown.filter_map(|entry| self.meant(&entry.key)).any(|meant| meant == name) {
             return;
@@ -103,7 +103,7 @@ impl<'a> Section<'a> {
         self.entries.iter().find(|entry| entry.key == name)
     }
 
-    /// The key that is not there and that `unknown` most likely stands for.
+    /// The missing key that `unknown` most likely means.
     fn meant(&self, unknown: &str) -> Option<&'static str> {
         meant(unknown, self.keys.keys.iter().map(|key| key.name()).filter(|name| self.peek_name(name).is_none()))
     }
@@ -121,7 +121,7 @@ impl<'a> Section<'a> {
         );
     }
 
-    /// Says where a key belongs that a table of this section has.
+    /// Says where a key belongs, if it is one of a table of this section.
     fn below(&self, key: &str) -> Option<String> {
         let parent = self
             .keys
@@ -133,7 +133,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A key that is there, on the way to its value.
+/// A key that exists, with its unread value.
 pub(crate) struct Found<'f, 'a> {
     pub(crate) section: &'f Section<'a>,
     pub(crate) key: &'f dyn AnyKey,
@@ -151,12 +151,12 @@ impl<'a> Found<'_, 'a> {
         &self.section.what
     }
 
-    /// The value as it was parsed.
+    /// The parsed value.
     pub(crate) fn node(&self) -> &'a Node {
         &self.entry.node
     }
 
-    /// Reports what is wrong with the value, and with what hint.
+    /// Reports a problem of the value, with a hint.
     pub(crate) fn report(&self, message: String, hint: Option<String>) {
         self.section.cx.report(Draft::error(message).at(&self.node().span).maybe_hint(hint));
     }
@@ -166,7 +166,7 @@ impl<'a> Found<'_, 'a> {
         self.wrong_at(self.name(), wanted, node, hint);
     }
 
-    /// As [`Found::wrong`], of `path`, which lies at or below the key.
+    /// As [`Found::wrong`], for `path`, which is at or below the key.
     pub(crate) fn wrong_at(&self, path: &str, wanted: &str, node: &Node, hint: Option<String>) {
         if matches!(node.value, Value::Broken) {
             return;
@@ -202,7 +202,7 @@ impl<'a> Found<'_, 'a> {
         }
     }
 
-    /// Text that is not empty.
+    /// Non-empty text.
     pub(crate) fn text(&self) -> Option<At<String>> {
         let text = self.any_text()?;
         if text.trim().is_empty() {
@@ -213,7 +213,7 @@ impl<'a> Found<'_, 'a> {
         Some(At::new(text.to_owned(), &self.node().span))
     }
 
-    /// A table with keys of a person's choice.
+    /// A table with arbitrary keys.
     pub(crate) fn entries(&self) -> Option<&'a [Entry]> {
         entries(self.section.cx, &format!("`{}` of {}", self.name(), self.what()), self.node())
     }

@@ -1,5 +1,5 @@
-//! What ties sources, hops and tables together: every name resolved, no table with two
-//! writers, no cycles, and modes that fit what a hop reads.
+//! Links between sources, hops and tables: every name resolved, no table with two writers, no cycles, and modes that
+//! fit what hops read.
 
 mod modes;
 mod order;
@@ -14,8 +14,8 @@ pub(crate) use parts::Parts;
 
 use parts::Writers;
 
-/// Checks what ties the parts together. Gives the hops in an order in which each comes
-/// after the hops that write what it reads, unless there is a cycle.
+/// Checks the links between the parts. Returns the hops in an order in which each comes after the hops that write
+/// what it reads, unless there is a cycle.
 pub(crate) fn check(cx: &Context, parts: &Parts) -> Option<Vec<usize>> {
     let writers = writers(cx, &parts.hops);
     let links = Links { cx, parts, writers };
@@ -27,7 +27,7 @@ pub(crate) fn check(cx: &Context, parts: &Parts) -> Option<Vec<usize>> {
     order::check(cx, &parts.hops, &links.writers)
 }
 
-/// Warns of what nothing uses.
+/// Warns of unused sources and tables.
 pub(crate) fn report_unused(cx: &Context, parts: &Parts) {
     for source in &parts.sources {
         let upstream = Upstream::Source(source.name.value.clone());
@@ -116,7 +116,7 @@ impl Links<'_> {
     }
 
     fn check_written(&self, hop: &HopDraft, verb: &str, table: &TableName, span: &Span) {
-        // A hop whose outputs could not all be read may well be the one that writes it.
+        // A hop whose outputs could not all be read may be the writer.
         if self.writers.contains_key(table) || self.parts.hops.iter().any(|hop| !hop.to_is_whole) {
             return;
         }

@@ -1,5 +1,5 @@
-//! Modes of tables against what hops read: a hop either follows its upstream or takes the
-//! whole of it, and the upstream must be able to give it that.
+//! Checks the modes of tables against what hops read: a hop either follows its upstream or reads it as a whole, and
+//! the upstream must support that.
 
 use super::parts::{Parts, Writers};
 use crate::diagnostics::{At, Context, Draft};
@@ -14,7 +14,7 @@ pub(crate) fn check(cx: &Context, parts: &Parts, writers: &Writers) {
     parts.hops.iter().for_each(|hop| modes.check(hop));
 }
 
-/// The tables whose changes some hop wants to know, where the file does not say otherwise.
+/// The tables whose changes a hop reads, unless the file sets `change_feed`.
 pub(crate) fn followed(parts: &Parts) -> Vec<TableName> {
     let wanted = parts.hops.iter().filter_map(|hop| {
         let Upstream::Table(table) = &hop.from.as_ref()?.value else { return None };
@@ -55,7 +55,7 @@ impl Modes<'_> {
         }
     }
 
-    /// A hop that follows the changes of a table needs them recorded.
+    /// Checks that the changes that a hop reads are recorded.
     fn check_feed(&self, hop: &HopDraft, from: &At<Upstream>, table: &TableName, output: &Output<'_>) {
         let draft = self.parts.tables.iter().find(|draft| draft.name.value == *table);
         let Some(off) = draft.and_then(|draft| draft.change_feed.as_ref()).filter(|feed| !feed.value) else { return };
@@ -96,7 +96,7 @@ impl Modes<'_> {
         );
     }
 
-    /// A table that is written anew each time cannot be followed.
+    /// Reports a hop that follows a table that is rewritten each time.
     fn report_upstream(
         &self,
         hop: &HopDraft,
@@ -125,7 +125,7 @@ impl Modes<'_> {
         );
     }
 
-    /// The table that `table` is made from, if it can be followed.
+    /// The upstream of `table`, if it can be followed.
     fn origin(&self, table: &TableName) -> Option<&TableName> {
         let (writer, _) = self.writers.get(table)?;
         let Upstream::Table(origin) = &self.parts.hops[*writer].from.as_ref()?.value else { return None };
@@ -133,7 +133,7 @@ impl Modes<'_> {
     }
 }
 
-/// The mode of a table; `None` where its declaration is wrong and nothing can be said.
+/// The mode of a table; `None` if its declaration is wrong.
 fn mode(parts: &Parts, table: &TableName) -> Option<ModeName> {
     match parts.tables.iter().find(|draft| draft.name.value == *table) {
         Some(draft) => draft.spec.as_ref().map(|spec| match spec.mode {
@@ -147,12 +147,12 @@ fn mode(parts: &Parts, table: &TableName) -> Option<ModeName> {
     }
 }
 
-/// Whether a table takes what is new in its upstream, and says itself what is new in it.
+/// Whether a table is written incrementally and can be followed.
 fn is_incremental(mode: ModeName) -> bool {
     matches!(mode, ModeName::Append | ModeName::Upsert | ModeName::Accumulate)
 }
 
-/// Whether rows of the table change after they were written, one by one.
+/// Whether rows of the table are updated and deleted.
 fn has_changes(mode: ModeName) -> bool {
     matches!(mode, ModeName::Upsert | ModeName::Accumulate)
 }

@@ -1,12 +1,12 @@
-//! The order of hops, and the cycles that leave none.
+//! The order of hops, and cycles.
 
 use super::parts::Writers;
 use crate::diagnostics::{Context, Draft, Span, list};
 use crate::hops::HopDraft;
 use sluicebox_core::plan::{TableName, Upstream};
 
-/// The hops, each after the hops that write what it reads or looks up, and otherwise in
-/// the order of the file. `None` when there is a cycle, which is reported.
+/// The hops, each after the hops that write what it reads or looks up, and otherwise in the order of the file. `None`
+/// if there is a cycle, which is reported.
 pub(crate) fn check(cx: &Context, hops: &[HopDraft], writers: &Writers) -> Option<Vec<usize>> {
     let reads: Vec<Vec<Read<'_>>> = hops.iter().map(|hop| reads(hop, writers)).collect();
     let mut order = Vec::with_capacity(hops.len());
@@ -29,7 +29,7 @@ pub(crate) fn check(cx: &Context, hops: &[HopDraft], writers: &Writers) -> Optio
     None
 }
 
-/// That a hop reads a table that `writer` writes.
+/// A read of a table that `writer` writes.
 struct Read<'a> {
     writer: usize,
     table: &'a TableName,
@@ -48,9 +48,8 @@ fn reads<'a>(hop: &'a HopDraft, writers: &Writers) -> Vec<Read<'a>> {
         .collect()
 }
 
-/// A cycle that can be reached from `start` through hops not yet seen, each with what it
-/// reads from the next. Every hop that was visited counts as seen afterwards, so a cycle
-/// is found once.
+/// A cycle reachable from `start` through hops not yet seen, each with what it reads from the next. All visited hops
+/// count as seen afterwards, so a cycle is found once.
 fn cycle<'a>(start: usize, reads: &'a [Vec<Read<'a>>], seen: &mut [bool]) -> Option<Vec<(usize, &'a Read<'a>)>> {
     if std::mem::replace(&mut seen[start], true) {
         return None;
@@ -64,7 +63,7 @@ fn cycle<'a>(start: usize, reads: &'a [Vec<Read<'a>>], seen: &mut [bool]) -> Opt
         *next += 1;
         let writer = read.writer;
         if let Some(begin) = path.iter().position(|(hop, _)| *hop == writer) {
-            // `next` was already moved past the read in use.
+            // `next` was already advanced past the read in use.
             return Some(path[begin..].iter().map(|(hop, next)| (*hop, &reads[*hop][*next - 1])).collect());
         }
         if !std::mem::replace(&mut seen[writer], true) {

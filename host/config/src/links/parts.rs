@@ -1,4 +1,4 @@
-//! What the parts of a file know of each other.
+//! The parts of a file, for checking the links between them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::sources::SourceDraft;
 use crate::tables::TableDraft;
 use sluicebox_core::plan::TableName;
 
-/// The hop that writes each table, by its index, and where it says so.
+/// The hop that writes each table, by its index, with its place.
 pub(crate) type Writers = BTreeMap<TableName, (usize, Span)>;
 
 /// Everything that the file declares, each part read by itself.

@@ -1,4 +1,4 @@
-//! `avro` of a source: where the schemas are that its messages were written with.
+//! `avro` of a source: the writer schemas of its messages.
 
 use crate::keys::{Address, File, Key, KeySet, Maybe, SecretRef, Section, SubTable, Text};
 use sluicebox_core::plan::{AvroSchemas, Registry};

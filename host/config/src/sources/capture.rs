@@ -1,4 +1,4 @@
-//! `[sources.<name>]` with `type = "capture"`, and `capture` of a source that goes on with the live hub.
+//! `[sources.<name>]` with `type = "capture"`, and `capture` of a source that continues with the live hub.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(super) static KEYS: KeySet = KeySet {
     keys: &[&KIND, &PATH, &LAYOUT, &HUB, &GAPS, &OVERLAP, &FORMAT, &COLUMNS, &CSV_KEY, &AVRO_KEY, &RAW],
 };
 
-/// `capture` of a source that goes on with the live hub.
+/// `capture` of a source that continues with the live hub.
 pub(super) static CAPTURED_KEYS: KeySet =
     KeySet { about: "Captured files that are read before the hub.", keys: &[&PATH, &LAYOUT, &HUB, &GAPS, &OVERLAP] };
 
@@ -61,7 +61,7 @@ pub(super) const TYPE: SourceType =
 /// The value of a key `capture`.
 pub(super) const CAPTURED: SubTable<CaptureFiles> = SubTable { keys: &CAPTURED_KEYS, read: files };
 
-/// What Capture calls its files where nobody chose otherwise.
+/// Capture's default name format.
 const USUAL: &str = "{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}";
 
 const TOKENS: [(&str, LayoutPart); 9] = [

@@ -30,21 +30,21 @@ pub(super) static KEYS: KeySet =
 /// The value of a key `csv`.
 pub(super) const CSV: SubTable<Csv> = SubTable { keys: &KEYS, read };
 
-/// Settings of CSV, and what the source must know of how they were written.
+/// The settings of CSV, and the place of `header`.
 #[derive(Default)]
 pub(super) struct Csv {
     pub(super) format: CsvFormat,
-    /// Where the file says `header`, if it does.
+    /// The place of `header`, if it is set.
     header: Option<Span>,
 }
 
 impl Csv {
-    /// Whether the file says itself that there is, or is not, a header.
+    /// Whether the file sets `header`.
     pub(super) fn says_header(&self) -> bool {
         self.header.is_some()
     }
 
-    /// Reports that `header` in `csv` of a source cannot be as it is.
+    /// Reports an invalid `header` in `csv` of a source.
     pub(super) fn misplaced_header(&self, source: &Section<'_>, why: &str, hint: &str) {
         if let Some(span) = &self.header {
             source.cx.report(Draft::error(format!("`header` in `csv` of {} {why}", source.what)).at(span).hint(hint));

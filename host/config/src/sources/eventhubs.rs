@@ -71,7 +71,7 @@ pub(super) static ENTRA_KEYS: KeySet = KeySet {
 pub(super) const TYPE: SourceType =
     SourceType { name: "eventhubs", keys: &KEYS, read: |section| read(section).map(SourceKind::Kafka) };
 
-/// What a user of Event Hubs is called that has a connection string.
+/// The user name for a connection string of Event Hubs.
 const CONNECTION_STRING_USER: &str = "$ConnectionString";
 
 fn read(section: &Section<'_>) -> Option<KafkaSpec> {
@@ -82,7 +82,7 @@ fn read(section: &Section<'_>) -> Option<KafkaSpec> {
     stream::read(section, connection)
 }
 
-/// The whole address of a namespace.
+/// The full address of a namespace.
 fn address(namespace: &str) -> String {
     match (namespace.contains('.'), namespace.contains(':')) {
         (_, true) => namespace.to_owned(),
@@ -91,7 +91,7 @@ fn address(namespace: &str) -> String {
     }
 }
 
-/// How Event Hubs is spoken to, at this address.
+/// The authentication at Event Hubs at this address.
 fn security(section: &Section<'_>, address: &str) -> Option<Security> {
     let ca = section.get(&CA);
     let sasl = match (section.has(&CONNECTION_STRING), section.has(&ENTRA)) {
@@ -129,7 +129,7 @@ fn principal(section: &Section<'_>) -> Option<Principal> {
 }
 
 impl Principal {
-    /// The token that lets it read the namespace at `address`.
+    /// The tokens for the namespace at `address`.
     fn token(self, address: &str) -> Token {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         Token::Issued {

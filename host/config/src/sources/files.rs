@@ -124,7 +124,7 @@ fn read(section: &Section<'_>) -> Option<FilesSpec> {
 }
 
 fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format> {
-    // Settings of another format are still read, so that what is wrong in them is seen at once.
+    // Settings of another format are still read, so that their problems are reported at once.
     let csv = section.get(&CSV_KEY);
     let jsonl = section.get(&JSONL);
     let csv = csv.filter(|csv| {
@@ -154,7 +154,7 @@ fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format>
     }
 }
 
-/// Lets every file in. The reader of files then goes by the endings of the format.
+/// Matches every file. The source then chooses files by the endings of the format.
 const EVERYTHING: &str = "**/*";
 
 /// A glob or a list of globs, at least one.

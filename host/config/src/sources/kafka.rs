@@ -87,7 +87,7 @@ fn read(section: &Section<'_>) -> Option<KafkaSpec> {
     stream::read(section, connection)
 }
 
-/// How Kafka's brokers are spoken to.
+/// The authentication and encryption of the connection.
 fn security(section: &Section<'_>) -> Option<Security> {
     let protocol = section.get(&SECURITY);
     let ca = section.get(&CA);
@@ -113,7 +113,7 @@ fn security(section: &Section<'_>) -> Option<Security> {
     Some(Security { tls, ca: ca?, sasl: Some(sasl?) })
 }
 
-/// By name and password.
+/// By user name and password.
 fn password(section: &Section<'_>, mechanism: Mechanism) -> Option<Sasl> {
     let (why, hint) = ("has no use with this `mechanism`", "set `mechanism = \"oauthbearer\"`, or remove it");
     section.misplaced(&TOKEN, why, hint);
@@ -123,7 +123,7 @@ fn password(section: &Section<'_>, mechanism: Mechanism) -> Option<Sasl> {
     Some(Sasl::Password { mechanism, user: user?, password: password? })
 }
 
-/// By a token, which is there or is issued.
+/// By a token, given or issued.
 fn token(section: &Section<'_>) -> Option<Token> {
     let (why, hint) = ("has no use with `mechanism = \"oauthbearer\"`", "a token says who the reader is");
     section.misplaced(&USER, why, hint);
@@ -138,7 +138,7 @@ fn token(section: &Section<'_>) -> Option<Token> {
     }
 }
 
-/// How a broker is spoken to, in Kafka's words.
+/// The security protocol, in Kafka's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Plaintext,
@@ -156,7 +156,7 @@ impl Words for Protocol {
     ];
 }
 
-/// How a reader says who it is, before what that takes is known.
+/// The SASL mechanism, before its settings are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MechanismName {
     Plain,

@@ -1,4 +1,4 @@
-//! The keys that say how the bodies of messages are decoded, which every source of messages has.
+//! The keys for decoding message bodies, which every source of messages has.
 
 use std::sync::Arc;
 
@@ -37,14 +37,14 @@ pub(super) const AVRO_KEY: Key<Maybe<SubTable<AvroSchemas>>> =
 pub(super) const RAW: Key<Flag> =
     Key::new("raw", Flag, "Whether each row keeps the body as it came, in `_raw`.").default(|| true).example("false");
 
-/// What these keys say.
+/// The values of these keys.
 pub(super) struct Bodies {
     pub(super) format: MessageFormat,
     pub(super) columns: SchemaRef,
     pub(super) raw: bool,
 }
 
-/// Reads them; what is wrong is reported.
+/// Reads them, and reports problems.
 pub(super) fn read(section: &Section<'_>) -> Option<Bodies> {
     let raw = section.get(&RAW);
     let format = section.get(&FORMAT);
@@ -78,7 +78,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Bodies> {
         }
         (_, Some(columns)) => columns,
         (_, None) => {
-            // Others write while it is read, so there is no first message that could speak for all.
+            // Others write while it is read, so no first message can stand for all.
             section.missing(&COLUMNS);
             return None;
         }
@@ -86,7 +86,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Bodies> {
     Some(Bodies { format, columns, raw: raw? })
 }
 
-/// The settings of a record that stands alone.
+/// The CSV settings of a single record.
 fn without_header(section: &Section<'_>, csv: Csv) -> Option<CsvFormat> {
     if csv.format.header && csv.says_header() {
         csv.misplaced_header(section, "has no meaning: a message is one record", "leave it out");

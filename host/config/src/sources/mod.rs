@@ -1,4 +1,4 @@
-//! `[sources.<name>]`: where rows come from. A type of source is one file here and one line of [`TYPES`].
+//! `[sources.<name>]`: sources. A type of source is one file here and one line of [`TYPES`].
 
 mod avro;
 mod capture;
@@ -50,11 +50,11 @@ pub(crate) static REFERENCE: &[(&str, &KeySet)] = &[
 /// A source as far as it could be read.
 pub(crate) struct SourceDraft {
     pub(crate) name: At<String>,
-    /// `None` when something about it is wrong; that is already reported.
+    /// `None` if something is wrong; that is already reported.
     pub(crate) spec: Option<SourceSpec>,
 }
 
-/// The keys that a source has by its type.
+/// The keys of a source, by its type.
 pub(crate) fn keys_of(source: &Node) -> Option<&'static KeySet> {
     let Value::Table(entries) = &source.value else { return None };
     let Value::Text(name) = &entries.iter().find(|entry| entry.key == "type")?.node.value else { return None };
@@ -142,7 +142,7 @@ fn elsewhere(here: &SourceType, key: &str) -> Option<String> {
     Some(format!("`{key}` is a key of sources of type `{}`", other.name))
 }
 
-/// The key `type` of a source: the word that every source of the type has there.
+/// The key `type` of a source of this type.
 const fn type_key(name: &'static str) -> Key<Type> {
     Key::new("type", Type(name), "The kind of source.")
 }
@@ -163,7 +163,7 @@ impl Shape for Type {
 impl Kind for Type {
     type Value = ();
 
-    /// The type was read before the source, to know what it is.
+    /// The type was read before the other keys.
     fn read(&self, _: &Found<'_, '_>) -> Option<()> {
         Some(())
     }

@@ -1,4 +1,4 @@
-//! `oauth` of a source: the authorization server that issues tokens, and the client that asks for them.
+//! `oauth` of a source: the authorization server, and the client's credentials.
 
 use crate::keys::{Address, Key, KeySet, Maybe, SecretRef, Section, SubTable, Text};
 use sluicebox_core::plan::Token;

@@ -1,4 +1,4 @@
-//! The keys of every source that others write to while it is read.
+//! The keys of every unbounded source.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,7 +66,7 @@ pub(super) const CA: Key<Maybe<File>> = Key::new(
 .absent("those that the system trusts")
 .example(r#""ca.pem""#);
 
-/// Reads what every such source has, whose brokers are reached by `connection`.
+/// Reads the keys of every such source, with brokers at `connection`.
 pub(super) fn read(section: &Section<'_>, connection: Option<KafkaConnection>) -> Option<KafkaSpec> {
     let topics = section.get(&TOPICS);
     let group = section.get(&GROUP);

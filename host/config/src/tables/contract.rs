@@ -1,4 +1,4 @@
-//! `contract` of a table: what happens when rows do not have its columns.
+//! `contract` of a table: what happens if rows do not have its columns.
 
 use serde_json::Value as Json;
 

@@ -1,6 +1,6 @@
 //! `[[tables.<layer>.<name>.expect]]`: what the values of a column must fulfil.
 //!
-//! Whether a rule fits the type of its column is found by `check`, once the columns are known.
+//! Whether a rule fits the type of its column is checked later, when the columns are known.
 
 use regex::Regex;
 
@@ -105,7 +105,7 @@ impl Kind for Pattern {
     fn read(&self, found: &Found<'_, '_>) -> Option<String> {
         let text = found.text()?.value;
         if let Err(error) = Regex::new(&text) {
-            // The library draws the expression over several lines; the last says what is wrong.
+            // The library's error has several lines; the last one says what is wrong.
             let why = error.to_string();
             let why = why.lines().next_back().unwrap_or_default().trim_start_matches("error: ").to_owned();
             let hint = "expressions are those of Rust's regex library; a literal string `'…'` needs no escapes";

@@ -106,9 +106,9 @@ pub(crate) static REFERENCE: &[(&str, &KeySet)] = &[
 /// A declared table as far as it could be read.
 pub(crate) struct TableDraft {
     pub(crate) name: At<TableName>,
-    /// `None` when something about it is wrong; that is already reported.
+    /// `None` if something is wrong; that is already reported.
     pub(crate) spec: Option<TableSpec>,
-    /// What the file says about recording changes, if anything.
+    /// The value of `change_feed`, if it is set.
     pub(crate) change_feed: Option<At<bool>>,
 }
 
@@ -150,7 +150,7 @@ impl Kind for Tables {
     }
 }
 
-/// A table that is used and not declared.
+/// An undeclared table.
 pub(crate) fn plain(name: &TableName) -> TableSpec {
     TableSpec::new(name.clone(), WriteMode::Append)
 }

@@ -77,7 +77,7 @@ const DELETE_IS: Key<DeleteValues> =
 pub(super) static DELETE_WHEN_KEYS: KeySet =
     KeySet { about: "Which rows of an upsert are deletions.", keys: &[&DELETE_COLUMN, &DELETE_IS] };
 
-/// Each key that not every mode has, with those that do, the likeliest first.
+/// The modes of each key that not every mode has, the likeliest first.
 const HOMES: &[(&dyn AnyKey, &[ModeName])] = &[
     (&KEY, &[ModeName::Upsert, ModeName::Accumulate]),
     (&ORDER_BY, &[ModeName::Upsert]),
@@ -87,14 +87,14 @@ const HOMES: &[(&dyn AnyKey, &[ModeName])] = &[
     (&BY, &[ModeName::Replace]),
 ];
 
-/// How rows change a table.
+/// The mode of a table.
 pub(super) struct Mode {
     pub(super) mode: WriteMode,
     /// With mode `replace`, the upstream column of each column of `by`.
     pub(super) groups_from: Vec<String>,
 }
 
-/// Reads the mode of table `name`; what is wrong is reported.
+/// Reads the mode of table `name`, and reports problems.
 pub(super) fn read(section: &Section<'_>, name: &TableName) -> Option<Mode> {
     let mode = section.get(&MODE)?;
     report_strangers(section, mode);

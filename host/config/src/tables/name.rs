@@ -6,7 +6,7 @@ use crate::diagnostics::{Context, Draft, Span, meant_or_known};
 use crate::keys::{Words, check_table_name, find_word, json_schema, words};
 use sluicebox_core::plan::{Layer, TableName};
 
-/// Reads `layer.name`; what is wrong is reported.
+/// Parses `layer.name`, and reports problems.
 pub(crate) fn parse_name(cx: &Context, text: &str, span: &Span) -> Option<TableName> {
     let Some((layer, name)) = text.split_once('.') else {
         cx.report(
@@ -20,7 +20,7 @@ pub(crate) fn parse_name(cx: &Context, text: &str, span: &Span) -> Option<TableN
     check_table_name(cx, name, span).then(|| TableName { layer, name: name.to_owned() })
 }
 
-/// Reads the name of a layer, which messages call `shown`; what is wrong is reported.
+/// Parses a layer, called `shown` in messages, and reports problems.
 pub(super) fn parse_layer(cx: &Context, layer: &str, shown: &str, span: &Span) -> Option<Layer> {
     let found = find_word(layer);
     if found.is_none() {

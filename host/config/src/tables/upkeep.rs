@@ -1,4 +1,4 @@
-//! `upkeep` of a table: what is done to keep it in shape.
+//! `upkeep` of a table: its maintenance.
 
 use crate::keys::{Columns, DAY, Key, KeySet, Maybe, Section, SubTable, Time, Whole};
 use sluicebox_core::plan::Upkeep;

@@ -1,4 +1,4 @@
-//! A choice that the file writes as a word.
+//! Choices that are written as words.
 
 use std::marker::PhantomData;
 
@@ -10,9 +10,9 @@ use crate::keys::json_schema::VARIABLE;
 use crate::keys::key::Kind;
 use crate::keys::section::Found;
 
-/// A type whose values the file writes as words.
+/// A type whose values are written as words.
 pub(crate) trait Words: Copy + PartialEq + Sync + Send + 'static {
-    /// Each word with what it stands for.
+    /// Each word with its value.
     const ALL: &'static [(&'static str, Self)];
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn names<T: Words>() -> Vec<&'static str> {
     T::ALL.iter().map(|(name, _)| *name).collect()
 }
 
-/// What the word stands for.
+/// The value of the word.
 pub(crate) fn find<T: Words>(word: &str) -> Option<T> {
     T::ALL.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
 }

@@ -13,7 +13,7 @@ use crate::keys::section::Found;
 pub(crate) struct Texts;
 
 impl Texts {
-    /// The texts with their places. Where `single` allows it, one text stands for a list of one.
+    /// The texts with their places. With `single`, one text stands for a list of one.
     pub(crate) fn read_at(found: &Found<'_, '_>, single: bool) -> Option<Vec<At<String>>> {
         let node = found.node();
         let wanted = if single { "a string or a list of strings" } else { "a list of strings" };
@@ -116,7 +116,7 @@ impl Kind for Columns {
     }
 }
 
-/// A value of a column, as text: numbers and dates may stand without quotes.
+/// A value of a column, as text: numbers and dates need no quotes.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnValue;
 
@@ -125,7 +125,7 @@ impl ColumnValue {
         match &node.value {
             Value::Text(text) | Value::Moment(text) => Some(text.clone()),
             Value::Integer(number) => Some(number.to_string()),
-            // As it is written: a double would not hold every decimal.
+            // As it is written, because a double cannot represent every decimal.
             Value::Float(_) => Some(found.section.cx.text.slice(&node.span).replace('_', "")),
             _ => {
                 found.wrong("text, a number or a date", node, None);

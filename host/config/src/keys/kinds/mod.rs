@@ -1,4 +1,4 @@
-//! The kinds of value that several keys have. A kind that one key has stands beside that key.
+//! Kinds of values that several keys have. A kind of one key is beside that key.
 
 mod choice;
 mod lists;

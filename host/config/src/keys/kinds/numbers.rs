@@ -61,7 +61,7 @@ impl<T> Whole<T> {
     }
 }
 
-/// A number that TOML's may become.
+/// An integer type that a TOML integer is converted to.
 pub(crate) trait Number: Copy + Into<i128> + TryFrom<i64> + Sync + Send + 'static {}
 
 impl<T: Copy + Into<i128> + TryFrom<i64> + Sync + Send + 'static> Number for T {}

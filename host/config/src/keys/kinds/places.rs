@@ -1,4 +1,4 @@
-//! Where things are: files, folders, addresses, and secrets.
+//! Locations: files, folders, addresses, and secrets.
 
 use std::path::PathBuf;
 
@@ -55,7 +55,7 @@ fn unusable(found: &Found<'_, '_>, error: &std::io::Error) {
     found.report(format!("`{}` of {} is not a usable path: {error}", found.name(), found.what()), None);
 }
 
-/// An address of the web.
+/// An HTTP address.
 #[derive(Clone, Copy)]
 pub(crate) struct Address;
 
@@ -87,8 +87,8 @@ impl Kind for Address {
     }
 }
 
-/// A reference to a secret: `env:NAME` or `file:PATH`. What is written in its place is never shown, because it may be
-/// the secret itself.
+/// A reference to a secret: `env:NAME` or `file:PATH`. Any other text is never shown, because it may be the secret
+/// itself.
 #[derive(Clone, Copy)]
 pub(crate) struct SecretRef;
 

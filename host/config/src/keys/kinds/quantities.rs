@@ -109,7 +109,7 @@ impl Shape for Time {
         let (least, most) = self.bounds();
         match (self.least, self.most) {
             (0, _) => format!("duration up to {}", written(most)),
-            // Years are named only so that there is an end.
+            // A limit of years is not shown.
             (_, end) if end > 365 * DAY => format!("duration from {}", written(least)),
             _ => format!("duration from {} to {}", written(least), written(most)),
         }

@@ -1,4 +1,4 @@
-//! Tables with keys of their own: one, a list of them, or some by name.
+//! Tables with their own keys: one, a list of them, or several by name.
 
 use serde_json::{Value as Json, json};
 
@@ -9,7 +9,7 @@ use crate::keys::json_schema;
 use crate::keys::key::Kind;
 use crate::keys::section::{Found, Section};
 
-/// A table with keys of its own.
+/// A table with its own keys.
 pub(crate) struct SubTable<T: 'static> {
     /// Its keys.
     pub(crate) keys: &'static KeySet,
@@ -101,7 +101,7 @@ impl<T: 'static> Kind for TableList<T> {
     }
 }
 
-/// A table in brackets has no place of its own; its first key stands for it.
+/// A table in brackets has no span of its own; its first key is used.
 fn head(item: &Node) -> &Span {
     match &item.value {
         Value::Table(entries) => entries.first().map_or(&item.span, |first| &first.key_span),
@@ -109,7 +109,7 @@ fn head(item: &Node) -> &Span {
     }
 }
 
-/// Tables by a name of a person's choice, each with these keys.
+/// Tables by name, each with these keys.
 pub(crate) struct NamedTables<T: 'static> {
     /// The keys of each.
     pub(crate) keys: &'static KeySet,

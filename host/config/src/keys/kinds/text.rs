@@ -8,7 +8,7 @@ use crate::keys::key::Kind;
 use crate::keys::names::check_name;
 use crate::keys::section::Found;
 
-/// Text that is not empty.
+/// Non-empty text.
 #[derive(Clone, Copy)]
 pub(crate) struct Text;
 
@@ -52,7 +52,7 @@ impl Kind for Column {
     }
 }
 
-/// The name of a thing, which messages call by this noun.
+/// A name; messages call the thing by this noun.
 #[derive(Clone, Copy)]
 pub(crate) struct Name(pub(crate) &'static str);
 
