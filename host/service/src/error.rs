@@ -1,4 +1,4 @@
-//! Why an operation did not come to its end, and whose affair that is.
+//! Errors of operations, and whether the request or the work was wrong.
 
 use std::io;
 
@@ -12,10 +12,10 @@ use sluicebox_config::{Loaded, Problems};
 use sluicebox_core::fault::{Fault, Remedy, in_one_line};
 use sluicebox_pipeline::PipelineError;
 
-/// Whether a request was wrong, or the work failed. A command line makes exit codes of it, a server HTTP statuses.
+/// Whether a request was wrong, or the work failed. A command line maps it to exit codes, a server to HTTP statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// What was asked for is wrong: a pipeline file, a name, an argument. The same request gives the same answer.
+    /// The request is wrong: a pipeline file, a name, an argument. The same request gives the same answer.
     Usage,
     /// The request was right, and doing it failed.
     Failure,
@@ -24,16 +24,16 @@ pub enum ErrorKind {
 /// Any error of an operation.
 #[derive(Debug, Error)]
 pub enum OperationError {
-    /// Nothing ran.
+    /// Nothing was run.
     #[error(transparent)]
     NotStarted(#[from] NotStarted),
-    /// A lake or a table could not be looked at or kept in shape.
+    /// A lake or a table could not be read or maintained.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Of rows in quarantine.
+    /// An operation on quarantine failed.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
-    /// Tables could not be made again.
+    /// A replay failed.
     #[error(transparent)]
     Replay(#[from] NotReplayed),
     /// Fixtures could not be run.
@@ -47,18 +47,18 @@ pub enum NotStarted {
     /// The pipeline file is not valid.
     #[error(transparent)]
     Problems(#[from] Problems),
-    /// What the pipeline file says does not fit its modules, its sources or the tables that are there.
+    /// The pipeline does not fit its modules, its sources or the existing tables.
     #[error("the pipeline could not be bound: {}", lines(problems).join("; "))]
     Unbound {
-        /// The file, which has the place that each problem belongs to.
+        /// The file, with the places of the problems.
         loaded: Box<Loaded>,
-        /// Everything that does not fit; never empty.
+        /// All problems; never empty.
         problems: Vec<PipelineError>,
     },
     /// The lake could not be opened, or the sandbox could not be set up.
     #[error(transparent)]
     Pipeline(#[from] Box<PipelineError>),
-    /// The operating system refused what the runtime needs.
+    /// The operating system refused threads or files for the runtime.
     #[error("the runtime could not start: {0}")]
     Runtime(#[source] io::Error),
 }
@@ -79,7 +79,7 @@ impl OperationError {
         }
     }
 
-    /// What was wrong, each in one line with its causes.
+    /// The errors, each in one line with its causes.
     pub fn lines(&self) -> Vec<String> {
         match self.not_started() {
             Some(error) => error.lines(),
@@ -87,7 +87,7 @@ impl OperationError {
         }
     }
 
-    /// The reason why nothing was begun, where that is what happened; it may be several at once.
+    /// Why nothing was started, if nothing was.
     pub fn not_started(&self) -> Option<&NotStarted> {
         match self {
             Self::NotStarted(error)
@@ -129,7 +129,7 @@ impl NotStarted {
         }
     }
 
-    /// What was wrong, each in one line.
+    /// The errors, each in one line.
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Problems(problems) => problems.iter().map(|problem| problem.message.clone()).collect(),

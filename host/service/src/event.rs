@@ -1,4 +1,4 @@
-//! What a run tells while it goes on.
+//! The events of a run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use sluicebox_core::fault::Remedy;
 use sluicebox_core::plan::TableName;
 use sluicebox_pipeline::events::HopEvent;
 
-/// Something that happened in a run. The first is [`Event::Started`], the last [`Event::Ended`].
+/// An event of a run. The first is [`Event::Started`], the last [`Event::Ended`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The run began.
+    /// The run started.
     Started {
         /// The pipeline.
         pipeline: String,
         /// Its hops, in the order of the plan.
         hops: Vec<String>,
     },
-    /// How far every hop has come, about ten times a second and once at the end.
+    /// The progress of every hop, about ten times a second and once at the end.
     Progress(Progress),
-    /// A table got a version.
+    /// A table was committed.
     Commit {
         /// The hop.
         hop: String,
@@ -31,35 +31,35 @@ pub enum Event {
         table: TableName,
         /// The table's version after the commit.
         version: u64,
-        /// Rows that the hop handed to it.
+        /// Rows written to it.
         rows: u64,
     },
-    /// Rows are in a hop's quarantine.
+    /// Rows were committed to a hop's quarantine.
     Reject {
         /// The hop.
         hop: String,
-        /// How many came since the hop's commit before.
+        /// The number of rows since the hop's last commit.
         rows: u64,
     },
-    /// A hop, or what it needs, failed.
+    /// A hop failed.
     Failure {
-        /// The hop, where it belongs to one.
+        /// The hop, if the failure belongs to one.
         hop: Option<String>,
         /// What failed and why, in one line.
         error: String,
-        /// What helps.
+        /// What to do about it.
         remedy: Remedy,
     },
-    /// All failures may pass: the run begins again where the tables are.
+    /// All failures may pass by themselves: the run starts again at the positions of the tables.
     Retry {
-        /// How often it did so in a row, this time included.
+        /// The number of attempts in a row, including this one.
         attempt: u32,
-        /// How long it waits before.
+        /// The pause before it.
         pause: Duration,
     },
-    /// The run is over.
+    /// The run ended.
     Ended {
-        /// How.
+        /// Its status.
         status: RunStatus,
     },
 }
@@ -73,13 +73,13 @@ impl From<HopEvent> for Event {
     }
 }
 
-/// Where events go. A listener is called on the threads of the run, several at a time, and the run waits for it:
-/// one that is slow puts events into a channel.
+/// The listener of events. It is called on the threads of the run, several at a time, and the run waits for it: a
+/// slow one should use a channel.
 #[derive(Clone, Default)]
 pub struct Events(Option<Arc<dyn Fn(Event) + Send + Sync>>);
 
 impl Events {
-    /// Nobody listens.
+    /// No listener.
     pub fn none() -> Self {
         Self(None)
     }
@@ -89,20 +89,20 @@ impl Events {
         Self(Some(Arc::new(listener)))
     }
 
-    /// Puts events into a channel without a bound. It ends when the last copy of this is dropped.
+    /// Sends events to an unbounded channel, which ends when the last copy of this is dropped.
     pub fn channel() -> (Self, Receiver<Event>) {
         let (sender, receiver) = channel();
-        // A receiver that is gone does not want to know.
+        // A receiver that is gone is ignored.
         let send = move |event| drop(sender.send(event));
         (Self::to(send), receiver)
     }
 
-    /// Whether anybody listens.
+    /// Whether there is a listener.
     pub fn is_heard(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Tells an event.
+    /// Sends an event.
     pub fn send(&self, event: Event) {
         if let Some(listener) = &self.0 {
             listener(event);

@@ -1,4 +1,4 @@
-//! Modules tested with fixtures: rows in, expected rows out, and no service.
+//! Tests modules with fixtures: rows in, expected rows out.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +16,7 @@ use sluicebox_pipeline::PipelineError;
 use sluicebox_pipeline::fixture::{self, CaseResult};
 use sluicebox_sandbox::{Sandbox, spawn_guest_thread};
 
-/// What is to be tested.
+/// What to test.
 #[derive(Clone, Debug)]
 pub enum FixturesRequest {
     /// One compiled module.
@@ -37,7 +37,7 @@ pub enum FixturesRequest {
     },
 }
 
-/// What came of the fixtures of one module or hop.
+/// The result of the fixtures of one module or hop.
 pub struct Tested {
     /// The module's or the hop's name.
     pub name: String,
@@ -45,10 +45,10 @@ pub struct Tested {
     pub cases: Result<Vec<CaseResult>, PipelineError>,
 }
 
-/// Nothing could be tested.
+/// Why nothing could be tested.
 #[derive(Debug, Error)]
 pub enum FixturesError {
-    /// The configuration of a module is not what a module takes.
+    /// The configuration of a module is not a JSON object.
     #[error("`--config` is not a JSON object: {config}")]
     Config {
         /// The text.
@@ -63,12 +63,12 @@ pub enum FixturesError {
     /// The operating system refused a thread.
     #[error("the test thread could not run: {0}")]
     Thread(#[source] io::Error),
-    /// A fault of this program, in the thread that runs modules.
+    /// A panic of this program in the thread that runs modules.
     #[error("the test thread could not run")]
     Panic,
 }
 
-/// A module and where its cases are.
+/// A module and its cases.
 struct Subject {
     name: String,
     path: PathBuf,
@@ -85,7 +85,7 @@ pub fn is_module(path: &Path) -> bool {
 /// Runs fixtures. Blocks.
 ///
 /// # Errors
-/// Nothing could be tested. That cases differ is no error.
+/// Why nothing could be tested.
 pub fn test(service: &Service, request: FixturesRequest) -> Result<Vec<Tested>, FixturesError> {
     let subjects = subjects(request)?;
     let sandbox = service.sandbox()?;

@@ -1,4 +1,4 @@
-//! The first rows of tables.
+//! Reads the first rows of tables.
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -9,7 +9,7 @@ use sluicebox_core::plan::{Layer, TableName};
 use sluicebox_delta::TableInfo;
 use sluicebox_lake::{Lake, LakeError};
 
-/// Which tables are meant.
+/// Which tables to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Every table of a layer.
@@ -18,21 +18,21 @@ pub enum Scope {
     Table(TableName),
 }
 
-/// The first rows of one table, and what the table is.
+/// The first rows of one table, with its information.
 #[derive(Debug)]
 pub struct Head {
     /// The table.
     pub table: TableName,
-    /// What it is and holds.
+    /// Its information.
     pub info: TableInfo,
     /// Its columns.
     pub schema: Option<SchemaRef>,
-    /// Its first rows, no more than were asked for.
+    /// Its first rows, at most as many as requested.
     pub rows: Vec<RecordBatch>,
 }
 
 impl Scope {
-    /// Reads a layer, such as `gold`, or a table of one, such as `gold.sales`.
+    /// Parses a layer, such as `gold`, or a table, such as `gold.sales`.
     ///
     /// # Errors
     /// [`TableError::NotALayer`].
@@ -49,8 +49,7 @@ impl Scope {
     }
 }
 
-/// The tables that are meant, in order; one that is named need not exist. `location` is what the lake was asked for
-/// as.
+/// The tables of a scope, in order; a named table need not exist. `location` is the lake's location as requested.
 ///
 /// # Errors
 /// The lake cannot be listed, or the layer has no tables.

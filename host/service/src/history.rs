@@ -1,4 +1,4 @@
-//! What became of a table, commit by commit.
+//! The history of a table, commit by commit.
 
 use futures::TryStreamExt;
 
@@ -6,8 +6,8 @@ use crate::table::{TableError, TableRef};
 use sluicebox_delta::Step;
 use sluicebox_lake::{Lake, LakeError};
 
-/// The newest commits of a table, the newest first, at most `limit` of them. Commits that are not in the log any
-/// more are said to be gone; they do not count.
+/// The newest commits of a table, newest first, at most `limit` of them. Commits that are no longer in the log are
+/// reported as gone and do not count.
 ///
 /// # Errors
 /// The table does not exist, or its log cannot be read.
@@ -17,7 +17,7 @@ pub async fn history(lake: &Lake, table: &TableRef, limit: usize) -> Result<Vec<
     let (mut steps, mut left) = (Vec::new(), limit);
     while left > 0 {
         let Some(step) = history.try_next().await.map_err(LakeError::from)? else { break };
-        // Commits that are gone are no commits to show; they must not hide those that are there.
+        // Missing commits do not count towards the limit, so that they do not hide present ones.
         left -= usize::from(matches!(step, Step::Commit(_)));
         steps.push(step);
     }

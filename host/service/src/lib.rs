@@ -1,9 +1,9 @@
-//! Operations on pipelines and lakes, as functions with typed results. They print nothing, read no arguments and
-//! do not end the process: the command line, a server and a schedule call the same ones.
+//! Operations on pipelines and lakes, as functions with typed results. They print nothing, parse no arguments and do
+//! not end the process: the command line, a server and a schedule call the same ones.
 //!
-//! A [`Service`] owns what operations share: the runtime that does their I/O and the sandbox that runs modules.
-//! Operations that only look at a lake are asynchronous; those that run modules or a whole pipeline block and must
-//! not be called on a worker of the runtime. [`Service::wait`] is the one place where the two kinds meet.
+//! A [`Service`] owns what operations share: the runtime for I/O and the sandbox. Operations that only read a lake
+//! are asynchronous; those that run modules or a pipeline block, and must not be called on a worker of the runtime.
+//! [`Service::wait`] is the one place where the two kinds meet.
 //!
 //! | what | where |
 //! | --- | --- |
@@ -15,7 +15,7 @@
 //! | rows that could not go on | [`quarantine`] |
 //! | make tables again and compare them | [`replay`] |
 //!
-//! Errors are one enum a room, together an [`OperationError`], which says of what kind it is ([`ErrorKind`]).
+//! Each operation has its own error enum; together they are an [`OperationError`] with an [`ErrorKind`].
 
 mod error;
 mod event;

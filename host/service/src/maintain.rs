@@ -1,4 +1,4 @@
-//! Tables kept in shape: small files put together, what nobody needs removed.
+//! Maintenance of tables: compaction, vacuum and log cleanup.
 
 use std::collections::VecDeque;
 
@@ -8,31 +8,32 @@ use sluicebox_delta::{Maintained, Maintenance, Table};
 use sluicebox_lake::{Lake, LakeError};
 use sluicebox_pipeline::maintenance;
 
-/// Files of a partition from which on they are put together.
+/// The number of small files of a partition from which they are compacted.
 const LEAST_FILES: u64 = 2;
 
-/// What is to be looked after.
+/// What to maintain.
 #[derive(Clone, Copy, Debug)]
 pub struct MaintainRequest<'a> {
     /// The lake.
     pub lake: &'a Lake,
-    /// What the lake was asked for as.
+    /// The lake's location as requested.
     pub location: &'a str,
-    /// The pipeline that says when what is due; its tables only. Without it every table of the lake, by the defaults.
+    /// The pipeline with the maintenance settings, whose tables are maintained. Without it, every table of the lake,
+    /// with the defaults.
     pub plan: Option<&'a Plan>,
-    /// Only these, such as `silver.orders`; all where it is empty.
+    /// Only these tables, such as `silver.orders`; all if it is empty.
     pub tables: &'a [String],
-    /// Say what would be done, and do nothing.
+    /// Report what would be done, and change nothing.
     pub dry_run: bool,
 }
 
-/// The tables that are still to be looked after, each at its own time.
+/// The tables that remain to be maintained.
 pub struct Maintaining<'a> {
     request: MaintainRequest<'a>,
     left: VecDeque<(TableRef, Result<Task, LakeError>)>,
 }
 
-/// A table and what is to be known of it.
+/// A table and its maintenance settings.
 struct Task {
     table: Table,
     upkeep: Upkeep,
@@ -40,10 +41,10 @@ struct Task {
     readers: Vec<String>,
 }
 
-/// Opens the tables that are to be looked after.
+/// Opens the tables to maintain.
 ///
 /// # Errors
-/// The lake cannot be listed or has no tables, or a named table is none of them.
+/// The lake cannot be listed or has no tables, or a named table does not exist.
 pub async fn maintain(request: MaintainRequest<'_>) -> Result<Maintaining<'_>, TableError> {
     let (mut opened, mut unreadable) = (Vec::new(), Vec::new());
     for table in tables(request.lake).await? {
@@ -80,7 +81,7 @@ fn due(plan: Option<&Plan>, table: &TableRef) -> Option<(Upkeep, Vec<String>, Op
             Some((TableSpec::new(name.clone(), WriteMode::Append).upkeep, Vec::new(), None))
         }
         (TableRef::Layer(name), Some(plan)) => {
-            // What a hop only reads belongs to another pipeline.
+            // A table that is only read belongs to another pipeline.
             let written = plan.hops.iter().any(|hop| hop.to.iter().any(|(_, to)| to == name));
             let spec = plan.table(name).filter(|_| written)?;
             Some((spec.upkeep.clone(), maintenance::readers(plan, spec), Some(spec.clone())))
@@ -89,8 +90,7 @@ fn due(plan: Option<&Plan>, table: &TableRef) -> Option<(Upkeep, Vec<String>, Op
 }
 
 impl Maintaining<'_> {
-    /// Looks after the next table. One that fails does not keep the others from being looked after. Those that cannot
-    /// be opened come first.
+    /// Maintains the next table. A failure does not stop the others. Tables that cannot be opened come first.
     pub async fn next(&mut self) -> Option<(TableRef, Result<Maintained, LakeError>)> {
         let (table, task) = self.left.pop_front()?;
         let done = match task {

@@ -1,4 +1,4 @@
-//! A pipeline file and what fills it in.
+//! A pipeline file and its variables.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use crate::error::NotStarted;
 use sluicebox_config::{self as config, Loaded};
 
-/// The lake of a pipeline that names none.
+/// The lake of a pipeline without one.
 const DEFAULT_LAKE: &str = "lake";
 
-/// Which pipeline file to read, and what it leaves open.
+/// Which pipeline file to read, with its variables and lake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PipelineFile {
     /// The file.
     pub path: PathBuf,
     /// Values of its variables, by name.
     pub vars: BTreeMap<String, String>,
-    /// A lake, a folder or a URL, that takes the place of the file's own.
+    /// A lake, a folder or a URL, that overrides the file's own.
     pub lake: Option<String>,
 }
 
@@ -24,12 +24,12 @@ impl PipelineFile {
     /// Reads the file. Modules, sources and the lake are not touched.
     ///
     /// # Errors
-    /// [`NotStarted::Problems`], with all that is wrong with the file.
+    /// [`NotStarted::Problems`], with all problems of the file.
     pub fn load(&self) -> Result<Loaded, NotStarted> {
         Ok(config::load(&self.path, &self.vars)?)
     }
 
-    /// Where the lake is: as the request says, else as the file says, else `lake` in the working directory.
+    /// The lake's location: that of the request, else that of the file, else `lake` in the working directory.
     pub fn location(&self, loaded: &Loaded) -> String {
         self.lake.clone().or_else(|| loaded.lake.clone()).unwrap_or_else(|| DEFAULT_LAKE.into())
     }

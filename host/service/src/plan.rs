@@ -1,4 +1,4 @@
-//! What a run would create, read and allow.
+//! What a run would create and read, and what its modules may use.
 
 use arrow_schema::DataType;
 
@@ -11,7 +11,7 @@ use sluicebox_pipeline::module::HopModule;
 pub struct PlanReport {
     /// The pipeline.
     pub pipeline: String,
-    /// The lake, as it was asked for.
+    /// The lake's location as requested.
     pub location: String,
     /// Every hop, in the order of the plan.
     pub hops: Vec<HopPlan>,
@@ -22,22 +22,22 @@ pub struct PlanReport {
 pub struct HopPlan {
     /// Its name.
     pub hop: String,
-    /// What it reads.
+    /// Its upstream.
     pub from: Upstream,
-    /// The module that it runs, if any.
+    /// Its module, if any.
     pub module: Option<ModulePlan>,
-    /// The tables that its module looks rows up in, by port.
+    /// Its lookup tables, by port.
     pub lookups: Vec<(String, TableName)>,
     /// The tables that it writes.
     pub tables: Vec<TablePlan>,
 }
 
-/// A module, what it promises and what it may use.
+/// A module, its promises and its limits.
 #[derive(Clone, Debug)]
 pub struct ModulePlan {
-    /// Its name, by its own word.
+    /// Its name in its descriptor.
     pub name: String,
-    /// Its version, by its own word.
+    /// Its version in its descriptor.
     pub version: String,
     /// SHA-256 of the component, as lower-case hex.
     pub digest: String,
@@ -45,9 +45,9 @@ pub struct ModulePlan {
     pub deterministic: bool,
     /// Every row that goes in comes out or is rejected.
     pub row_preserving: bool,
-    /// It remembers rows from push to push.
+    /// It keeps state between pushes.
     pub stateful: bool,
-    /// What it may use.
+    /// Its limits.
     pub limits: Limits,
 }
 
@@ -58,9 +58,9 @@ pub struct TablePlan {
     pub table: TableName,
     /// How it is written.
     pub mode: Option<WriteMode>,
-    /// Whether the lake has it already.
+    /// Whether it exists.
     pub exists: bool,
-    /// The columns that it will have at least.
+    /// The columns that it will have; it may get more.
     pub columns: Vec<ColumnPlan>,
 }
 

@@ -1,4 +1,4 @@
-//! How far a run has come, read from its counters at a steady pace.
+//! The progress of a run, read from its counters at a steady pace.
 
 use std::io;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::event::{Event, Events};
 use crate::rate::Rate;
 use sluicebox_core::meter::{Meters, Reading};
 
-/// How long it is from one reading to the next.
+/// The interval between two readings.
 const PACE: Duration = Duration::from_millis(100);
 
-/// How far every hop has come.
+/// The progress of every hop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
     /// The time since the run began.
@@ -22,7 +22,7 @@ pub struct Progress {
     pub hops: Vec<HopProgress>,
 }
 
-/// How far one hop has come.
+/// The progress of one hop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HopProgress {
     /// Its name.
@@ -35,7 +35,7 @@ pub struct HopProgress {
     pub bytes_per_second: f64,
 }
 
-/// Reads counters and knows how fast they grow.
+/// Reads counters and computes rates.
 struct Sampler {
     hops: Vec<(String, Arc<Meters>, Rate)>,
 }
@@ -60,14 +60,14 @@ impl Sampler {
     }
 }
 
-/// Tells progress from a thread of its own, so that it stays live while every other thread is busy.
+/// Sends progress events from its own thread, so that it stays live while all other threads are busy.
 pub(crate) struct Ticker {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Ticker {
-    /// Starts to tell how far these hops are, each by its name and its counters.
+    /// Starts sending the progress of these hops, each with its name and counters.
     ///
     /// # Errors
     /// The operating system has no thread to give.
@@ -83,10 +83,10 @@ impl Ticker {
         Ok(Self { stop, thread })
     }
 
-    /// Tells the last counters, and stops.
+    /// Sends the last counters, and stops.
     pub(crate) fn finish(self) {
         drop(self.stop);
-        // A listener that panicked has already said so, and the run's result matters more.
+        // A listener's panic is already reported, and the run's result matters more.
         let _ = self.thread.join();
     }
 }

@@ -1,11 +1,11 @@
-//! How fast counters grow, over the last seconds.
+//! Rates of counters over the last seconds.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use sluicebox_core::meter::Reading;
 
-/// How long a rate looks back: short enough to show a stall, long enough not to flicker.
+/// The window of a rate: short enough to show a stall, long enough not to flicker.
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// The readings of the last seconds.
@@ -13,8 +13,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 pub(super) struct Rate(VecDeque<(Duration, Reading)>);
 
 impl Rate {
-    /// Takes the reading of a moment, given as the time since the start, and gives rows in
-    /// and bytes in per second over the window.
+    /// Adds a reading, with the time since the start, and returns rows in and bytes in per second over the window.
     pub(super) fn take(&mut self, at: Duration, reading: Reading) -> (f64, f64) {
         self.0.push_back((at, reading));
         while self.0.len() > 2 && at.saturating_sub(self.0[1].0) >= WINDOW {

@@ -1,4 +1,4 @@
-//! Tables made again out of bronze, and compared with those of the lake.
+//! Replays tables from bronze, and compares them with the lake.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,28 +14,28 @@ use sluicebox_core::plan::Plan;
 use sluicebox_lake::Lake;
 use sluicebox_pipeline::replay::{self as pipeline, Replay, ReplayError, Replayed, Start};
 
-/// What is to be made again, and where.
+/// What to replay, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplayRequest<'a> {
     /// The lake. It is only read.
     pub lake: &'a Lake,
-    /// The hop whose tables are made again.
+    /// The hop whose tables are replayed.
     pub hop: &'a str,
-    /// Its pipeline, where several have such a hop.
+    /// Its pipeline, if several have a hop of this name.
     pub pipeline: Option<&'a str>,
-    /// Where to begin; without it, at the beginning.
+    /// The start; without it, the beginning.
     pub from: Option<Start>,
-    /// The empty lake where the tables stay; without it they are removed.
+    /// The empty lake for the replayed tables; without it they are removed.
     pub into: Option<&'a Lake>,
 }
 
-/// Tables could not be made again, or not exactly.
+/// Why a replay failed or would not be exact.
 #[derive(Debug, Error)]
 pub enum NotReplayed {
-    /// No folder for tables and modules.
+    /// There is no temporary folder for tables and modules.
     #[error(transparent)]
     Scratch(#[from] ScratchError),
-    /// A folder in it could not be made.
+    /// A folder in it could not be created.
     #[error("{} could not be made: {source}", path.display())]
     Folder {
         /// The folder.
@@ -43,19 +43,19 @@ pub enum NotReplayed {
         /// Why.
         source: io::Error,
     },
-    /// The sandbox, or a lake for the tables, cannot be had.
+    /// The sandbox, or a lake for the tables, cannot be opened.
     #[error(transparent)]
     NotStarted(#[from] NotStarted),
-    /// What stands in the way of an exact replay, or what went wrong in it.
+    /// Why an exact replay is impossible, or what failed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
 }
 
-/// Makes the tables of a hop again: every recorded commit of every hop between it and bronze, with the module, the
-/// configuration and the positions that the log names. Then compares them with those in the lake. Blocks.
+/// Replays the tables of a hop: every recorded commit of every hop between it and bronze, with the module, the
+/// configuration and the positions in the log. Then compares them with those in the lake. Blocks.
 ///
 /// # Errors
-/// Why it cannot be exact, or what failed. That tables differ is no error.
+/// Why it cannot be exact, or what failed. Differing tables are not an error.
 pub fn replay(service: &Service, request: ReplayRequest<'_>) -> Result<Replayed, NotReplayed> {
     let folder = scratch::folder()?;
     let modules = folder.path().join("modules");
@@ -80,7 +80,7 @@ pub fn replay(service: &Service, request: ReplayRequest<'_>) -> Result<Replayed,
     Ok(pipeline::replay(&replay)?)
 }
 
-/// Reads a pipeline that was kept in the lake under its hash.
+/// Parses a pipeline that is stored in the lake under its hash.
 pub(crate) fn read_plan(hash: &str, text: String) -> Result<Plan, Box<dyn Fault>> {
     let name = format!("_pipelines/{hash}.toml");
     config::reload(&name, text).map(|loaded| loaded.plan).map_err(|problems| Box::new(problems) as Box<dyn Fault>)

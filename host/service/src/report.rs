@@ -1,4 +1,4 @@
-//! What a run did, at its end.
+//! The report of a run.
 
 use std::time::Duration;
 
@@ -6,34 +6,34 @@ use sluicebox_core::meter::{Expected, Meters};
 use sluicebox_pipeline::PipelineError;
 use sluicebox_pipeline::module::HopModule;
 
-/// What a run did.
+/// The report of a run.
 #[derive(Debug)]
 pub struct RunReport {
-    /// How it ended.
+    /// Its status.
     pub status: RunStatus,
-    /// From its start to its end.
+    /// Its duration.
     pub elapsed: Duration,
     /// Every hop, in the order of the plan.
     pub hops: Vec<HopReport>,
-    /// What went wrong.
+    /// Its failures.
     pub failures: Vec<PipelineError>,
-    /// Hops that did not run because one above them failed.
+    /// Hops that did not run because a hop upstream failed.
     pub skipped: Vec<String>,
 }
 
-/// How a run ended.
+/// The status of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunStatus {
-    /// Everything there was to do was done.
+    /// Everything was done.
     Done,
     /// At least one hop stopped at an error.
     Failed,
-    /// It was asked to stop, and stopped cleanly.
+    /// It was stopped, and stopped cleanly.
     Interrupted,
 }
 
 impl RunStatus {
-    /// Its word in JSON and in tables.
+    /// Its name in JSON and in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -43,7 +43,7 @@ impl RunStatus {
     }
 }
 
-/// What one hop did in a run.
+/// The report of one hop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HopReport {
     /// Its name.
@@ -60,18 +60,18 @@ pub struct HopReport {
     pub rows_rejected: u64,
     /// Commits made.
     pub commits: u64,
-    /// Rows that did not fulfil an expectation, where there were any.
+    /// Rows that did not fulfil an expectation, if any.
     pub expectations: Vec<(Expected, u64)>,
-    /// What the module reported by `metric`, by name, where it did.
+    /// The metrics of the module, by name, if any.
     pub metrics: Vec<(String, f64)>,
-    /// How often another writer committed first, so that a commit was made again.
+    /// How often a commit was retried because another writer committed first.
     pub conflicts: u64,
-    /// The most bytes of rows that waited for the hop, or that it worked on, at one time.
+    /// The most bytes of rows that ever waited for the hop or that it worked on.
     pub peak_in_flight_bytes: u64,
 }
 
 impl HopReport {
-    /// What the counters of a hop say.
+    /// The report from the counters of a hop.
     pub(crate) fn new(hop: &str, module: Option<&HopModule>, meters: &Meters) -> Self {
         let counts = meters.read();
         Self {

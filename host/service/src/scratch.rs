@@ -1,17 +1,17 @@
-//! Folders for the time of one operation.
+//! Temporary folders of operations.
 
 use std::io;
 
 use tempfile::TempDir;
 use thiserror::Error;
 
-/// No temporary folder could be made.
+/// No temporary folder could be created.
 #[derive(Debug, Error)]
 #[error("no temporary folder could be made: {0}")]
 pub struct ScratchError(#[source] io::Error);
 
 impl ScratchError {
-    /// What helps.
+    /// The hint.
     pub(crate) const HINT: &str = "is TMPDIR writable?";
 }
 

@@ -1,4 +1,4 @@
-//! What operations share: a runtime and a sandbox.
+//! The service: the runtime and the sandbox that operations share.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,11 +10,11 @@ use sluicebox_lake::Lake;
 use sluicebox_pipeline::PipelineError;
 use sluicebox_sandbox::{CacheDir, Sandbox};
 
-/// Threads of the runtime. It waits for I/O; what computes has threads of its own.
+/// Threads of the runtime. It is for I/O; computing has its own threads.
 const WORKERS: usize = 2;
 
-/// The runtime that does the I/O of operations, and the sandbox that runs modules, which is set up when it is
-/// first asked for. One serves a whole process.
+/// The runtime for the I/O of operations, and the sandbox, which is set up when it is first needed. One serves a
+/// whole process.
 pub struct Service {
     runtime: Runtime,
     cache: CacheDir,
@@ -40,7 +40,7 @@ impl Service {
         Ok(Self { runtime, cache, sandbox: Mutex::new(None) })
     }
 
-    /// The runtime, for what lives longer than one operation.
+    /// The runtime, for work that lives longer than one operation.
     pub fn handle(&self) -> &Handle {
         self.runtime.handle()
     }
@@ -55,7 +55,7 @@ impl Service {
     /// # Errors
     /// The sandbox cannot be set up on this machine.
     pub fn sandbox(&self) -> Result<Arc<Sandbox>, NotStarted> {
-        // A thread that panicked in here left nothing behind, or a whole sandbox.
+        // A panic in here leaves no sandbox, or a complete one.
         let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sandbox) = &*sandbox {
             return Ok(sandbox.clone());
@@ -69,7 +69,7 @@ impl Service {
 /// Opens the lake at a path or URL. Nothing is created.
 ///
 /// # Errors
-/// The place is no folder, or cannot be reached.
+/// The location is not a folder, or cannot be reached.
 pub fn open_lake(location: &str) -> Result<Lake, NotStarted> {
     Lake::open(location).map_err(|error| NotStarted::from(Box::new(PipelineError::OpenLake(Box::new(error)))))
 }

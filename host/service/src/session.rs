@@ -1,4 +1,4 @@
-//! A pipeline, bound to its modules and its lake: what running, planning and retrying begin with.
+//! A pipeline, bound to its modules and its lake, for running, planning and retrying.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use sluicebox_pipeline::bind::{Bound, bind};
 pub struct Session {
     /// The file as it was read.
     pub loaded: Loaded,
-    /// Where the lake is, as it was asked for.
+    /// The lake's location as requested.
     pub location: String,
     /// The lake.
     pub lake: Lake,
@@ -20,7 +20,7 @@ pub struct Session {
     pub bound: Arc<Bound>,
 }
 
-/// How much of a pipeline was checked.
+/// The number of parts of a pipeline that were checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// Its sources.
@@ -34,11 +34,11 @@ pub struct Checked {
 }
 
 impl Session {
-    /// Opens the lake at `location`, loads every module, asks each what it wants and gives, and matches that with the
-    /// columns of the tables around it. Writes nothing. Blocks.
+    /// Opens the lake at `location`, loads and describes every module, and matches its ports with the columns of the
+    /// tables around it. Writes nothing. Blocks.
     ///
     /// # Errors
-    /// The lake or the sandbox cannot be had, or all that does not fit.
+    /// The lake or the sandbox cannot be opened, or all problems of the pipeline.
     pub fn open(service: &Service, loaded: Loaded, location: String) -> Result<Self, NotStarted> {
         let sandbox = service.sandbox()?;
         let lake = open_lake(&location)?;
@@ -48,7 +48,7 @@ impl Session {
         }
     }
 
-    /// What was checked on the way here.
+    /// What was checked.
     pub fn checked(&self) -> Checked {
         let plan = &self.loaded.plan;
         Checked {

@@ -1,10 +1,10 @@
-//! What every table of a lake is and holds.
+//! The status of every table of a lake.
 
 use crate::table::{TableError, TableRef, tables};
 use sluicebox_delta::TableInfo;
 use sluicebox_lake::{Lake, LakeError};
 
-/// What was found in a lake.
+/// The status of a lake.
 #[derive(Debug)]
 pub struct LakeStatus {
     /// Every table that can be read, in order of layer and name.
@@ -13,8 +13,8 @@ pub struct LakeStatus {
     pub unreadable: Vec<(TableRef, LakeError)>,
 }
 
-/// Looks at every table. One that cannot be read does not hide the others. `location` is what the lake was asked
-/// for as.
+/// Reads every table. One that cannot be read does not hide the others. `location` is the lake's location as
+/// requested.
 ///
 /// # Errors
 /// The lake cannot be listed, or has no tables.

@@ -1,4 +1,4 @@
-//! Runs a pipeline: once to the end of its sources, or again and again until it is told to stop.
+//! The supervisor: runs a pipeline once to the end of its sources, or again and again until it is stopped.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,28 +17,28 @@ use sluicebox_pipeline::PipelineError;
 use sluicebox_pipeline::events::Listener;
 use sluicebox_pipeline::run::{Outcome, Run};
 
-/// How long a run that follows waits before it looks for new rows.
+/// How long a following run waits before it looks for new rows.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How often a run that follows begins again after failures that may pass, without a time in between in which all
-/// went well.
+/// How often a following run starts again after failures that may pass by themselves, without a period in between in
+/// which all went well.
 const TRIES: u32 = 10;
 
-/// How long that time is.
+/// The length of that period.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// What is to be run, and how.
+/// What to run, and how.
 #[derive(Clone, Copy)]
 pub struct RunRequest<'a> {
     /// The pipeline with its lake.
     pub session: &'a Session,
-    /// Whether to go on when all is done: to look for new rows every two seconds, to read streams for ever, and to
-    /// begin again after failures that may pass.
+    /// Whether to continue: to look for new rows every two seconds, to follow streams for ever, and to start again
+    /// after failures that may pass by themselves.
     pub follow: bool,
 }
 
-/// Runs a pipeline until it is done, has failed, or `shutdown` is cancelled; then commits at hand are finished.
-/// Tells `events` as it goes. Blocks. What fails is in the report.
+/// Runs a pipeline until it is done, has failed, or `shutdown` is cancelled; then pending commits are finished. Sends
+/// `events`. Blocks. Failures are in the report.
 pub fn run(service: &Service, request: RunRequest<'_>, events: &Events, shutdown: &CancellationToken) -> RunReport {
     let started = Instant::now();
     let plan = Arc::new(request.session.loaded.plan.clone());
@@ -46,7 +46,7 @@ pub fn run(service: &Service, request: RunRequest<'_>, events: &Events, shutdown
     let hops: Vec<String> = plan.hops.iter().map(|hop| hop.name.clone()).collect();
     events.send(Event::Started { pipeline: plan.name.clone(), hops: hops.clone() });
     let ticker = match events.is_heard() {
-        // Without a thread to tell progress the run is as good.
+        // Without a thread for progress the run is as good.
         true => Ticker::start(hops.into_iter().zip(meters.iter().cloned()).collect(), events.clone()).ok(),
         false => None,
     };
@@ -64,14 +64,14 @@ struct Supervisor<'a> {
     service: &'a Service,
     request: RunRequest<'a>,
     plan: Arc<Plan>,
-    /// One a hop; they count over all passes.
+    /// One per hop; they count over all passes.
     meters: Vec<Arc<Meters>>,
     events: &'a Events,
     shutdown: &'a CancellationToken,
 }
 
 impl Supervisor<'_> {
-    /// Passes over the pipeline until there is a reason to end.
+    /// Runs passes over the pipeline until there is a reason to end.
     fn supervise(&self) -> Outcome {
         let mut attempts = 0;
         loop {
@@ -85,7 +85,7 @@ impl Supervisor<'_> {
             }
             let mut pause = POLL;
             if !outcome.failures.is_empty() {
-                // What ran well for a while is not what failed at once again and again.
+                // After a period in which all went well, attempts start from one again.
                 attempts = if begun.elapsed() > SETTLED { 1 } else { attempts + 1 };
                 let passing = outcome.failures.iter().all(|failure| failure.remedy() == Remedy::Retry);
                 if !passing || attempts > TRIES {
@@ -104,14 +104,14 @@ impl Supervisor<'_> {
                 }
             });
             if self.shutdown.is_cancelled() {
-                // What would have been tried again is no failure of a run that was told to end.
+                // Failures that would have been retried do not count for a run that was stopped.
                 outcome.failures.clear();
                 return outcome;
             }
         }
     }
 
-    /// Runs every hop once, or for ever where it reads a stream.
+    /// Runs every hop once, or for ever if it reads an unbounded source.
     fn pass(&self) -> Outcome {
         let listener = match self.events.is_heard() {
             true => {
@@ -127,7 +127,7 @@ impl Supervisor<'_> {
             meters: self.meters.clone(),
             listener,
             runtime: self.service.handle().clone(),
-            // What fails may end the rest of a pass, and not what comes after it.
+            // A failure may end the rest of a pass, and not the passes after it.
             stop: self.shutdown.child_token(),
             follow: self.request.follow,
         };

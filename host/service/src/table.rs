@@ -1,4 +1,4 @@
-//! Which table of a lake is meant, and what can be wrong with that.
+//! Names of tables in a lake, and their errors.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
 use sluicebox_delta::Table;
 use sluicebox_lake::{Lake, LakeError};
 
-/// What stands in the place of a layer for tables of quarantine.
+/// The word used as a layer for quarantine tables.
 const QUARANTINE: &str = "quarantine";
 
 const LAYERS: [Layer; 3] = [Layer::Bronze, Layer::Silver, Layer::Gold];
@@ -24,31 +24,31 @@ pub enum TableRef {
     Quarantine(String),
 }
 
-/// A table or a lake could not be looked at or kept in shape.
+/// A table or a lake could not be read or maintained.
 #[derive(Debug, Error)]
 pub enum TableError {
-    /// A word that is no layer.
+    /// The word is not a layer.
     #[error("`{layer}` is not a layer")]
     NotALayer {
         /// The word.
         layer: String,
     },
-    /// A text that names no table.
+    /// The text does not name a table.
     #[error("`{text}` names no table")]
     NotATable {
         /// The text.
         text: String,
     },
-    /// The lake is empty, which is seldom what was meant.
+    /// The lake is empty, which is rarely intended.
     #[error("{lake} holds no tables")]
     NoTables {
-        /// The lake, as it was asked for.
+        /// The lake's location as requested.
         lake: String,
     },
     /// The layer is empty.
     #[error("{lake} has no table in {}", layer.as_str())]
     EmptyLayer {
-        /// The lake, as it was asked for.
+        /// The lake's location as requested.
         lake: String,
         /// The layer.
         layer: Layer,
@@ -58,7 +58,7 @@ pub enum TableError {
     Unknown {
         /// The table.
         table: String,
-        /// The lake, as it was asked for.
+        /// The lake's location as requested.
         lake: String,
         /// The tables that it has.
         known: Vec<String>,
@@ -69,7 +69,7 @@ pub enum TableError {
 }
 
 impl TableRef {
-    /// Reads `layer.table` or `quarantine.HOP`.
+    /// Parses `layer.table` or `quarantine.HOP`.
     ///
     /// # Errors
     /// [`TableError::NotATable`].
@@ -78,7 +78,7 @@ impl TableRef {
         parts.ok_or_else(|| TableError::NotATable { text: text.to_owned() })
     }
 
-    /// What [`Lake::tables`] calls by these two words.
+    /// The table that [`Lake::tables`] lists with these two names.
     pub(crate) fn listed(layer: &str, name: &str) -> Option<Self> {
         match read_layer(layer) {
             Some(layer) => Some(Self::Layer(TableName { layer, name: name.to_owned() })),
@@ -86,7 +86,7 @@ impl TableRef {
         }
     }
 
-    /// Opens it to read it, whatever its mode.
+    /// Opens it for reading, whatever its mode.
     pub(crate) async fn open(&self, lake: &Lake) -> Result<Table, LakeError> {
         match self {
             Self::Layer(name) => lake.table(&TableSpec::new(name.clone(), WriteMode::Append)).await,

@@ -1,4 +1,4 @@
-//! What can go wrong with rows in quarantine.
+//! Errors of operations on quarantine.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,26 +13,26 @@ use sluicebox_formats::FormatError;
 use sluicebox_lake::LakeError;
 use sluicebox_pipeline::retry::RetryError;
 
-/// Rows in quarantine could not be shown, written or let in again.
+/// Rows in quarantine could not be shown, exported or retried.
 #[derive(Debug, Error)]
 pub enum QuarantineError {
-    /// The hop has no row there.
+    /// The hop has no rows in quarantine.
     #[error("no row of hop `{hop}` is in quarantine")]
     Nothing {
         /// The hop.
         hop: String,
     },
-    /// The hop has rows there, all for other reasons.
+    /// The hop's rows in quarantine have other reasons.
     #[error("no row of hop `{hop}` is in quarantine for the reason `{reason}`")]
     NoSuchReason {
         /// The hop.
         hop: String,
-        /// The reason that was asked for.
+        /// The requested reason.
         reason: String,
-        /// The reasons that there are.
+        /// The present reasons.
         reasons: Vec<String>,
     },
-    /// The name of a file does not say how to write it.
+    /// The file name does not tell the format.
     #[error("`{}` has no ending that says how to write it", path.display())]
     Ending {
         /// The file.
@@ -54,19 +54,19 @@ pub enum QuarantineError {
         /// Why.
         source: io::Error,
     },
-    /// Rows could not be written as the file's format wants them.
+    /// The rows could not be written in the file's format.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// The lake holds nothing, or cannot be read.
+    /// The lake has no tables, or cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// No folder for modules while they run.
+    /// There is no temporary folder for modules.
     #[error(transparent)]
     Scratch(#[from] ScratchError),
     /// The sandbox could not be set up.
     #[error(transparent)]
     NotStarted(#[from] NotStarted),
-    /// Rows could not be let in again.
+    /// The retry failed.
     #[error(transparent)]
     Retry(#[from] RetryError),
 }

@@ -1,4 +1,4 @@
-//! Rows of a quarantine in a file, for people and other programs.
+//! Exports rows of a quarantine to a file.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -17,7 +17,7 @@ use sluicebox_formats::csv::CsvWriter;
 use sluicebox_formats::{self as format, FormatError, ParquetWriter};
 use sluicebox_lake::Lake;
 
-/// How a file is written, by its ending.
+/// The format of a file, by its ending.
 #[derive(Clone, Copy)]
 enum Ending {
     Lines,
@@ -25,23 +25,23 @@ enum Ending {
     Parquet,
 }
 
-/// A file that is being written.
+/// A writer of one format.
 enum Writer<W: Write + Send> {
     Lines(W),
     Csv(Box<CsvWriter<W>>),
     Parquet(Option<Box<ParquetWriter<W>>>, Option<W>),
 }
 
-/// Writes the rows of a hop's quarantine, or those refused for one reason, to a file, and says how many they are.
-/// Its ending says how: `.jsonl`, `.csv` or `.parquet`. A payload that is UTF-8 is written as text, any other as
-/// base64; the column `payload_encoding` says which. The file appears when it is whole.
+/// Writes the rows of a hop's quarantine, or those with one reason, to a file, and returns their number. The ending
+/// tells the format: `.jsonl`, `.csv` or `.parquet`. A UTF-8 payload is written as text, any other as base64; the
+/// column `payload_encoding` says which. The file appears when it is complete.
 ///
 /// # Errors
-/// The ending says nothing, the hop has no quarantine, or reading or writing failed.
+/// The ending is unknown, the hop has no quarantine, or reading or writing failed.
 pub async fn export(lake: &Lake, hop: &str, reason: Option<&str>, to: &Path) -> Result<u64, QuarantineError> {
     let ending = Ending::of(to).ok_or_else(|| QuarantineError::Ending { path: to.to_owned() })?;
     let mut rows = rows(lake, hop, reason).await?;
-    // In the same folder, so that the file can appear at once.
+    // In the same folder, so that the file can be renamed into place.
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = NamedTempFile::new_in(folder)
         .map_err(|source| QuarantineError::Folder { folder: folder.to_owned(), source })?;
@@ -51,7 +51,7 @@ pub async fn export(lake: &Lake, hop: &str, reason: Option<&str>, to: &Path) -> 
         count += rows.num_rows() as u64;
         writer.write(&legible(&rows))?;
     }
-    // Parquet has no file without columns, and there was no row to know them from.
+    // Parquet files need columns, and without rows they are not known.
     let Some(file) = writer.finish()? else { return Err(QuarantineError::Nothing { hop: hop.to_owned() }) };
     let failed = |source| QuarantineError::File { path: to.to_owned(), source };
     let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
@@ -107,7 +107,7 @@ impl<W: Write + Send> Writer<W> {
     }
 }
 
-/// The rows with payloads as text: base64 where they are no UTF-8, which a column says.
+/// The rows with payloads as text: base64 if they are not UTF-8, which a column says.
 fn legible(rows: &RecordBatch) -> RecordBatch {
     let (mut texts, mut encodings) = (StringBuilder::new(), StringBuilder::new());
     for row in QuarantineRow::all(rows) {

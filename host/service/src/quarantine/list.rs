@@ -1,4 +1,4 @@
-//! How many rows of which hop are in quarantine, and why.
+//! Counts rows in quarantine by hop and reason.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use super::rows::QuarantineRow;
 use crate::table::{TableError, TableRef, tables};
 use sluicebox_lake::{Lake, LakeError};
 
-/// The rows of one hop that were refused for one reason.
+/// The rows of one hop with one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReasonCount {
     /// The hop.
     pub hop: String,
     /// The reason's code.
     pub reason: String,
-    /// How many they are.
+    /// The number of rows.
     pub rows: u64,
-    /// The message of the first of them.
+    /// The message of the first row.
     pub example: String,
 }
 
-/// Counts the rows of every quarantine, in order of hop and reason. `location` is what the lake was asked for as.
+/// Counts the rows of every quarantine, in order of hop and reason. `location` is the lake's location as requested.
 ///
 /// # Errors
 /// The lake cannot be read, or has no tables at all.

@@ -1,4 +1,4 @@
-//! Rows that could not go on: counted, shown, written to files, and let in again.
+//! Operations on quarantine: count, show, export and retry rows.
 
 mod error;
 mod export;

@@ -1,4 +1,4 @@
-//! Rows let in again.
+//! Retries rows in quarantine.
 
 use super::error::QuarantineError;
 use crate::replay::read_plan;
@@ -7,11 +7,11 @@ use crate::service::Service;
 use crate::session::Session;
 use sluicebox_pipeline::retry::{self, Retried, Retry};
 
-/// Retries the rows of a hop's quarantine, or those refused for one reason, with the pipeline as it is now; first
-/// finishes what earlier retries began. Blocks.
+/// Retries the rows of a hop's quarantine, or those with one reason, with the pipeline as it is now, after finishing
+/// interrupted retries. Blocks.
 ///
 /// # Errors
-/// What stands in the way, or what failed; then every row is where it was, or the next retry finishes this one.
+/// Why the retry is refused, or what failed. Every row is then where it was, or the next retry finishes this one.
 pub fn retry(
     service: &Service,
     session: &Session,

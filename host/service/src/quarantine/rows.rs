@@ -1,4 +1,4 @@
-//! The rows of one hop's quarantine, with their original bytes.
+//! Reads the rows of one hop's quarantine, with their original bytes.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub struct QuarantineRows {
     hop: String,
     wanted: Option<String>,
     batches: BoxStream<'static, Result<RecordBatch, DeltaError>>,
-    /// Reasons of rows that were passed over.
+    /// Reasons of skipped rows.
     other_reasons: BTreeSet<String>,
     matched: bool,
 }
@@ -28,11 +28,11 @@ pub struct QuarantineRows {
 pub struct QuarantineRow<'a> {
     /// The batch, with every column of the quarantine's table.
     pub batch: &'a RecordBatch,
-    /// The row in it.
+    /// The row's index in it.
     pub index: usize,
 }
 
-/// Opens the rows of a hop's quarantine, or those refused for one reason.
+/// Opens the rows of a hop's quarantine, or those with one reason.
 ///
 /// # Errors
 /// The hop has no quarantine, or it cannot be read.
@@ -51,7 +51,7 @@ pub async fn rows(lake: &Lake, hop: &str, reason: Option<&str>) -> Result<Quaran
 }
 
 impl QuarantineRows {
-    /// The next rows, if there are more. A batch may be empty.
+    /// The next batch, if there is one. It may be empty.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -74,7 +74,7 @@ impl QuarantineRows {
         Ok(Some(chosen))
     }
 
-    /// After the last batch: why there was no row, where rows of one reason were asked for.
+    /// After the last batch: an error if rows with one reason were requested and there was none.
     pub fn unmatched(&self) -> Option<QuarantineError> {
         let reason = self.wanted.clone().filter(|_| !self.matched)?;
         let reasons = self.other_reasons.iter().cloned().collect();
@@ -88,32 +88,32 @@ impl<'a> QuarantineRow<'a> {
         (0..batch.num_rows()).map(move |index| Self { batch, index })
     }
 
-    /// Why it was refused: a code.
+    /// The code of its reason.
     pub fn reason(&self) -> String {
         self.text("reason")
     }
 
-    /// Why it was refused: a sentence.
+    /// The message of its reason.
     pub fn message(&self) -> String {
         self.text("message")
     }
 
-    /// Where it was refused: at the source's decoder, in the module, or by the table.
+    /// The stage that rejected it: source, module or table.
     pub fn stage(&self) -> String {
         self.text("stage")
     }
 
-    /// The lane that it came in.
+    /// Its lane.
     pub fn lane(&self) -> String {
         self.text("lane")
     }
 
-    /// Its position in the lane, where it is known.
+    /// Its position in the lane, if it is known.
     pub fn position(&self) -> Option<i64> {
         self.number("position")
     }
 
-    /// Its line in a file of text.
+    /// Its line in a text file.
     pub fn line(&self) -> Option<i64> {
         self.number("line")
     }

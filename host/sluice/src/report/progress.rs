@@ -1,4 +1,4 @@
-//! How far a run has come, while it runs.
+//! Shows the progress of a run.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -21,16 +21,16 @@ pub enum Show {
     Json,
 }
 
-/// Shows the events of a run as they come.
+/// Shows the events of a run.
 pub struct Display(Mutex<Shown>);
 
 /// What is on the screen.
 struct Shown {
     show: Show,
     screen: Screen,
-    /// The time, since the run began, of what was shown last. The start counts as shown: nothing has happened yet.
+    /// The time of the last display since the run began. The start counts as a display.
     at: Duration,
-    /// What was told last.
+    /// The last progress.
     last: Option<Progress>,
 }
 
@@ -40,7 +40,7 @@ enum Screen {
 }
 
 impl Show {
-    /// What fits the streams of this process.
+    /// The display that fits the streams of this process.
     pub fn fitting(json: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         match (json, io::stderr().is_terminal() && !dumb) {
@@ -50,10 +50,10 @@ impl Show {
         }
     }
 
-    /// How long one display stands before the next.
+    /// The interval between two displays.
     fn interval(self) -> Duration {
         match self {
-            // As often as progress is told.
+            // At every progress event.
             Show::Bars => Duration::ZERO,
             Show::Json => Duration::from_secs(1),
             Show::Lines => Duration::from_secs(5),
@@ -62,7 +62,7 @@ impl Show {
 }
 
 impl Display {
-    /// Shows nothing yet.
+    /// A display that has shown nothing.
     pub fn new(show: Show) -> Self {
         let screen = match show {
             Show::Bars => Screen::Bars(MultiProgress::new(), Vec::new()),
@@ -76,9 +76,9 @@ impl Display {
         Self(Mutex::new(Shown { show, screen, at: Duration::ZERO, last: None }))
     }
 
-    /// Shows what happened.
+    /// Shows an event.
     pub fn take(&self, event: Event) {
-        // A thread that panicked while it drew left a line half drawn at worst.
+        // A panic while drawing leaves at worst an incomplete line.
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Started { hops, .. } => shown.start(&hops),
@@ -106,8 +106,7 @@ impl Shown {
         self.last = Some(progress);
     }
 
-    /// Shows the last counters and leaves them standing. Lines of text stop without: the summary that follows says the
-    /// same.
+    /// Shows the last counters. In text mode nothing is shown, because the summary follows.
     fn finish(&mut self) {
         if let Some(last) = self.last.take().filter(|_| self.show != Show::Lines) {
             self.draw(&last);
@@ -117,7 +116,7 @@ impl Shown {
         }
     }
 
-    /// In text a warning of the log says so.
+    /// In text mode the log has a warning.
     fn retry(&mut self, attempt: u32, pause: Duration) {
         if let (Show::Json, Screen::Lines(out)) = (self.show, &mut self.screen) {
             let event = json!({ "event": "retry", "attempt": attempt, "pause_seconds": pause.as_secs_f64() });
@@ -152,7 +151,7 @@ fn draw(bar: &ProgressBar, hop: &HopProgress) {
     bar.tick();
 }
 
-/// Casts of floats saturate, so a rate beyond all counts stays a count.
+/// Casts of floats saturate, so any rate is a valid count.
 fn counts(hop: &HopProgress) -> String {
     let Reading { rows_in, rows_out, rows_rejected, .. } = hop.reading;
     format!(
@@ -200,7 +199,7 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// Progress that nobody reads any more is no reason to stop a run.
+/// A closed output is ignored: it is no reason to stop a run.
 fn write_line(out: &mut dyn Write, line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

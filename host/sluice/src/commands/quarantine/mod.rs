@@ -18,7 +18,7 @@ pub enum Command {
     Show(ShowArgs),
     /// Write the rows of one hop's quarantine to a file.
     Export(export::Args),
-    /// Let the rows of one hop's quarantine in again.
+    /// Retry the rows of one hop's quarantine.
     Retry(retry::Args),
 }
 
@@ -49,7 +49,7 @@ pub struct ShowArgs {
     json: bool,
 }
 
-/// Looks into quarantine.
+/// Runs a command on quarantine.
 pub fn run(command: &Command) -> Exit {
     match command {
         Command::Ls(args) => end(count(args), false),
@@ -99,7 +99,7 @@ fn show(args: &ShowArgs) -> Result<Exit, OperationError> {
 fn print(row: QuarantineRow<'_>) {
     let line = row.line().map(|line| format!(", line {line}")).unwrap_or_default();
     let position = row.position().map(|position| format!(", position {position}")).unwrap_or_default();
-    // What a stranger's row says must not steer the terminal that it is shown on.
+    // Text in rows must not control the terminal.
     let (reason, message) = (report::visible(&row.reason()), report::visible(&row.message()));
     report::line(format_args!("{reason}: {message}"));
     report::line(format_args!("  from   {}{line}{position}", report::visible(&row.lane())));
@@ -110,7 +110,7 @@ fn print(row: QuarantineRow<'_>) {
     }
 }
 
-/// One object with the payload as text where it is text: what a person greps.
+/// Prints one object, with the payload as text if it is UTF-8.
 fn print_json(row: QuarantineRow<'_>) {
     let object = format::rows_as_json(row.batch, &[row.index]).pop().unwrap_or_default();
     let mut object: serde_json::Value = serde_json::from_slice(&object).unwrap_or_default();
