@@ -95,6 +95,31 @@ fn wrong_usage_and_invalid_pipelines_are_2() {
 }
 
 #[test]
+fn what_fails_with_json_says_so_in_one_object() {
+    let (folder, file, var) = example();
+    let (empty, lake) = (folder.path().join("empty"), folder.path().join("lake"));
+    let (empty, lake) = (text(&empty), text(&lake));
+    sluice::run(&["run", text(&file), "--lake", lake, "--var", &var]).ok();
+    let cases: [(&[&str], i32); 6] = [
+        (&["status", "--lake", empty], 1),
+        (&["maintain", "--lake", empty], 1),
+        (&["maintain", "--lake", lake, "--table", "gold.none"], 2),
+        (&["history", "gold.none", "--lake", lake], 1),
+        (&["history", "none", "--lake", lake], 2),
+        (&["replay", "land", "--lake", lake], 2),
+    ];
+    for (arguments, code) in cases {
+        let plain = sluice::run(arguments).failed(code);
+        assert_eq!(plain.stdout, "", "{plain}");
+        let failed = sluice::run(&[arguments, &["--json"]].concat()).failed(code);
+        assert_eq!(failed.stderr, plain.stderr, "a person reads the same");
+        assert_eq!(failed.summary()["status"], "failed", "{failed}");
+        let error = failed.summary()["errors"][0].as_str().map(str::to_owned).expect("there is an error");
+        assert!(failed.stderr.contains(&error), "{failed}");
+    }
+}
+
+#[test]
 fn a_run_with_nothing_to_do_says_so_once() {
     let (folder, file, var) = example();
     let lake = folder.path().join("lake");

@@ -2,7 +2,7 @@
 //! outputs and rejected rows.
 //!
 //!     cargo run --release --workspace --example run_module -- guest-transforms/dist/select.wasm \
-//!         '{"columns": [{"name": "who", "from": "name", "type": "string", "required": true}]}'
+//!         '{"columns": [{"name": "who", "from": "name", "type": "string"}]}'
 
 use std::error::Error;
 use std::path::Path;

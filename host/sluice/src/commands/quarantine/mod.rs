@@ -53,7 +53,8 @@ pub struct ShowArgs {
 pub fn run(command: &Command) -> Exit {
     match command {
         Command::Ls(args) => end(count(args), false),
-        Command::Show(args) => end(show(args), args.json),
+        // Each line is a row and nothing else; that there is none is said on standard error.
+        Command::Show(args) => end(show(args), false),
         Command::Export(args) => end(export::run(args), false),
         Command::Retry(args) => end(retry::run(args), args.json),
     }
