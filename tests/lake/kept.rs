@@ -1,10 +1,12 @@
 //! Files kept beside their table, and quarantine.
 
+use std::path::Path;
+
 use chrono::DateTime;
 use sluicebox_core::batch::{Reject, Stage};
 use sluicebox_core::plan::{Layer, TableName};
 use sluicebox_delta::Provenance;
-use sluicebox_lake::{quarantine_batch, quarantine_schema};
+use sluicebox_lake::{LandedFile, quarantine_batch, quarantine_schema};
 
 use super::support::{Sandbox, at, put, sorted};
 
@@ -14,19 +16,35 @@ async fn a_landed_file_is_kept_as_it_is() {
     let name = TableName { layer: Layer::Bronze, name: "drops".to_owned() };
     let from = sandbox.folder.path().join("a b%20ü.csv");
     std::fs::write(&from, b"x,y\n1,2\n").expect("write");
-    let path = from.to_str().expect("UTF-8");
-    let kept = sandbox.folder.path().join("lake/bronze/drops/_files/2024/a b%20ü.csv");
+    let lane = "2024/a b%20ü.csv";
+    let landed = |from: &Path| {
+        let metadata = std::fs::metadata(from);
+        let open = from.to_owned();
+        LandedFile {
+            lane: lane.to_owned(),
+            location: from.display().to_string(),
+            bytes: metadata.as_ref().map_or(0, std::fs::Metadata::len),
+            modified: metadata.and_then(|own| own.modified()).map_or(DateTime::UNIX_EPOCH, DateTime::from),
+            open: Box::new(move || Ok(Box::new(std::fs::File::open(open)?))),
+        }
+    };
+    let kept = sandbox.folder.path().join("lake/bronze/drops/_files").join(lane);
     for _ in 0..2 {
-        sandbox.lake.keep_file(&name, path, "2024/a b%20ü.csv").await.expect("keep");
+        sandbox.lake.keep_file(&name, landed(&from)).await.expect("keep");
         assert_eq!(std::fs::read(&kept).expect("kept"), b"x,y\n1,2\n");
     }
     let first = std::fs::metadata(&kept).expect("kept").modified().expect("time");
-    sandbox.lake.keep_file(&name, path, "2024/a b%20ü.csv").await.expect("keep");
+    sandbox.lake.keep_file(&name, landed(&from)).await.expect("keep");
     assert_eq!(std::fs::metadata(&kept).expect("kept").modified().expect("time"), first, "not copied again");
     std::fs::write(&from, b"x,y\n1,2\n3,4\n").expect("write");
-    sandbox.lake.keep_file(&name, path, "2024/a b%20ü.csv").await.expect("keep");
+    sandbox.lake.keep_file(&name, landed(&from)).await.expect("keep");
     assert_eq!(std::fs::read(&kept).expect("kept"), b"x,y\n1,2\n3,4\n");
-    let error = sandbox.lake.keep_file(&name, "/no/such/file", "x").await.expect_err("no file");
+    let mut cut = landed(&from);
+    (cut.bytes, cut.lane) = (100, "cut.csv".to_owned());
+    let error = sandbox.lake.keep_file(&name, cut).await.expect_err("it has shrunk");
+    assert!(error.to_string().contains("ü.csv"), "{error}");
+    assert!(!sandbox.folder.path().join("lake/bronze/drops/_files/cut.csv").exists(), "no half of a file");
+    let error = sandbox.lake.keep_file(&name, landed(Path::new("/no/such/file"))).await.expect_err("no file");
     assert!(error.to_string().contains("/no/such/file"), "{error}");
     assert!(sandbox.lake.tables().await.expect("tables").is_empty(), "a folder of files is no table");
 }

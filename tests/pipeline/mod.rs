@@ -4,6 +4,7 @@ mod c2c;
 mod changes;
 mod drift;
 mod event_time;
+mod files;
 mod groups;
 mod hostile;
 pub mod orders;

@@ -7,7 +7,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
 use sluicebox_core::batch::{Positions, Reject};
+use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{
     CaptureFiles, CaptureSpec, Gaps, LayoutPart, MessageFormat, SourceKind, SourceSpec, TimePart,
 };
@@ -35,6 +38,7 @@ fn spec(folder: &Path) -> CaptureSpec {
             hub: None,
             gaps: Gaps::Wait,
             overlap: Duration::from_secs(3_600),
+            reset: 0,
         },
         format: MessageFormat::Json,
         columns: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)])),
@@ -67,24 +71,34 @@ impl Read {
 }
 
 fn try_read(spec: &CaptureSpec, done: &Positions) -> Result<Read, SourceError> {
+    let mut read = Read { positions: done.clone(), ..Read::default() };
+    read_into(spec, done, None, &mut read).map(|()| read)
+}
+
+/// Reads what is left to read after positions that were recorded at `since`, up to what stops it.
+fn read_into(
+    spec: &CaptureSpec,
+    done: &Positions,
+    since: Option<DateTime<Utc>>,
+    read: &mut Read,
+) -> Result<(), SourceError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
     let source = SourceSpec { name: "captured".to_owned(), kind: SourceKind::Capture(spec.clone()) };
     let mut open = source::open(OpenSource {
         spec: &source,
         done,
-        since: None,
+        since,
         contract: None,
         known: None,
         runtime: runtime.handle(),
         follow: false,
     })?;
-    let mut read = Read { positions: done.clone(), ..Read::default() };
     while let Next::Rows(next) = open.next()? {
         read.positions.merge(&next.batch.positions);
         read.rejects.extend(next.rejects);
         read.rows.push(next.batch.rows);
     }
-    Ok(read)
+    Ok(())
 }
 
 fn read(spec: &CaptureSpec, done: &Positions) -> Read {
@@ -233,4 +247,133 @@ fn a_real_captured_file_is_read() {
     let key = found.rows[0].column_by_name("_key").expect("keys").as_binary::<i32>();
     assert_eq!(key.value(0), b"d8b14c3c-fcfa-4bf4-d034-be8c3f3ecab5");
     assert_eq!(read(&spec, &Positions::of("metering/9".into(), 20)).positions.get("metering/9"), Some(24));
+}
+
+/// Events of a hub that began at `start`, in seconds since 1970: one a second, whose `id` is the number and `plus`.
+fn life(numbers: std::ops::Range<i64>, start: i64, plus: i64) -> Vec<Captured> {
+    let event = |number: i64| {
+        let mut event = Captured::new(number, format!("{{\"id\": {}}}", number + plus));
+        let at = DateTime::from_timestamp(start + number, 0).expect("a time");
+        event.millis = Some(at.timestamp_millis());
+        event.enqueued = at.format("%m/%d/%Y %I:%M:%S %p").to_string();
+        event
+    };
+    numbers.map(event).collect()
+}
+
+/// The path of a file of partition 0 that was begun at a time, in seconds since 1970.
+fn path_at(time: i64, more: &str) -> String {
+    let at = DateTime::from_timestamp(time, 0).expect("a time");
+    format!("orders/0/{}{more}.avro", at.format("%Y/%m/%d/%H/%M/%S"))
+}
+
+const BEGUN: i64 = 1_704_067_200;
+const DAY: i64 = 86_400;
+
+/// When the tables were written: after all of these events, and before their files were put here.
+fn landed() -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(BEGUN + 400 * DAY, 0)
+}
+
+#[test]
+fn the_numbers_of_a_hub_that_was_made_anew_stop_the_source_until_it_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    put(folder.path(), &path_at(BEGUN, ""), &life(0..5, BEGUN, 0));
+    let mut spec = spec(folder.path());
+    let first = read(&spec, &Positions::default());
+    put(folder.path(), &path_at(BEGUN + 5, ""), &life(5..7, BEGUN, 0));
+    put(folder.path(), &path_at(BEGUN + 50 * DAY, ""), &life(0..4, BEGUN + 50 * DAY, 100));
+    put(folder.path(), &path_at(BEGUN + 50 * DAY + 4, ""), &life(4..9, BEGUN + 50 * DAY, 100));
+    let since = landed();
+    let mut second = Read { positions: first.positions.clone(), ..Read::default() };
+    let error = read_into(&spec, &first.positions, since, &mut second).expect_err("it begins again");
+    assert_eq!(second.events(), expected("orders/0", 5..7), "what the first hub has left comes first");
+    let text = error.to_string();
+    assert!(text.contains("orders/0 begin again") && text.contains("number 0") && text.contains("number 6"), "{text}");
+    assert!(error.hint().expect("a way on").contains("reset = 1"));
+    // The same without another event of the first hub, again and again.
+    let again = read_into(&spec, &second.positions, since, &mut Read::default()).expect_err("it still begins again");
+    assert!(matches!(again, SourceError::BegunAgain { first: 0, .. }), "{again}");
+    spec.files.reset = 1;
+    let third = read(&spec, &second.positions);
+    let anew: Vec<_> = (0..9).map(|number| ("orders/0#1".to_owned(), number, number + 100)).collect();
+    assert_eq!(third.events(), anew);
+    let mut fourth = Read { positions: third.positions.clone(), ..Read::default() };
+    read_into(&spec, &third.positions, since, &mut fourth).expect("nothing is new");
+    assert_eq!(fourth.events(), []);
+    // And once more.
+    put(folder.path(), &path_at(BEGUN + 90 * DAY, ""), &life(0..2, BEGUN + 90 * DAY, 200));
+    read_into(&spec, &fourth.positions, since, &mut Read::default()).expect_err("it begins a third time");
+    spec.files.reset = 2;
+    assert_eq!(read(&spec, &fourth.positions).events(), [("orders/0#2".into(), 0, 200), ("orders/0#2".into(), 1, 201)]);
+}
+
+#[test]
+fn a_younger_event_with_a_number_that_the_tables_have_is_another_hubs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The files of the first hub are gone.
+    put(folder.path(), &path_at(BEGUN, ""), &life(0..8, BEGUN, 0));
+    let done = Positions::of("orders/0".into(), 6);
+    let since = DateTime::from_timestamp(BEGUN - DAY, 0);
+    let error = read_into(&spec(folder.path()), &done, since, &mut Read::default()).expect_err("it begins again");
+    assert!(matches!(error, SourceError::BegunAgain { taken: Some(5), .. }), "{error}");
+    let later = DateTime::from_timestamp(BEGUN + DAY, 0);
+    let mut read = Read::default();
+    read_into(&spec(folder.path()), &done, later, &mut read).expect("these it has");
+    assert_eq!(read.events(), expected("orders/0", 6..8));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_hub_that_counts_on_is_never_taken_for_another_and_one_that_begins_again_always(
+        sizes in proptest::collection::vec(1_i64..5, 1..8),
+        again in proptest::collection::vec((0_usize..8, 0_i64..4), 0..4),
+        anew in proptest::option::of(proptest::collection::vec(1_i64..5, 1..5)),
+        runs in 1_usize..4,
+    ) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut spec = spec(folder.path());
+        let (mut files, mut next) = (Vec::new(), 0);
+        for size in &sizes {
+            files.push((path_at(BEGUN + next, ""), life(next..next + size, BEGUN, 0)));
+            next += size;
+        }
+        // Files that come again, with events before and behind, under a later name.
+        for (number, (of, more)) in again.into_iter().enumerate() {
+            let first = files[of % sizes.len()].1[0].sequence;
+            let numbers = (first - more).max(0)..(first + more + 1).min(next);
+            files.push((path_at(BEGUN + next + number as i64, "-again"), life(numbers, BEGUN, 0)));
+        }
+        let count = files.len();
+        let mut second = 0;
+        for size in anew.iter().flatten() {
+            let start = BEGUN + 10 * DAY;
+            files.push((path_at(start + second, ""), life(second..second + size, start, 1_000)));
+            second += size;
+        }
+        // They come in several runs, but for the new hub's, which is there all at once.
+        let mut all = Read::default();
+        let mut stopped = None;
+        for run in 0..runs {
+            let until = if run + 1 == runs { files.len() } else { count * (run + 1) / runs };
+            files[..until].iter().for_each(|(path, events)| {
+                if !folder.path().join(path).exists() {
+                    put(folder.path(), path, events);
+                }
+            });
+            let done = all.positions.clone();
+            let since = landed().filter(|_| run > 0);
+            stopped = read_into(&spec, &done, since, &mut all).err();
+        }
+        prop_assert_eq!(all.events(), expected("orders/0", 0..next));
+        prop_assert_eq!(stopped.is_some(), anew.is_some(), "{:?}", stopped);
+        if anew.is_some() {
+            spec.files.reset = 1;
+            let found = read(&spec, &all.positions).events();
+            let wanted: Vec<_> = (0..second).map(|number| ("orders/0#1".to_owned(), number, number + 1_000)).collect();
+            prop_assert_eq!(found, wanted);
+        }
+    }
 }

@@ -10,7 +10,10 @@ use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use sluicebox_core::batch::{Positions, Reject, column};
-use sluicebox_core::plan::{ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec};
+use sluicebox_core::left_out::LeftOut;
+use sluicebox_core::plan::{
+    ChangedFiles, Compression, CsvFormat, Encoding, FileColumns, FilesSpec, Format, Links, SourceKind, SourceSpec,
+};
 use sluicebox_sources::{self as source, FinishedFile, OpenSource, Position, SourceError};
 use tokio::runtime::Runtime;
 
@@ -33,6 +36,8 @@ pub struct Read {
     pub positions: Positions,
     /// The positions of every batch by itself.
     pub steps: Vec<Positions>,
+    /// What was left out.
+    pub left_out: LeftOut,
 }
 
 pub fn csv() -> CsvFormat {
@@ -46,9 +51,12 @@ impl Folder {
             path: dir.path().display().to_string(),
             glob: vec!["**/*".to_owned()],
             recursive: true,
+            links: Links::Inside,
+            max_files: FilesSpec::MAX_FILES,
             format,
             compression: Compression::Auto,
             columns: None,
+            file_columns: FileColumns::default(),
             keep_files: false,
             changed_files: ChangedFiles::Stop,
         };
@@ -137,6 +145,7 @@ impl Folder {
             read.rejects.extend(next.rejects);
             read.finished.extend(next.finished);
         }
+        read.left_out = source.left_out().cloned().unwrap_or_default();
         let progress = source.progress();
         assert_eq!(Some(progress.done), progress.total, "all bytes are counted at the end");
         Ok(read)
@@ -192,11 +201,10 @@ impl Read {
             .collect()
     }
 
+    /// How many bytes the file had that was read to its end.
     pub fn sealed(&self, lane: &str) -> Option<u64> {
-        match Position::read(self.positions.get(lane)) {
-            Position::Sealed(bytes) => Some(bytes),
-            Position::Records(_) => None,
-        }
+        let end = Position::read(self.positions.get(lane)).is_end();
+        self.finished.iter().find(|file| end && *file.lane == *lane).map(|file| file.bytes)
     }
 }
 

@@ -105,5 +105,9 @@ fn a_topic_made_anew_is_not_taken_for_the_old_one() {
     broker.remove_topic(&topic);
     broker.make_topic(&topic, 1, &[]);
     broker.write(&topic, 0, ["{\"id\":0}"]);
-    says(&pipeline.run(), &["was taken up to 10, and the broker has it only up to 1", "was the topic made anew?"]);
+    says(&pipeline.run(), &["was taken up to 10, and the broker has it only up to 1", "set `reset = 1`"]);
+    pipeline.change(|text| text.replace("format =", "reset = 1\nformat ="));
+    assert_eq!(pipeline.run().ok().hop("land")["rows_in"], 1, "the new topic is read from its beginning");
+    broker.write(&topic, 0, ["{\"id\":1}"]);
+    assert_eq!(pipeline.run().ok().hop("land")["rows_in"], 1, "and goes on as any other");
 }

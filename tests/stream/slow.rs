@@ -34,6 +34,7 @@ fn a_reader_that_had_to_wait_goes_on_where_it_was() {
         columns: Schema::new(vec![Field::new("id", DataType::Int64, true)]).into(),
         raw: false,
         max_in_flight: 1 << 20,
+        reset: 0,
         capture: None,
     };
     let spec = SourceSpec { name: "events".into(), kind: SourceKind::Kafka(spec) };

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod crash;
 pub mod fault;
+pub mod left_out;
 pub mod meter;
 pub mod plan;
 pub mod redact;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::left_out::LeftOut;
 use crate::plan::Otherwise;
 
 /// Different metrics that a module may report in a run.
@@ -36,6 +37,8 @@ pub struct Meters {
     metrics: Mutex<BTreeMap<String, f64>>,
     /// Committed rows that did not fulfil an expectation.
     unmet: Mutex<BTreeMap<Expected, u64>>,
+    /// Files that the source was asked for and left out.
+    left_out: Mutex<LeftOut>,
 }
 
 /// An expectation, as the key of counts.
@@ -130,7 +133,18 @@ impl Meters {
         unmet.iter().map(|(expected, rows)| (expected.clone(), *rows)).collect()
     }
 
-    /// Reads the counters, one after another, so a batch in flight may be in one and not yet in the next.
+    /// Says which files the source leaves out, all of them so far.
+    pub fn set_left_out(&self, left_out: LeftOut) {
+        *self.left_out.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = left_out;
+    }
+
+    /// Files that the source was asked for and left out.
+    pub fn left_out(&self) -> LeftOut {
+        self.left_out.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The counts now. They are read one after another, so a batch in flight may be in one
+    /// and not yet in the next.
     pub fn read(&self) -> Reading {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Reading {

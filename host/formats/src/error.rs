@@ -15,6 +15,14 @@ pub enum FormatError {
     /// It cannot be opened.
     #[error("cannot open it")]
     Open(#[source] io::Error),
+    /// It is not what was listed, and its format has its index at the end.
+    #[error("it had {listed} bytes when the folder was listed and has {found} now")]
+    Resized {
+        /// Bytes then.
+        listed: u64,
+        /// Bytes now.
+        found: u64,
+    },
     /// Reading failed on the way.
     #[error("cannot read on after {done} records")]
     Read {
@@ -169,6 +177,9 @@ impl Fault for FormatError {
             }
             FormatError::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 "let this program's user read it"
+            }
+            FormatError::Resized { .. } => {
+                "is it still being written? Write it under a name that ends in `.part`, and rename it when it is whole"
             }
             FormatError::Read { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
                 "it ends in the middle: was it still being written or copied? Its rows so far may be in the table; put the whole file in its place and run again"

@@ -1,26 +1,25 @@
 //! A file, on this machine or in an object store, as a stream of bytes.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
+use crc32fast::Hasher;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 
-use super::FormatError;
+use super::{FormatError, LocalFile};
 use sluicebox_core::plan::Compression;
 
 /// One file.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// On this machine.
-    Local(PathBuf),
+    Local(LocalFile),
     /// In an object store.
     Remote {
         /// The store.
@@ -32,19 +31,29 @@ pub enum Input {
     },
 }
 
-/// Counts the bytes that come over the wire, before decompression.
+/// Counts the bytes that come over the wire, before decompression, and sums them up.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<AtomicU64>);
+pub struct Meter {
+    bytes: Arc<AtomicU64>,
+    /// Of the bytes that were read one after another from the first on: how many, and their CRC-32.
+    summed: Arc<Mutex<(u64, u32)>>,
+}
 
 impl Meter {
     /// The bytes so far.
     pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were read one after another from the first on, and their CRC-32. None where a format picks
+    /// out what it needs.
+    pub fn sum(&self) -> (u64, u32) {
+        *self.summed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds bytes that were read.
     pub(super) fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -52,14 +61,14 @@ impl Input {
     /// Its name, by whose ending the compression is known.
     fn name(&self) -> String {
         match self {
-            Input::Local(path) => path.to_string_lossy().into_owned(),
+            Input::Local(file) => file.path().to_string_lossy().into_owned(),
             Input::Remote { path, .. } => path.to_string(),
         }
     }
 
     /// Its bytes, decompressed.
     pub(super) fn reader(&self, compression: Compression, meter: &Meter) -> Result<Box<dyn Read + Send>, FormatError> {
-        let raw = Metered { inner: self.raw()?, meter: meter.clone() };
+        let raw = Metered { inner: self.raw()?, meter: meter.clone(), sum: Hasher::new() };
         Ok(match compression.of(&self.name()) {
             Compression::Gzip => {
                 Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, raw)))
@@ -69,9 +78,16 @@ impl Input {
         })
     }
 
-    fn raw(&self) -> Result<Box<dyn Read + Send>, FormatError> {
+    /// Its bytes as they are stored.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn raw(&self) -> Result<Box<dyn Read + Send>, FormatError> {
         match self {
-            Input::Local(path) => Ok(Box::new(File::open(path).map_err(FormatError::Open)?)),
+            Input::Local(file) => match file.bytes() {
+                Some(bytes) => Ok(Box::new(file.open()?.take(bytes))),
+                None => Ok(Box::new(file.open()?)),
+            },
             Input::Remote { store, path, runtime } => {
                 let stream = runtime.block_on(store.get(path))?.into_stream();
                 Ok(Box::new(Chunks { stream, runtime: runtime.clone(), present: Bytes::new() }))
@@ -86,12 +102,16 @@ const READ_BYTES: usize = 256 << 10;
 struct Metered<R> {
     inner: R,
     meter: Meter,
+    sum: Hasher,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.meter.add(count as u64);
+        self.sum.update(&buffer[..count]);
+        let mut summed = self.meter.summed.lock().unwrap_or_else(PoisonError::into_inner);
+        *summed = (summed.0 + count as u64, self.sum.clone().finalize());
         Ok(count)
     }
 }

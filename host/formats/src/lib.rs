@@ -12,6 +12,7 @@ mod guard;
 mod input;
 mod json;
 mod json_rows;
+mod local;
 mod message;
 mod names;
 mod parquet;
@@ -32,6 +33,7 @@ pub use binary::Binary;
 pub use error::FormatError;
 pub use input::{Input, Meter};
 pub use json_rows::{infer_json, rows_as_json, rows_from_json};
+pub use local::LocalFile;
 pub use message::{BadMessage, MessageDecoder, Messages};
 
 use self::guard::{Guarded, guarded};

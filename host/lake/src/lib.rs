@@ -21,6 +21,7 @@ use sluicebox_delta::{Followers, Table, TableOptions};
 use sluicebox_stores::{Location, StoreError};
 
 pub use error::LakeError;
+pub use landed::LandedFile;
 pub use quarantine::{Quarantined, quarantine_batch, quarantine_schema, quarantined};
 pub use state::{Piece, States};
 
@@ -165,11 +166,13 @@ impl Lake {
         Ok(behind.map_or(Followers::None, |(version, reader)| Followers::Taken { version, reader }))
     }
 
-    /// Copies a landed file unchanged to `<lake>/<layer>/<table>/_files/<lane>`, unless a complete copy exists.
+    /// Copies a landed file unchanged to `<lake>/<layer>/<table>/_files/<lane>`, unless a complete copy exists. What
+    /// a store cannot have in a name is percent-encoded there.
     ///
-    /// `from` is a path or a URL.
-    pub async fn keep_file(&self, table: &TableName, from: &str, lane: &str) -> Result<(), LakeError> {
-        landed::keep(&self.folder(table)?, from, lane).await
+    /// # Errors
+    /// The file cannot be read, is not as long as it was, or cannot be written.
+    pub async fn keep_file(&self, table: &TableName, file: LandedFile) -> Result<(), LakeError> {
+        landed::keep(&self.folder(table)?, file).await
     }
 
     fn folder(&self, table: &TableName) -> Result<Location, LakeError> {

@@ -8,9 +8,10 @@ use super::events::Listener;
 use super::module::HopModule;
 use super::schedule::{self, Taking};
 use sluicebox_core::meter::Meters;
-use sluicebox_core::plan::{HopSpec, Plan, SourceKind, Upstream};
+use sluicebox_core::plan::{HopSpec, Plan, Upstream};
 use sluicebox_delta::Provenance;
 use sluicebox_sandbox as transform;
+use sluicebox_sources::capabilities;
 
 /// What a hop needs from its run.
 pub struct HopContext {
@@ -47,9 +48,7 @@ impl HopContext {
             runtime,
             taking: schedule::taking(plan, spec),
             keep_files: match &spec.from {
-                Upstream::Source(name) => plan
-                    .source(name)
-                    .is_some_and(|source| matches!(&source.kind, SourceKind::Files(files) if files.keep_files)),
+                Upstream::Source(name) => plan.source(name).is_some_and(|source| capabilities(source).keeps_files),
                 Upstream::Table(_) => false,
             },
         }

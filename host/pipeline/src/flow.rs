@@ -5,7 +5,7 @@ use crossbeam_channel::Sender;
 
 use super::queue::Weighed;
 use sluicebox_core::batch::{Positions, Reject};
-use sluicebox_sources::LaneChange;
+use sluicebox_sources::{FinishedFile, LaneChange};
 
 /// What a feeder thread sends to its hop.
 #[derive(Debug)]
@@ -26,17 +26,8 @@ pub struct Intake {
     /// The positions after these rows. Non-empty exactly where the hop may commit: after every batch of a source, at
     /// the end of every version of a table.
     pub positions: Positions,
-    /// A file that was read to its end. It is kept if the pipeline asks for it.
-    pub finished: Option<Finished>,
-}
-
-/// A file that was read to its end.
-#[derive(Debug)]
-pub struct Finished {
-    /// Its lane.
-    pub lane: String,
-    /// Its location.
-    pub location: String,
+    /// A file that was read to its end, to be kept if the pipeline says so.
+    pub finished: Option<FinishedFile>,
 }
 
 /// What a hop hands to the hops downstream of its table while it runs.

@@ -23,7 +23,8 @@ use sluicebox_core::batch::{Lane, Positions, column};
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{TableName, Upstream};
 use sluicebox_delta::Groups;
-use sluicebox_lake::Lake;
+use sluicebox_lake::{Lake, LandedFile};
+use sluicebox_sources::FinishedFile;
 
 /// What a hop has read since its last commit.
 #[derive(Default)]
@@ -334,14 +335,19 @@ impl Hop {
         Ok(())
     }
 
-    fn keep(&self, file: &super::flow::Finished) -> Result<(), PipelineError> {
+    fn keep(&self, file: &FinishedFile) -> Result<(), PipelineError> {
         for sink in &self.sinks {
-            self.context.runtime.block_on(self.lake.keep_file(&sink.name, &file.location, &file.lane)).map_err(
-                lake_error(
-                    &self.context.spec.name,
-                    format!("keeping the file `{}` beside {} failed", file.lane, sink.name),
-                ),
-            )?;
+            let copy = file.clone();
+            let landed = LandedFile {
+                lane: file.lane.to_string(),
+                location: file.location.clone(),
+                bytes: file.bytes,
+                modified: file.modified,
+                open: Box::new(move || copy.read()),
+            };
+            let doing = format!("keeping the file `{}` beside {} failed", file.lane, sink.name);
+            let kept = self.context.runtime.block_on(self.lake.keep_file(&sink.name, landed));
+            kept.map_err(lake_error(&self.context.spec.name, doing))?;
         }
         Ok(())
     }

@@ -14,7 +14,6 @@ use super::run::{Run, panic_message};
 use super::schedule::Taking;
 use super::sink::lake_error;
 use sluicebox_core::batch::{Lane, Positions};
-use sluicebox_core::plan::SourceKind;
 use sluicebox_delta::{Added, Groups, Table};
 use sluicebox_lake::LakeError;
 use sluicebox_sources::{self as source, OpenSource};
@@ -154,10 +153,7 @@ impl Run {
         let context = hop.context();
         let upstream = context.upstream();
         let Some(spec) = self.plan.source(&upstream) else { return Ok(Input::Nothing) };
-        if let SourceKind::Kafka(kafka) = &spec.kind
-            && kafka.group.is_some()
-            && hop.memory.is_some()
-        {
+        if source::capabilities(spec).shared && hop.memory.is_some() {
             return Err(PipelineError::State {
                 hop: context.spec.name.clone(),
                 message: format!("its module has state, and the lanes of source `{upstream}` may go to other hosts"),

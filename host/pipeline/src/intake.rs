@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::PipelineError;
-use super::flow::{Finished, Flow, Inflow, Intake};
+use super::flow::{Flow, Inflow, Intake};
 use super::queue::{Receiver, Sender};
 use super::sink::lake_error;
 use sluicebox_core::batch::{Lane, Positions};
@@ -52,14 +52,20 @@ impl Feeder<'_> {
         meter: &Meters,
         committed: &crossbeam_channel::Receiver<Positions>,
     ) -> Fed {
+        let mut told = 0;
         while !self.stop.is_cancelled() {
             for positions in committed.try_iter() {
                 source.committed(&positions);
             }
-            let next = source.next().map_err(|error| self.source_failed(error))?;
+            let next = source.next();
+            let left_out = source.left_out().filter(|left_out| left_out.count() != told);
+            if let Some(left_out) = left_out {
+                told = left_out.count();
+                meter.set_left_out(left_out.clone());
+            }
             let progress = source.progress();
             meter.set_source(progress.done, progress.total);
-            let next = match next {
+            let next = match next.map_err(|error| self.source_failed(error))? {
                 Next::Rows(next) => next,
                 Next::Idle => continue,
                 Next::Lanes(change) => match self.change_lanes(source, change)? {
@@ -72,7 +78,7 @@ impl Feeder<'_> {
                 rows: next.batch.rows,
                 rejects: next.rejects,
                 positions: next.batch.positions,
-                finished: next.finished.map(|file| Finished { lane: file.lane.to_string(), location: file.location }),
+                finished: next.finished,
             };
             if !self.hand(source, Inflow::Rows(intake)) {
                 break;

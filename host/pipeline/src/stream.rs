@@ -10,7 +10,8 @@ use super::downstream::Downstream;
 use super::fault::PipelineError;
 use super::run::{Outcome, Run};
 use super::schedule::{self, Group};
-use sluicebox_core::plan::{SourceKind, Upstream};
+use sluicebox_core::plan::Upstream;
+use sluicebox_sources::capabilities;
 
 impl Run {
     /// Whether a hop of the plan reads an unbounded source.
@@ -83,10 +84,8 @@ impl Run {
     fn endless(&self, group: &Group) -> Option<bool> {
         let head = &self.plan.hops[*group.hops.first()?];
         let Upstream::Source(name) = &head.from else { return None };
-        match &self.plan.source(name)?.kind {
-            SourceKind::Kafka(spec) => Some(spec.group.is_some()),
-            SourceKind::Files(_) | SourceKind::Capture(_) | SourceKind::Simulate(_) => None,
-        }
+        let able = capabilities(self.plan.source(name)?);
+        able.unbounded.then_some(able.shared)
     }
 
     fn run_endless(self: &Arc<Self>, group: &Group, shared: bool, leading: Arc<AtomicBool>) -> Vec<PipelineError> {

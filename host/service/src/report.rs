@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::meter::{Expected, Meters};
 use sluicebox_pipeline::PipelineError;
 use sluicebox_pipeline::module::HopModule;
@@ -64,6 +65,8 @@ pub struct HopReport {
     pub expectations: Vec<(Expected, u64)>,
     /// The metrics of the module, by name, if any.
     pub metrics: Vec<(String, f64)>,
+    /// Files that its source was asked for and left out.
+    pub left_out: LeftOut,
     /// How often a commit was retried because another writer committed first.
     pub conflicts: u64,
     /// The most bytes of rows that ever waited for the hop or that it worked on.
@@ -84,6 +87,7 @@ impl HopReport {
             commits: counts.commits,
             expectations: meters.unmet(),
             metrics: meters.metrics(),
+            left_out: meters.left_out(),
             conflicts: counts.conflicts,
             peak_in_flight_bytes: counts.peak_in_flight,
         }

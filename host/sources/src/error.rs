@@ -2,12 +2,33 @@
 
 use std::io;
 
+use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use sluicebox_core::fault::{Fault, Remedy};
+use sluicebox_core::fault::{Fault, Remedy, in_one_line};
+use sluicebox_core::redact::redact;
 use sluicebox_formats::FormatError;
 
-/// Why a source stopped.
+/// What a library says, without the credentials of the URLs in it.
+#[derive(Debug)]
+pub struct Redacted(String);
+
+impl std::fmt::Display for Redacted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Redacted {}
+
+impl Redacted {
+    /// All that an error says.
+    pub(crate) fn of(error: &dyn std::error::Error) -> Self {
+        Self(redact(&in_one_line(error)))
+    }
+}
+
+/// What can stop a source.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The folder does not exist.
@@ -46,18 +67,28 @@ pub enum SourceError {
         path: String,
         /// Why.
         #[source]
-        source: Box<object_store::Error>,
+        source: Redacted,
+    },
+    /// There is more in the folder than the source may look at.
+    #[error("source `{name}`: {path} has more than {most} files and folders")]
+    TooMany {
+        /// The source.
+        name: String,
+        /// The folder.
+        path: String,
+        /// How many may be looked at.
+        most: u64,
     },
     /// The location is neither a folder nor a known URL.
     #[error("source `{name}`: {path} is not a place that can be read")]
     Place {
         /// The source.
         name: String,
-        /// As written.
+        /// As written, without credentials.
         path: String,
         /// Why.
         #[source]
-        source: Box<object_store::Error>,
+        source: Redacted,
     },
     /// A glob is not one.
     #[error("source `{name}`: `{glob}` is not a glob")]
@@ -89,6 +120,14 @@ pub enum SourceError {
         before: u64,
         /// Bytes now.
         after: u64,
+    },
+    /// A file was exchanged or written to after it was read to its end.
+    #[error("source `{name}`: {file} is not what it was when it was read to its end: it was written to since")]
+    Rewritten {
+        /// The source.
+        name: String,
+        /// The file.
+        file: String,
     },
     /// A file was written to after a part of it was read.
     #[error("source `{name}`: {file} was written to after its first {records} records were read")]
@@ -127,6 +166,26 @@ pub enum SourceError {
         hub: String,
         /// The file.
         file: String,
+    },
+    /// A hub was made anew: its numbers begin again.
+    #[error(
+        "source `{name}`: the sequence numbers of {lane} begin again: {file} has number {first}, enqueued at {}{}",
+        .enqueued.format("%Y-%m-%d %H:%M:%S"),
+        .taken.map(|taken| format!(", and number {taken} was taken before that")).unwrap_or_default()
+    )]
+    BegunAgain {
+        /// The source.
+        name: String,
+        /// The partition.
+        lane: String,
+        /// The first file of the new hub.
+        file: String,
+        /// The number of an event in it.
+        first: i64,
+        /// When that was taken by the hub.
+        enqueued: DateTime<Utc>,
+        /// The number of the last event that the tables have.
+        taken: Option<i64>,
     },
     /// A file cannot be read.
     #[error("source `{name}`: cannot read {file}")]
@@ -266,7 +325,21 @@ pub enum SourceError {
         /// The offset after the last message of the partition.
         end: i64,
     },
-    /// The settings of the decoder do not work for any message.
+    /// A message that the tables are said to have is younger than they are.
+    #[error(
+        "source `{name}`: {lane} was made anew: the message at {offset} is younger than the tables, which have the messages before {position}"
+    )]
+    MadeAnew {
+        /// The source.
+        name: String,
+        /// The partition.
+        lane: String,
+        /// The offset after the last message taken.
+        position: i64,
+        /// The offset of the first message that came after the tables were written.
+        offset: i64,
+    },
+    /// Messages cannot be decoded, whatever they are.
     #[error("source `{name}`: the messages of {lane} cannot be decoded")]
     Message {
         /// The source.
@@ -296,8 +369,14 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether the pipeline file names something that does not exist or is of another kind, so that a person must fix
-    /// the file or create the folder.
+    /// Whether it is one file that this program's user may not read.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        let SourceError::File { source, .. } = self else { return false };
+        matches!(&**source, FormatError::Open(error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// Whether what the pipeline file names is not there or is something else, so that the file
+    /// has to be mended, or the folder made.
     pub fn is_misnamed(&self) -> bool {
         matches!(
             self,
@@ -305,6 +384,7 @@ impl SourceError {
                 | Self::NotAFolder { .. }
                 | Self::Place { .. }
                 | Self::Glob { .. }
+                | Self::TooMany { .. }
                 | Self::NothingToInfer { .. }
                 | Self::NoSecret { .. }
                 | Self::NoCertificate { .. }
@@ -332,7 +412,10 @@ impl Fault for SourceError {
                 "create it, or correct `path`; a relative one starts at the pipeline file's folder"
             }
             SourceError::NotAFolder { .. } => "name the folder in `path` and the file in `glob`",
-            SourceError::Changed { .. } => {
+            SourceError::TooMany { .. } => {
+                "name a smaller folder in `path`, or let the source look at more with `max_files`"
+            }
+            SourceError::Changed { .. } | SourceError::Rewritten { .. } => {
                 "what changed would be lost: give new content a new file name, or set `changed_files = \"ignore\"`"
             }
             SourceError::ChangedWithin { .. } => {
@@ -380,8 +463,11 @@ impl Fault for SourceError {
             SourceError::Write { .. } => {
                 "check the address, and whether what is there takes messages of this kind and size"
             }
-            SourceError::Ahead { .. } => {
-                "was the topic made anew? Then give it another name, or let another hop land it in another table"
+            SourceError::Ahead { .. } | SourceError::BegunAgain { .. } => {
+                "if it was deleted and made anew, set `reset = 1` in the source, or one more than it is: the new one's messages are then lanes of their own, read from their beginning"
+            }
+            SourceError::MadeAnew { .. } => {
+                "set `reset = 1` in the source, or one more than it is: the new one's messages are then lanes of their own, read from their beginning"
             }
             _ => return None,
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use backon::ExponentialBuilder;
 
 use super::SourceError;
+use sluicebox_core::redact::redact;
 
 /// The timeout of one request.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -39,5 +40,5 @@ pub(super) fn told(error: &reqwest::Error) -> String {
     let words: Vec<String> = iter::successors(Some(error as &dyn Error), |error: &&dyn Error| (*error).source())
         .map(ToString::to_string)
         .collect();
-    words.join(": ")
+    redact(&words.join(": "))
 }

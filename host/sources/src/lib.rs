@@ -3,6 +3,7 @@
 //! A source gives batches of one lane at a time. Its rows have the decoded columns, then `_lane` and `_position`. It
 //! stores no progress: whoever opens it passes the positions.
 
+mod capabilities;
 mod capture;
 mod error;
 mod files;
@@ -14,16 +15,22 @@ mod registry;
 mod secret;
 mod simulated;
 
+use std::fmt::Display;
+use std::io::{self, Read};
+
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
+pub use capabilities::{Capabilities, capabilities};
 pub use error::SourceError;
-pub use files::{NOT_WHOLE, Position};
+pub use files::{NOT_WHOLE, Position, Seal};
 
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject};
+use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{Contract, Demands, SourceKind, SourceSpec};
+use sluicebox_formats::{FormatError, Input};
 use sluicebox_simulate as simulate;
 
 /// Sources: where rows come from.
@@ -53,6 +60,11 @@ pub trait Source: Send {
     /// Called regularly while nobody reads what [`Source::next`] returned, so that a broker does not think that the
     /// reader is dead.
     fn wait(&mut self) {}
+
+    /// Files that it was asked for and does not take, all of them so far.
+    fn left_out(&self) -> Option<&LeftOut> {
+        None
+    }
 
     /// How far it has come, for progress bars.
     fn progress(&self) -> Progress;
@@ -106,14 +118,31 @@ pub struct SourceBatch {
 }
 
 /// A file that was read to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FinishedFile {
     /// Its lane.
     pub lane: Lane,
-    /// Its location: an absolute path, or a URL.
+    /// Where it lies, for people: an absolute path, or a URL without credentials.
     pub location: String,
     /// Its size.
     pub bytes: u64,
+    /// When it was last written.
+    pub modified: DateTime<Utc>,
+    input: Input,
+}
+
+impl FinishedFile {
+    /// Its bytes as they are stored, up to the size that it had when it was listed. Reading them may block on
+    /// the runtime.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn read(&self) -> io::Result<Box<dyn Read + Send>> {
+        self.input.raw().map_err(|error| match error {
+            FormatError::Open(error) => error,
+            error => io::Error::other(error),
+        })
+    }
 }
 
 /// How far a source has come.
@@ -161,6 +190,14 @@ impl OpenSource<'_> {
     /// What the contract demands of records without a header.
     fn demands(&self) -> Demands {
         self.contract.map_or_else(Demands::default, |contract| contract.demands())
+    }
+}
+
+/// The lane of a partition, of a stream that was made anew so many times.
+fn stream_lane(topic: &str, partition: impl Display, reset: u32) -> Lane {
+    match reset {
+        0 => format!("{topic}/{partition}").into(),
+        reset => format!("{topic}/{partition}#{reset}").into(),
     }
 }
 

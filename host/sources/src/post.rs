@@ -3,6 +3,7 @@
 use tokio::runtime::Handle;
 
 use super::{SourceError, http};
+use sluicebox_core::redact::redact;
 
 /// Posts JSON lines to a URL.
 pub struct Poster {
@@ -24,6 +25,6 @@ impl Poster {
     pub fn post(&self, lines: Vec<u8>) -> Result<(), SourceError> {
         let request = self.client.post(&self.url).header("content-type", "application/x-ndjson").body(lines);
         let answer = self.runtime.block_on(async { request.send().await?.error_for_status() });
-        answer.map(drop).map_err(|error| SourceError::Write { name: self.url.clone(), reason: http::told(&error) })
+        answer.map(drop).map_err(|error| SourceError::Write { name: redact(&self.url), reason: http::told(&error) })
     }
 }

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::{SourceError, http, secret};
 use sluicebox_core::plan::Registry;
+use sluicebox_core::redact::redact;
 use sluicebox_formats::BadSchema;
 
 /// The deepest nesting of schema references.
@@ -116,7 +117,7 @@ impl SchemaRegistry {
     fn ask(&self, path: &str) -> Result<Answer, SourceError> {
         let asked = || self.runtime.block_on(self.ask_once(path));
         let answer = asked.retry(http::patience()).when(|silence| matches!(silence, Silence::Passing(_))).call();
-        let (name, url) = (self.name.clone(), self.url.clone());
+        let (name, url) = (self.name.clone(), redact(&self.url));
         answer.map_err(|silence| match silence {
             Silence::Passing(reason) => SourceError::Registry { name, url, reason },
             Silence::Lasting(reason) => SourceError::NoRegistry { name, url, reason },

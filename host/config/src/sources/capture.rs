@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::message::{self, AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW};
+use super::stream::RESET;
 use super::{SourceType, Type, type_key};
 use crate::keys::{DAY, Found, Key, KeySet, Kind, Location, Maybe, Section, Shape, SubTable, Text, Time, Word, Words};
 use sluicebox_core::plan::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, SourceKind, TimePart};
@@ -47,7 +48,7 @@ const OVERLAP: Key<Time> = Key::new(
 /// `[sources.<name>]` with `type = "capture"`.
 pub(super) static KEYS: KeySet = KeySet {
     about: "Files that Event Hubs Capture wrote.",
-    keys: &[&KIND, &PATH, &LAYOUT, &HUB, &GAPS, &OVERLAP, &FORMAT, &COLUMNS, &CSV_KEY, &AVRO_KEY, &RAW],
+    keys: &[&KIND, &PATH, &LAYOUT, &HUB, &GAPS, &OVERLAP, &RESET, &FORMAT, &COLUMNS, &CSV_KEY, &AVRO_KEY, &RAW],
 };
 
 /// `capture` of a source that continues with the live hub.
@@ -77,9 +78,10 @@ const TOKENS: [(&str, LayoutPart); 9] = [
 ];
 
 fn read(section: &Section<'_>) -> Option<CaptureSpec> {
-    let files = files(section);
+    let (files, reset) = (files(section), section.get(&RESET));
     let bodies = message::read(section)?;
-    Some(CaptureSpec { files: files?, format: bodies.format, columns: bodies.columns, raw: bodies.raw })
+    let files = CaptureFiles { reset: reset?, ..files? };
+    Some(CaptureSpec { files, format: bodies.format, columns: bodies.columns, raw: bodies.raw })
 }
 
 fn files(section: &Section<'_>) -> Option<CaptureFiles> {
@@ -92,7 +94,7 @@ fn files(section: &Section<'_>) -> Option<CaptureFiles> {
     if hub.is_some() && layout.contains(&LayoutPart::EventHub) {
         section.misplaced(&HUB, "is said by the path already", "remove it, or take `{EventHub}` out of `layout`");
     }
-    Some(CaptureFiles { path: path?, layout, hub, gaps: gaps?, overlap: overlap? })
+    Some(CaptureFiles { path: path?, layout, hub, gaps: gaps?, overlap: overlap?, reset: 0 })
 }
 
 /// The name format of the capture settings.

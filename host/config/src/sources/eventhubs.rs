@@ -2,7 +2,7 @@
 
 use super::message::{AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW};
 use super::oauth::{CLIENT_ID, CLIENT_SECRET};
-use super::stream::{CA, CAPTURE, GROUP, MAX_IN_FLIGHT, ON_LOST, SESSION_TIMEOUT, START, TOPICS};
+use super::stream::{CA, CAPTURE, GROUP, MAX_IN_FLIGHT, ON_LOST, RESET, SESSION_TIMEOUT, START, TOPICS};
 use super::{SourceType, Type, stream, type_key};
 use crate::keys::{Address, Key, KeySet, Maybe, SecretRef, Section, SubTable, Text};
 use sluicebox_core::plan::{KafkaConnection, KafkaSpec, Mechanism, Sasl, Secret, Security, SourceKind, Token};
@@ -48,6 +48,7 @@ pub(super) static KEYS: KeySet = KeySet {
         &SESSION_TIMEOUT,
         &START,
         &ON_LOST,
+        &RESET,
         &FORMAT,
         &COLUMNS,
         &CSV_KEY,

@@ -5,12 +5,13 @@ use serde_json::{Value as Json, json};
 
 use super::columns::ColumnTypes;
 use super::csv::{CSV, Csv};
+use super::file_columns::{self, FILE_COLUMNS, FILE_NAME, HIVE_FOLDERS};
 use super::{SourceType, Type, type_key};
 use crate::diagnostics::Draft;
 use crate::keys::{
-    Flag, Found, Key, KeySet, Kind, Location, Maybe, Section, Shape, SubTable, Texts, Word, Words, word_of,
+    Flag, Found, Key, KeySet, Kind, Location, Maybe, Section, Shape, SubTable, Texts, Whole, Word, Words, word_of,
 };
-use sluicebox_core::plan::{ChangedFiles, Compression, Encoding, FilesSpec, Format, SourceKind};
+use sluicebox_core::plan::{ChangedFiles, Compression, Encoding, FilesSpec, Format, Links, SourceKind};
 
 const KIND: Key<Type> = type_key("files");
 const PATH: Key<Location> =
@@ -25,6 +26,18 @@ const GLOB: Key<Globs> = Key::new("glob", Globs, "Which files of the folder, as 
     .example(r#""*orders*.csv""#);
 const RECURSIVE: Key<Flag> =
     Key::new("recursive", Flag, "Whether folders below it are read too.").default(|| false).example("true");
+const LINKS: Key<Word<Links>> =
+    Key::new("links", Word::new(), "Which links are followed: those that lead to something in the folder, or all.")
+        .more("See [which files are read](#which-files-are-read).")
+        .default(|| Links::Inside)
+        .example(r#""anywhere""#);
+const MAX_FILES: Key<Whole<u64>> = Key::new(
+    "max_files",
+    Whole::from_to(1, 1_000_000_000),
+    "How many files and folders may be looked at; with more the source stops.",
+)
+.default(|| FilesSpec::MAX_FILES)
+.example("5_000_000");
 const FORMAT: Key<Word<FormatName>> = Key::new("format", Word::new(), "How a file is decoded.").example(r#""csv""#);
 const COMPRESSION: Key<Word<Compression>> =
     Key::new("compression", Word::new(), "How a file is compressed; `auto` goes by the ending of its name.")
@@ -75,8 +88,13 @@ pub(super) static KEYS: KeySet = KeySet {
         &PATH,
         &GLOB,
         &RECURSIVE,
+        &LINKS,
+        &MAX_FILES,
         &FORMAT,
         &COMPRESSION,
+        &HIVE_FOLDERS,
+        &FILE_NAME,
+        &FILE_COLUMNS,
         &KEEP_FILES,
         &CHANGED_FILES,
         &CSV_KEY,
@@ -98,6 +116,12 @@ fn read(section: &Section<'_>) -> Option<FilesSpec> {
     let columns = section.get(&COLUMNS);
     let glob = section.get(&GLOB);
     let recursive = section.get(&RECURSIVE);
+    let (links, max_files) = (section.get(&LINKS), section.get(&MAX_FILES));
+    let declares = |name: &str| {
+        let declared = columns.iter().flatten().flat_map(|columns| columns.fields().iter());
+        declared.into_iter().any(|field| field.name().eq_ignore_ascii_case(name))
+    };
+    let file_columns = file_columns::read(section, declares);
     let keep_files = section.get(&KEEP_FILES);
     let compression = section.get(&COMPRESSION);
     let changed_files = section.get(&CHANGED_FILES);
@@ -115,9 +139,12 @@ fn read(section: &Section<'_>) -> Option<FilesSpec> {
         path: path?,
         glob: glob?,
         recursive: recursive?,
+        links: links?,
+        max_files: max_files?,
         format: settings?,
         compression: compression?,
         columns: columns?,
+        file_columns: file_columns?,
         keep_files: keep_files?,
         changed_files: changed_files?,
     })
@@ -236,4 +263,8 @@ impl Words for Compression {
 
 impl Words for ChangedFiles {
     const ALL: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("ignore", Self::Ignore)];
+}
+
+impl Words for Links {
+    const ALL: &'static [(&'static str, Self)] = &[("inside", Self::Inside), ("anywhere", Self::Anywhere)];
 }

@@ -2,7 +2,7 @@
 
 use super::message::{AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW};
 use super::oauth::OAUTH;
-use super::stream::{CA, CAPTURE, GROUP, MAX_IN_FLIGHT, ON_LOST, SESSION_TIMEOUT, START, TOPICS};
+use super::stream::{CA, CAPTURE, GROUP, MAX_IN_FLIGHT, ON_LOST, RESET, SESSION_TIMEOUT, START, TOPICS};
 use super::{SourceType, Type, stream, type_key};
 use crate::keys::{AnyKey, Key, KeySet, Maybe, SecretRef, Section, SubTable, Text, Word, Words};
 use sluicebox_core::plan::{KafkaConnection, KafkaSpec, Mechanism, Sasl, Security, SourceKind, Token};
@@ -58,6 +58,7 @@ pub(super) static KEYS: KeySet = KeySet {
         &SESSION_TIMEOUT,
         &START,
         &ON_LOST,
+        &RESET,
         &FORMAT,
         &COLUMNS,
         &CSV_KEY,

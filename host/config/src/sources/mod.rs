@@ -5,6 +5,7 @@ mod capture;
 mod columns;
 mod csv;
 mod eventhubs;
+mod file_columns;
 mod files;
 mod kafka;
 mod message;

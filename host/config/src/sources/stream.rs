@@ -11,7 +11,7 @@ use super::message;
 use crate::diagnostics::{Draft, Span};
 use crate::document::{Node, Value};
 use crate::keys::{
-    File, Found, GIB, KIB, Key, Kind, Maybe, Section, Shape, Size, SubTable, Text, Texts, Time, Word, Words,
+    File, Found, GIB, KIB, Key, Kind, Maybe, Section, Shape, Size, SubTable, Text, Texts, Time, Whole, Word, Words,
     json_schema,
 };
 use sluicebox_core::plan::{CaptureFiles, KafkaConnection, KafkaSpec, OnLost, StreamStart};
@@ -48,6 +48,14 @@ pub(super) const ON_LOST: Key<Word<OnLost>> = Key::new(
 .more("Either way the number of lost messages is reported.")
 .default(|| OnLost::Stop)
 .example(r#""earliest""#);
+pub(super) const RESET: Key<Whole<u32>> = Key::new(
+    "reset",
+    Whole::from_to(0, 1_000_000),
+    "How often what is read was deleted and made anew, so that its numbers began again.",
+)
+.more("Each time its partitions are lanes of their own (`orders/0#1`), read from their beginning.")
+.default(|| 0)
+.example("1");
 pub(super) const MAX_IN_FLIGHT: Key<Size<u64>> =
     Key::new("max_in_flight", Size::from_to(64 * KIB, 2 * GIB), "Bytes that may be fetched ahead of what is read.")
         .default(|| 64 << 20)
@@ -73,6 +81,7 @@ pub(super) fn read(section: &Section<'_>, connection: Option<KafkaConnection>) -
     let session_timeout = section.get(&SESSION_TIMEOUT);
     let start = section.get(&START);
     let on_lost = section.get(&ON_LOST);
+    let reset = section.get(&RESET);
     let max_in_flight = section.get(&MAX_IN_FLIGHT);
     let bodies = message::read(section);
     if section.has(&GROUP) {
@@ -95,6 +104,7 @@ pub(super) fn read(section: &Section<'_>, connection: Option<KafkaConnection>) -
         columns: bodies.columns,
         raw: bodies.raw,
         max_in_flight: max_in_flight?,
+        reset: reset?,
         capture: capture?.map(Box::new),
     })
 }

@@ -32,6 +32,8 @@ pub struct CaptureFiles {
     pub gaps: Gaps,
     /// How much time before the recorded position files are read again, by the time in their paths.
     pub overlap: Duration,
+    /// How often the hub was deleted and made anew: each time its partitions are other lanes.
+    pub reset: u32,
 }
 
 /// A part of the path of a captured file.

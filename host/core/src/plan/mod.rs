@@ -3,6 +3,7 @@
 //! `config` makes it from a pipeline file. Tables are in `table`.
 
 mod capture;
+mod file_columns;
 mod message;
 mod stream;
 mod table;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 
 pub use capture::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
+pub use file_columns::{FileColumns, FileFact, NamePart};
 pub use message::{AvroSchemas, MessageFormat, Registry};
 pub use stream::{KafkaConnection, KafkaSpec, Mechanism, OnLost, Sasl, Secret, Security, StreamStart, Token};
 pub use table::{
@@ -118,16 +120,36 @@ pub struct FilesSpec {
     pub glob: Vec<String>,
     /// Whether subfolders are read too.
     pub recursive: bool,
+    /// Which links are followed.
+    pub links: Links,
+    /// How many files and folders may be looked at.
+    pub max_files: u64,
     /// How a file is decoded.
     pub format: Format,
     /// How a file is compressed.
     pub compression: Compression,
     /// The declared columns, in table order; `None` infers them from the first file.
     pub columns: Option<SchemaRef>,
+    /// Columns that a file does not hold but is: of its path, its time.
+    pub file_columns: FileColumns,
     /// Keep each file unchanged beside the bronze table it lands in.
     pub keep_files: bool,
     /// What to do with a file that changed after it was read to its end.
     pub changed_files: ChangedFiles,
+}
+
+impl FilesSpec {
+    /// Files and folders that are looked at where nobody says otherwise.
+    pub const MAX_FILES: u64 = 1_000_000;
+}
+
+/// Which links in a folder of files are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Those that lead to something in the folder itself.
+    Inside,
+    /// All of them.
+    Anywhere,
 }
 
 /// What to do with a file that changed after it was read to its end.

@@ -33,7 +33,9 @@ pub struct KafkaSpec {
     pub raw: bool,
     /// Bytes that may be fetched ahead.
     pub max_in_flight: u64,
-    /// Captured files that are read before the hub, with the same lanes.
+    /// How often the topics were deleted and made anew: each time their partitions are other lanes.
+    pub reset: u32,
+    /// Captured files that are read before the hub itself, whose lanes are the same.
     pub capture: Option<Box<CaptureFiles>>,
 }
 

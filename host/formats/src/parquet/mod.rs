@@ -7,8 +7,6 @@
 mod remote;
 mod write;
 
-use std::fs::File;
-
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use futures::StreamExt;
@@ -48,8 +46,8 @@ pub(super) fn open(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<
     let mask = ProjectionMask::roots(metadata.parquet_schema(), plan.sources().iter().copied());
     let offset = usize::try_from(skip).unwrap_or(usize::MAX);
     let batches: Batches = match input {
-        Input::Local(path) => {
-            let file = File::open(path).map_err(FormatError::Open)?;
+        Input::Local(file) => {
+            let file = file.open_whole()?;
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
                 .with_projection(mask)
                 .with_batch_size(BATCH_ROWS)
@@ -86,8 +84,8 @@ fn metadata(input: &Input) -> Result<(ArrowReaderMetadata, u64), FormatError> {
     // The writer's own Arrow schema would bring back its dictionaries and views.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     match input {
-        Input::Local(path) => {
-            let file = File::open(path).map_err(FormatError::Open)?;
+        Input::Local(file) => {
+            let file = file.open_whole()?;
             let bytes = file.metadata().map_err(FormatError::Open)?.len();
             Ok((ArrowReaderMetadata::load(&file, options).map_err(|error| broken(0, error))?, bytes))
         }

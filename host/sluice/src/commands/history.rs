@@ -157,7 +157,8 @@ fn positions(commit: &CommitRecord) -> String {
     let shown = commit.transactions.iter().take(LANES).map(|(app, at)| {
         let lane = report::visible(app.strip_prefix(&own).unwrap_or(app));
         match Position::read(Some(*at)) {
-            Position::Sealed(bytes) => format!("{lane} to its end ({} bytes)", report::count(bytes)),
+            Position::Sized(bytes) => format!("{lane} to its end ({} bytes)", report::count(bytes)),
+            Position::Sealed(_) => format!("{lane} to its end"),
             Position::Records(_) => format!("{lane} {at}"),
         }
     });

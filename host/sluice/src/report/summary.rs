@@ -86,9 +86,10 @@ impl Summary {
         let conflicts: String = self.hops.iter().filter(|hop| hop.conflicts > 0).map(conflicts_line).collect();
         let body = table.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
         let unmet: String = self.hops.iter().flat_map(expectations_lines).collect();
+        let left_out: String = self.hops.iter().flat_map(left_out_lines).collect();
         let metrics: String = self.hops.iter().filter_map(metrics_line).collect();
         format!(
-            "{body}{conflicts}{unmet}{metrics}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
+            "{body}{conflicts}{unmet}{metrics}{left_out}{} in {:.1} s; {:.1} s of processor time; at most {} of memory\n",
             self.status.as_str(),
             self.seconds,
             self.cpu_seconds,
@@ -103,7 +104,7 @@ fn hop_json(hop: &HopReport) -> String {
         some => format!(",\"conflicts\":{some}"),
     };
     format!(
-        "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{},\"peak_in_flight_bytes\":{}{conflicts}{}{}}}",
+        "{{\"hop\":{},\"module\":{},\"digest\":{},\"rows_in\":{},\"rows_out\":{},\"rows_rejected\":{},\"commits\":{},\"peak_in_flight_bytes\":{}{conflicts}{}{}{}}}",
         Json::from(hop.hop.as_str()),
         Json::from(hop.module.as_deref()),
         Json::from(hop.digest.as_deref()),
@@ -114,6 +115,7 @@ fn hop_json(hop: &HopReport) -> String {
         hop.peak_in_flight_bytes,
         expectations_json(hop),
         metrics_json(hop),
+        left_out_json(hop),
     )
 }
 
@@ -157,6 +159,39 @@ fn metrics_line(hop: &HopReport) -> Option<String> {
     (!metrics.is_empty()).then(|| format!("{}: {}\n", hop.hop, metrics.join(", ")))
 }
 
+/// A further field, only where there is something to say.
+fn left_out_json(hop: &HopReport) -> String {
+    let of = |(file, why): &(String, String)| {
+        format!("{{\"file\":{},\"why\":{}}}", Json::from(file.as_str()), Json::from(why.as_str()))
+    };
+    match hop.left_out.is_empty() {
+        true => String::new(),
+        false => {
+            let named: Vec<String> = hop.left_out.named().iter().map(of).collect();
+            format!(",\"left_out\":{{\"files\":{},\"named\":[{}]}}", hop.left_out.count(), named.join(","))
+        }
+    }
+}
+
+/// The files that were left out: how many, and the first of them by name.
+fn left_out_lines(hop: &HopReport) -> Vec<String> {
+    /// More would push what was done off the screen.
+    const SHOWN: usize = 10;
+    let count = hop.left_out.count();
+    let mut lines = Vec::new();
+    if count > 0 {
+        let files = if count == 1 { "file" } else { "files" };
+        lines.push(format!("{}: {} {files} left out of its source's folder:\n", hop.hop, HumanCount(count)));
+    }
+    for (file, why) in hop.left_out.named().iter().take(SHOWN) {
+        lines.push(format!("  {}: {}\n", visible(file), visible(why)));
+    }
+    if count > SHOWN as u64 {
+        lines.push(format!("  and {} more\n", HumanCount(count - SHOWN as u64)));
+    }
+    lines
+}
+
 fn conflicts_line(hop: &HopReport) -> String {
     let (name, count) = (&hop.hop, HumanCount(hop.conflicts));
     format!("{name}: another writer committed first {count} times, and each commit was made again\n")
@@ -197,6 +232,7 @@ fn milliseconds(seconds: f64) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluicebox_core::left_out::LeftOut;
     use sluicebox_core::plan::Otherwise;
 
     fn summary() -> Summary {
@@ -216,6 +252,7 @@ mod tests {
                     commits: 3,
                     expectations: Vec::new(),
                     metrics: Vec::new(),
+                    left_out: LeftOut::default(),
                     conflicts: 0,
                     peak_in_flight_bytes: 1_000,
                 },
@@ -237,6 +274,7 @@ mod tests {
                         1_200,
                     )],
                     metrics: vec![("duplicates".into(), 1_234.0), ("share".into(), 0.25)],
+                    left_out: LeftOut::default(),
                     conflicts: 0,
                     peak_in_flight_bytes: 1_000,
                 },
@@ -255,6 +293,21 @@ mod tests {
         assert_eq!(json["hops"][0].get("conflicts"), None);
         assert_eq!(json["errors"][0], "hop `clean_users`: \"no\"");
         assert!(summary.to_table().contains("clean_users: another writer committed first 2 times"));
+    }
+
+    #[test]
+    fn files_that_were_left_out_are_counted_and_the_first_named() {
+        let mut summary = summary();
+        for index in 0..12 {
+            summary.hops[0].left_out.add(format!("_{index}\n.csv"), "its name begins with `_`");
+        }
+        let json: Json = serde_json::from_str(&summary.to_json()).expect("it is JSON");
+        assert_eq!(json["hops"][0]["left_out"]["files"], 12);
+        assert_eq!(json["hops"][0]["left_out"]["named"][11]["file"], "_11\n.csv");
+        let table = summary.to_table();
+        assert!(table.contains("land_users: 12 files left out"), "{table}");
+        assert!(table.contains("its name begins with `_`\n  and 2 more\n"), "{table}");
+        assert!(!table.contains("_0\n"), "a name does not break its line: {table}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::CaptureSource;
 use crate::kafka::KafkaSource;
 use crate::{Next, OpenSource, Progress, Source, SourceError, Unit};
 use sluicebox_core::batch::Positions;
+use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{CaptureFiles, CaptureSpec, Contract, KafkaSpec, SourceSpec};
 
 /// Reads captured files to their end, then the hub.
@@ -32,6 +33,7 @@ impl HandOver {
     /// Lists the files and skips those that are done.
     pub(crate) fn open(request: &OpenSource<'_>, files: &CaptureFiles, hub: &KafkaSpec) -> Result<Self, SourceError> {
         let mut files = files.clone();
+        files.reset = hub.reset;
         if files.hub.is_none()
             && let [topic] = hub.topics.as_slice()
         {
@@ -98,6 +100,13 @@ impl Source for HandOver {
         match &mut self.stage {
             Stage::Files(files) => files.wait(),
             Stage::Hub(hub) => hub.wait(),
+        }
+    }
+
+    fn left_out(&self) -> Option<&LeftOut> {
+        match &self.stage {
+            Stage::Files(files) => files.left_out(),
+            Stage::Hub(_) => None,
         }
     }
 

@@ -1,8 +1,10 @@
 //! Reads files of Event Hubs Capture as the partitions of a hub.
 //!
-//! A lane is a partition and a position is a sequence number plus one, exactly as for the live hub. Sequence numbers
-//! have no holes, and everything here depends on that: a repeated event is recognised by its number alone, a late
-//! file shows as a hole before the next one, and the live hub continues at the very event at which the files end.
+//! A lane is a partition and a position is a sequence number plus one, exactly as for the live
+//! hub. A partition's numbers have no holes, and that is what everything here stands on: an event
+//! that comes twice is known by its number alone, a file that is late shows as a hole in front of
+//! the next one, and the live hub goes on at the very event at which the files end. Where the numbers of a
+//! hub that was made anew begin again, the source stops until it is told so.
 
 mod event;
 mod handover;
@@ -15,21 +17,29 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
 use self::event::EventColumns;
 pub(super) use self::handover::HandOver;
 use self::layout::Layout;
-use self::partition::{Partition, Segment};
+use self::partition::{Again, Known, Partition, Segment};
 use super::files::{list, with_columns};
 use super::kafka::redecode_records;
 use super::message_decoder::{self, BodyDecoder};
-use super::{Next, OpenSource, Progress, Record, Redecoded, Source, SourceBatch, SourceError, Unit};
+use super::{Next, OpenSource, Progress, Record, Redecoded, Source, SourceBatch, SourceError, Unit, stream_lane};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
-use sluicebox_core::plan::{CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FilesSpec, Format, Gaps};
+use sluicebox_core::left_out::LeftOut;
+use sluicebox_core::plan::{
+    CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FileColumns, FilesSpec, Format, Gaps, Links,
+};
+use sluicebox_core::redact::redact;
 use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
 
-/// Reads captured files, the oldest first, from all partitions.
+/// How many files and folders are looked at: ten years of thirty-two partitions, a file every five minutes.
+const MAX_FILES: u64 = 40_000_000;
+
+/// Reads captured files, the oldest first, from all partitions in turn.
 ///
 /// The folder is listed once, when the source is opened.
 pub(super) struct CaptureSource {
@@ -40,6 +50,9 @@ pub(super) struct CaptureSource {
     open: Option<OpenFile>,
     done_bytes: u64,
     total_bytes: u64,
+    /// When the tables were written last.
+    since: Option<DateTime<Utc>>,
+    left_out: LeftOut,
 }
 
 struct OpenFile {
@@ -56,12 +69,28 @@ impl CaptureSource {
         let name = &request.spec.name;
         let bodies = bodies(name, spec, request.runtime)?.demanding(request.demands());
         let mut partitions = Vec::new();
-        for (lane, files) in segments(name, &spec.files, request.runtime)? {
-            let next = request.done.get(&lane);
-            partitions.push(Partition::new(name, lane, next, files, spec.files.overlap)?);
+        let (segments, left_out) = segments(name, &spec.files, request.runtime)?;
+        for (lane, files) in segments {
+            let known = Known {
+                next: request.done.get(&lane),
+                since: request.since,
+                reset: spec.files.reset,
+                overlap: spec.files.overlap,
+            };
+            partitions.push(Partition::new(name, lane, &known, files)?);
         }
         let total_bytes = partitions.iter().map(Partition::bytes).sum();
-        Ok(Self { name: name.clone(), spec: spec.clone(), bodies, partitions, open: None, done_bytes: 0, total_bytes })
+        Ok(Self {
+            name: name.clone(),
+            spec: spec.clone(),
+            bodies,
+            partitions,
+            open: None,
+            done_bytes: 0,
+            total_bytes,
+            since: request.since,
+            left_out,
+        })
     }
 
     /// Opens the oldest remaining file of any partition: if one partition were read to its end before the next, all
@@ -93,6 +122,12 @@ impl CaptureSource {
             let sequence = events.sequence(row);
             match partition.next {
                 Some(next) if sequence < next => {
+                    // What the tables have of this number was taken before they were written.
+                    let since = self.since.map(|since| since.timestamp_micros());
+                    if let Some(enqueued) = events.enqueued(row).filter(|at| since.is_some_and(|since| *at > since)) {
+                        let again = Again { file: open.segment.location.clone(), first: sequence, enqueued };
+                        return Err(begun_again(&self.name, partition, &again));
+                    }
                     repeated += 1;
                     continue;
                 }
@@ -180,7 +215,13 @@ impl Source for CaptureSource {
                 Some(open) => open,
                 None => match self.begin()? {
                     Some(open) => open,
-                    None => return Ok(Next::End),
+                    None => {
+                        let again = self.partitions.iter().find_map(|own| Some((own, own.begins_again()?)));
+                        return match again {
+                            Some((partition, again)) => Err(begun_again(&self.name, partition, again)),
+                            None => Ok(Next::End),
+                        };
+                    }
                 },
             };
             let Some(decoded) = open.rows.next().map_err(|error| self.failed(&open.segment, error))? else {
@@ -197,6 +238,10 @@ impl Source for CaptureSource {
                 return Ok(Next::Rows(batch));
             }
         }
+    }
+
+    fn left_out(&self) -> Option<&LeftOut> {
+        Some(&self.left_out)
     }
 
     fn progress(&self) -> Progress {
@@ -218,7 +263,7 @@ pub(super) fn redecode(
 }
 
 fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<BodyDecoder, SourceError> {
-    BodyDecoder::open(name, &spec.files.path, &spec.format, &spec.columns, runtime)
+    BodyDecoder::open(name, &redact(&spec.files.path), &spec.format, &spec.columns, runtime)
 }
 
 /// The columns of the rows, without `_lane` and `_position`: those of the live hub.
@@ -226,7 +271,7 @@ fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<BodyDecode
 /// # Errors
 /// Bodies cannot be decoded into the declared columns.
 pub(super) fn schema(name: &str, spec: &CaptureSpec) -> Result<arrow_schema::SchemaRef, SourceError> {
-    message_decoder::check(name, &spec.files.path, &spec.format, &spec.columns)?;
+    message_decoder::check(name, &redact(&spec.files.path), &spec.format, &spec.columns)?;
     let mut fields: Vec<FieldRef> = spec.columns.fields().to_vec();
     fields.extend(envelope(spec.raw));
     Ok(Arc::new(Schema::new(fields)))
@@ -286,41 +331,60 @@ fn open_file(input: &Input, meter: &Meter) -> Result<Box<dyn Rows>, FormatError>
     format::open(input, &spec, meter)
 }
 
-/// All captured files, by partition.
-fn segments(name: &str, spec: &CaptureFiles, runtime: &Handle) -> Result<BTreeMap<Lane, Vec<Segment>>, SourceError> {
+fn begun_again(source: &str, partition: &Partition, again: &Again) -> SourceError {
+    SourceError::BegunAgain {
+        name: source.to_owned(),
+        lane: partition.lane.to_string(),
+        file: again.file.clone(),
+        first: again.first,
+        enqueued: DateTime::from_timestamp_micros(again.enqueued).unwrap_or_default(),
+        taken: partition.next.map(|next| next - 1),
+    }
+}
+
+/// Captured files by their partitions.
+type Segments = BTreeMap<Lane, Vec<Segment>>;
+
+/// Every captured file, by its partition, and what was left out.
+fn segments(name: &str, spec: &CaptureFiles, runtime: &Handle) -> Result<(Segments, LeftOut), SourceError> {
     let layout = Layout::new(&spec.layout)
-        .map_err(|_| SourceError::Layout { name: name.to_owned(), file: spec.path.clone() })?;
+        .map_err(|_| SourceError::Layout { name: name.to_owned(), file: redact(&spec.path) })?;
     let files = FilesSpec {
         path: spec.path.clone(),
         glob: vec!["**/*.avro".to_owned()],
         recursive: true,
+        links: Links::Inside,
+        max_files: MAX_FILES,
         format: Format::Avro,
         compression: Compression::None,
         columns: None,
+        file_columns: FileColumns { hive: false, ..FileColumns::default() },
         keep_files: false,
         changed_files: ChangedFiles::Ignore,
     };
-    let mut found: BTreeMap<Lane, Vec<Segment>> = BTreeMap::new();
+    let mut found = Segments::new();
     let mut hubs: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for file in list(name, &files, runtime)? {
-        let Some(place) = layout.read(&file.name) else {
-            return Err(SourceError::Layout { name: name.to_owned(), file: file.location });
+    let (files, left_out) = list(name, &files, runtime)?;
+    for file in files {
+        let Some(place) = layout.read(&file.lane) else {
+            return Err(SourceError::Layout { name: name.to_owned(), file: file.location() });
         };
         let hub = place.hub.or_else(|| spec.hub.clone()).unwrap_or_else(|| name.to_owned());
         // Two hubs with one name would have the same positions.
         let namespace = hubs.entry(hub.clone()).or_insert_with(|| place.namespace.clone());
         if *namespace != place.namespace {
-            return Err(SourceError::TwoHubs { name: name.to_owned(), hub, file: file.location });
+            return Err(SourceError::TwoHubs { name: name.to_owned(), hub, file: file.location() });
         }
-        let lane = Lane::from(format!("{hub}/{}", place.partition));
+        let lane = stream_lane(&hub, &place.partition, spec.reset);
         let segment = Segment {
             time: place.time,
-            name: file.name,
-            location: file.location,
-            input: file.input,
+            location: file.location(),
+            input: file.input(),
             bytes: file.bytes,
+            modified: file.modified,
+            name: file.lane,
         };
         found.entry(lane).or_default().push(segment);
     }
-    Ok(found)
+    Ok((found, left_out))
 }

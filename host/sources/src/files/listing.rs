@@ -1,193 +1,155 @@
 //! Lists the files of a source.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use object_store::ObjectStore;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore};
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::SourceError;
+use super::globs::{Globs, Verdict};
+use super::seal::look_of_object;
+use super::walk::Walk;
+use crate::error::{Redacted, SourceError};
+use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::FilesSpec;
-use sluicebox_formats::{Input, endings};
+use sluicebox_core::redact::RedactedUrl;
+use sluicebox_formats::{Input, LocalFile};
 
 /// A file of a source.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
-    /// Its path relative to the source's folder, with forward slashes.
-    pub(crate) name: String,
+    /// Its lane: its path below the source's folder, with forward slashes and without links. A file outside of the
+    /// folder, to which a link leads, has its absolute path.
+    pub(crate) lane: String,
+    /// Lanes that earlier versions gave it.
+    pub(super) aliases: Vec<String>,
     /// Its size in bytes.
     pub(crate) bytes: u64,
     /// When it was last written.
     pub(crate) modified: DateTime<Utc>,
-    /// Its location: an absolute path, or a URL.
-    pub(crate) location: String,
-    /// How it is read.
-    pub(crate) input: Input,
+    /// What a listing tells of it.
+    pub(super) look: Option<u32>,
+    /// Its device and number, where it has other names as well.
+    pub(super) same: Option<(u64, u64)>,
+    pub(super) place: Place,
 }
 
-/// The files of a source, in the order of their names.
-///
-/// Names that begin with `.` or `_`, and those of unfinished downloads and copies (`.tmp`, `.part`, `.partial`,
-/// `.crdownload`, `~`) are skipped, files and folders alike.
-pub(crate) fn list(name: &str, spec: &FilesSpec, runtime: &Handle) -> Result<Vec<Listed>, SourceError> {
-    let globs = Globs::new(name, spec)?;
-    let mut files = match place(name, spec)? {
-        Place::Folder(folder) => list_folder(name, &folder, spec.recursive)?,
-        Place::Store { store, prefix, url } => list_store(name, spec, &store, &prefix, &url, runtime)?,
-    };
-    files.retain(|file| !is_hidden(&file.name) && globs.let_in(&file.name));
-    files.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+/// Where a file lies.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// On this machine: its own path, and where it was found by a link.
+    Local { real: PathBuf, shown: Option<PathBuf> },
+    /// In a store.
+    Object { bucket: Arc<Bucket>, path: ObjectPath },
 }
 
-enum Place {
-    Folder(PathBuf),
-    Store { store: Arc<dyn ObjectStore>, prefix: ObjectPath, url: Url },
+/// The folder of an object store.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    store: Arc<dyn ObjectStore>,
+    prefix: ObjectPath,
+    url: Url,
+    runtime: Handle,
 }
 
-fn place(name: &str, spec: &FilesSpec) -> Result<Place, SourceError> {
-    let Some(url) = Url::parse(&spec.path).ok().filter(|_| spec.path.contains("://")) else {
-        return Ok(Place::Folder(PathBuf::from(&spec.path)));
-    };
-    if let Ok(folder) = url.to_file_path()
-        && url.scheme() == "file"
-    {
-        return Ok(Place::Folder(folder));
-    }
-    let (store, prefix) = object_store::parse_url(&url).map_err(|error| SourceError::Place {
-        name: name.to_owned(),
-        path: spec.path.clone(),
-        source: Box::new(error),
-    })?;
-    Ok(Place::Store { store: Arc::from(store), prefix, url })
-}
-
-struct Globs {
-    set: GlobSet,
-    endings: &'static [&'static str],
-}
-
-impl Globs {
-    fn new(name: &str, spec: &FilesSpec) -> Result<Self, SourceError> {
-        let wrong = |glob: &str, source| SourceError::Glob { name: name.to_owned(), glob: glob.to_owned(), source };
-        let mut set = GlobSetBuilder::new();
-        for glob in &spec.glob {
-            // `*` does not match `/`, as in a shell.
-            set.add(GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| wrong(glob, error))?);
-        }
-        let set = set.build().map_err(|error| wrong(&spec.glob.join(", "), error))?;
-        // The default glob matches everything, so files are chosen by their ending.
-        let by_ending = spec.glob.iter().all(|glob| glob == "**/*" || glob == "**" || glob == "*");
-        Ok(Self { set, endings: if by_ending { endings(&spec.format) } else { &[] } })
-    }
-
-    fn let_in(&self, name: &str) -> bool {
-        let lower = name.to_lowercase();
-        let ends = self.endings.is_empty() || self.endings.iter().any(|ending| lower.ends_with(ending));
-        ends && (self.set.is_empty() || self.set.is_match(name))
-    }
-}
-
-fn is_hidden(name: &str) -> bool {
-    name.split('/').any(|part| {
-        let lower = part.to_lowercase();
-        part.starts_with(['.', '_'])
-            || [".tmp", ".part", ".partial", ".crdownload", "~"].iter().any(|ending| lower.ends_with(ending))
-    })
-}
-
-fn list_folder(name: &str, root: &Path, recursive: bool) -> Result<Vec<Listed>, SourceError> {
-    let path = || root.display().to_string();
-    match fs::metadata(root) {
-        Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => {
-            return Err(SourceError::NotAFolder { name: name.to_owned(), path: path() });
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(SourceError::NoFolder { name: name.to_owned(), path: path() });
-        }
-        Err(source) => {
-            return Err(SourceError::List { name: name.to_owned(), path: path(), source });
-        }
-    }
-    let mut files = Vec::new();
-    let mut folders = vec![(root.to_owned(), String::new())];
-    while let Some((folder, prefix)) = folders.pop() {
-        let failed = |source| SourceError::List { name: name.to_owned(), path: folder.display().to_string(), source };
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let part = entry.file_name().to_string_lossy().into_owned();
-            // Follows links. A file removed meanwhile and a dangling link are skipped.
-            let Ok(metadata) = fs::metadata(entry.path()) else {
-                continue;
-            };
-            if metadata.is_dir() && recursive && !is_hidden(&part) {
-                folders.push((entry.path(), format!("{prefix}{part}/")));
-            } else if metadata.is_file() {
-                files.push(Listed {
-                    name: format!("{prefix}{part}"),
-                    bytes: metadata.len(),
-                    // Without a modification time a file counts as old.
-                    modified: metadata.modified().map_or(DateTime::UNIX_EPOCH, DateTime::from),
-                    location: entry.path().display().to_string(),
-                    input: Input::Local(entry.path()),
-                });
+impl Listed {
+    /// How it is read: up to the size that was listed.
+    pub(crate) fn input(&self) -> Input {
+        match &self.place {
+            Place::Local { real, .. } => Input::Local(LocalFile::listed(real, self.bytes)),
+            Place::Object { bucket, path } => {
+                Input::Remote { store: bucket.store.clone(), path: path.clone(), runtime: bucket.runtime.clone() }
             }
         }
     }
-    Ok(files)
+
+    /// Where it lies, for people: an absolute path, or a URL without credentials.
+    pub(crate) fn location(&self) -> String {
+        match &self.place {
+            Place::Local { shown: Some(shown), .. } => shown.display().to_string(),
+            Place::Local { real, shown: None } => real.display().to_string(),
+            Place::Object { bucket, .. } => {
+                let mut folder = bucket.url.clone();
+                folder.set_query(None);
+                RedactedUrl::new(format!("{}/{}", folder.as_str().trim_end_matches('/'), self.lane)).to_string()
+            }
+        }
+    }
+}
+
+/// The source's files, in the order of their lanes, and what was left out of what its globs ask for.
+///
+/// Left out are names that begin with `.` or `_` and those that end as unfinished
+/// downloads and copies do (`.tmp`, `.part`, `.partial`, `.crdownload`, `~`), files and
+/// folders alike, unless a glob names them so; what is neither file nor folder; links out of the folder, as long
+/// as nobody asks for them; and folders that cannot be listed.
+pub(crate) fn list(name: &str, spec: &FilesSpec, runtime: &Handle) -> Result<(Vec<Listed>, LeftOut), SourceError> {
+    let globs = Globs::new(name, spec)?;
+    let folder = match Url::parse(&spec.path).ok().filter(|_| spec.path.contains("://")) {
+        None => PathBuf::from(&spec.path),
+        Some(url) => match url.to_file_path().ok().filter(|_| url.scheme() == "file") {
+            Some(folder) => folder,
+            None => return list_store(name, spec, &globs, url, runtime),
+        },
+    };
+    Walk::through(name, spec, &globs, &folder)
 }
 
 fn list_store(
     name: &str,
     spec: &FilesSpec,
-    store: &Arc<dyn ObjectStore>,
-    prefix: &ObjectPath,
-    url: &Url,
+    globs: &Globs,
+    url: Url,
     runtime: &Handle,
-) -> Result<Vec<Listed>, SourceError> {
-    let failed =
-        |error| SourceError::ListStore { name: name.to_owned(), path: spec.path.clone(), source: Box::new(error) };
-    let objects: Vec<_> = runtime
-        .block_on(async {
-            if spec.recursive {
-                store.list(Some(prefix)).try_collect().await
-            } else {
-                store.list_with_delimiter(Some(prefix)).await.map(|listed| listed.objects)
-            }
-        })
-        .map_err(failed)?;
-    let listed = objects.into_iter().filter_map(|object| {
-        let parts: Vec<_> = object.location.prefix_match(prefix)?.map(|part| part.as_ref().to_owned()).collect();
-        let name = parts.join("/");
-        Some(Listed {
-            location: format!("{}/{name}", url.as_str().trim_end_matches('/')),
-            name,
-            bytes: object.size,
-            modified: object.last_modified,
-            input: Input::Remote { store: store.clone(), path: object.location, runtime: runtime.clone() },
-        })
-    });
-    Ok(listed.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_hidden;
-
-    #[test]
-    fn unfinished_and_hidden_names_are_left_out() {
-        for name in [".a.csv", "_SUCCESS", "._a.csv", "a.csv.tmp", "a.csv.part", "x/_temporary/a.csv", "a.csv~"] {
-            assert!(is_hidden(name), "{name}");
-        }
-        for name in ["a.csv", "x/a_b.csv", "part-0.csv", "tmp.csv"] {
-            assert!(!is_hidden(name), "{name}");
+) -> Result<(Vec<Listed>, LeftOut), SourceError> {
+    let path = || RedactedUrl::new(&spec.path).to_string();
+    let (store, prefix) = object_store::parse_url(&url).map_err(|error| SourceError::Place {
+        name: name.to_owned(),
+        path: path(),
+        source: Redacted::of(&error),
+    })?;
+    let bucket = Arc::new(Bucket { store: Arc::from(store), prefix, url, runtime: runtime.clone() });
+    let failed = |error: object_store::Error| SourceError::ListStore {
+        name: name.to_owned(),
+        path: path(),
+        source: Redacted::of(&error),
+    };
+    let objects = runtime.block_on(objects(&bucket, spec)).map_err(failed)?;
+    if objects.len() as u64 > spec.max_files {
+        return Err(SourceError::TooMany { name: name.to_owned(), path: path(), most: spec.max_files });
+    }
+    let (mut files, mut left_out) = (Vec::new(), LeftOut::default());
+    for object in objects {
+        let Some(parts) = object.location.prefix_match(&bucket.prefix) else { continue };
+        let lane = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
+        match globs.judge(lane.as_ref()) {
+            Verdict::Other => {}
+            Verdict::Out(why) => left_out.add(lane, why),
+            Verdict::In => files.push(Listed {
+                lane,
+                aliases: Vec::new(),
+                bytes: object.size,
+                modified: object.last_modified,
+                look: look_of_object(&object),
+                same: None,
+                place: Place::Object { bucket: bucket.clone(), path: object.location },
+            }),
         }
     }
+    files.sort_by(|one, other| one.lane.cmp(&other.lane));
+    Ok((files, left_out))
+}
+
+/// What a store has, one more than may be looked at where it has too much.
+async fn objects(bucket: &Bucket, spec: &FilesSpec) -> object_store::Result<Vec<ObjectMeta>> {
+    let prefix = Some(&bucket.prefix);
+    if !spec.recursive {
+        return bucket.store.list_with_delimiter(prefix).await.map(|listed| listed.objects);
+    }
+    let most = usize::try_from(spec.max_files).unwrap_or(usize::MAX).saturating_add(1);
+    bucket.store.list(prefix).take(most).try_collect().await
 }

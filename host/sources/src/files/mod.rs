@@ -1,13 +1,20 @@
 //! Files in a folder, each a lane named by its path.
 
+mod columns;
+mod globs;
+mod lane;
 mod listing;
 mod position;
 mod redecode;
+mod seal;
 mod stamp;
+mod waiting;
+mod walk;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use tokio::runtime::Handle;
 
 pub(super) use listing::list;
@@ -16,11 +23,16 @@ pub use redecode::NOT_WHOLE;
 pub(super) use redecode::redecode;
 pub(super) use stamp::{no_rows, with_columns};
 
+use self::columns::{PathColumns, PathValues};
 use self::listing::Listed;
+pub use self::seal::Seal;
+use self::waiting::{Waiting, what_waits};
 use super::{FinishedFile, Next, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage};
-use sluicebox_core::plan::{ChangedFiles, Demands, FilesSpec};
-use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Meter, Rows};
+use sluicebox_core::left_out::LeftOut;
+use sluicebox_core::plan::{Demands, FilesSpec};
+use sluicebox_core::redact::RedactedUrl;
+use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
 
 /// Reads the files of a folder one after another, in the order of their names.
 ///
@@ -33,20 +45,26 @@ pub(super) struct FileSource {
     /// The types come from the files and are checked by the table's contract, because none were declared.
     own_types: bool,
     demands: Demands,
-    waiting: VecDeque<(Listed, u64)>,
+    waiting: VecDeque<Waiting>,
     open: Option<OpenFile>,
-    /// Bytes of finished files, and of all files to read.
+    /// Columns that files have beside their own.
+    beside: PathColumns,
+    left_out: LeftOut,
+    /// Bytes of the files that are finished, and of all that there were to read.
     done_bytes: u64,
     total_bytes: u64,
 }
 
 struct OpenFile {
     file: Listed,
+    input: Input,
     lane: Lane,
     rows: Box<dyn Rows>,
     meter: Meter,
-    /// The batch after the one returned last, so that the last one is recognised. An error is held here too, so that
-    /// rows before it are not lost.
+    /// What its rows have beside their own columns.
+    beside: PathValues,
+    /// The batch after the one given out, so that the last one is known to be the last. An error
+    /// waits here too, so that what was read before it is not lost.
     ahead: Result<Option<Decoded>, FormatError>,
 }
 
@@ -54,43 +72,12 @@ impl FileSource {
     /// Lists the folder and skips files that are done.
     pub(super) fn open(request: &OpenSource<'_>, spec: &FilesSpec) -> Result<Self, SourceError> {
         let name = &request.spec.name;
-        let mut waiting = VecDeque::new();
-        for file in listing::list(name, spec, request.runtime)? {
-            match Position::read(request.done.get(&file.name)) {
-                // The skipped records must be those that were read. A size proves nothing in the middle of a file,
-                // but a file that was not written to since is the same.
-                Position::Records(done)
-                    if done > 0
-                        && spec.changed_files == ChangedFiles::Stop
-                        && request.since.is_some_and(|since| file.modified > since) =>
-                {
-                    return Err(SourceError::ChangedWithin { name: name.clone(), file: file.location, records: done });
-                }
-                Position::Records(done) => waiting.push_back((file, done)),
-                Position::Sealed(before) if before == file.bytes => {}
-                Position::Sealed(before) => match spec.changed_files {
-                    ChangedFiles::Stop => {
-                        return Err(SourceError::Changed {
-                            name: name.clone(),
-                            file: file.location,
-                            before,
-                            after: file.bytes,
-                        });
-                    }
-                    ChangedFiles::Ignore => {
-                        tracing::warn!(
-                            source = name,
-                            file = file.location,
-                            before,
-                            after = file.bytes,
-                            "changed file ignored"
-                        );
-                    }
-                },
-            }
-        }
-        let columns = declared(spec, request.known.clone());
-        let total_bytes = waiting.iter().map(|(file, _)| file.bytes).sum();
+        let (files, mut left_out) = listing::list(name, spec, request.runtime)?;
+        let beside = PathColumns::of(spec, &files, request.known.as_ref());
+        let waiting = what_waits(request, spec, files, &beside, &mut left_out)?;
+        let columns = declared(spec, request.known.clone()).map(|columns| beside.without(&columns));
+        let columns = columns.filter(|columns| !columns.fields().is_empty());
+        let total_bytes = waiting.iter().map(|waiting| waiting.file.bytes).sum();
         Ok(Self {
             name: name.clone(),
             spec: spec.clone(),
@@ -99,44 +86,81 @@ impl FileSource {
             demands: request.demands(),
             waiting,
             open: None,
+            beside,
+            left_out,
             done_bytes: 0,
             total_bytes,
         })
     }
 
     fn failed(&self, file: &Listed, source: FormatError) -> SourceError {
-        SourceError::File { name: self.name.clone(), file: file.location.clone(), source: Box::new(source) }
+        SourceError::File { name: self.name.clone(), file: file.location(), source: Box::new(source) }
     }
 
-    /// Opens a file and reads its first batch.
-    fn begin(&mut self, file: Listed, done: u64) -> Result<OpenFile, SourceError> {
-        let lane: Lane = file.name.as_str().into();
-        let meter = Meter::default();
+    /// Begins with the next file that may be read, if there is one.
+    fn begin_next(&mut self) -> Result<Option<OpenFile>, SourceError> {
+        while let Some(waiting) = self.waiting.pop_front() {
+            let (name, bytes) = (waiting.file.lane.clone(), waiting.file.bytes);
+            match self.begin(waiting) {
+                Ok(open) => return Ok(Some(open)),
+                // Its turn comes when it may be read; the others need not wait for that.
+                Err(error) if error.is_forbidden() => {
+                    self.left_out.add(name, "it may not be read by the user of this program");
+                    self.total_bytes -= bytes;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins with a file and reads its first batch.
+    fn begin(&mut self, waiting: Waiting) -> Result<OpenFile, SourceError> {
+        let Waiting { file, lane, done, beside } = waiting;
+        let (meter, input) = (Meter::default(), file.input());
         if file.bytes == 0 {
-            return Ok(OpenFile { file, lane, rows: Box::new(NoRows), meter, ahead: Ok(None) });
+            return Ok(OpenFile { file, input, lane, rows: Box::new(NoRows), meter, beside, ahead: Ok(None) });
         }
         if self.columns.is_none() {
-            let inferred = format::schema(&file.input, &self.spec.format, self.spec.compression);
+            let inferred = format::schema(&input, &self.spec.format, self.spec.compression);
             let inferred = inferred.map_err(|error| self.failed(&file, error))?;
             // A file without rows says nothing about the columns of later ones.
-            self.columns = Some(inferred).filter(|columns| !columns.fields().is_empty());
+            self.columns = Some(self.beside.without(&inferred)).filter(|columns| !columns.fields().is_empty());
         }
+        let (rows, ahead) = self.open_rows(&input, &meter, done, &[]).map_err(|error| self.failed(&file, error))?;
+        let held = ahead.as_ref().map_or_else(Vec::new, |first| self.beside.held_by(&first.rows.schema()));
+        if held.is_empty() || self.columns.is_none() {
+            return Ok(OpenFile { file, input, lane, rows, meter, beside, ahead: Ok(ahead) });
+        }
+        // What the file itself says counts, and is read as it was declared.
+        let meter = Meter::default();
+        let (rows, ahead) = self.open_rows(&input, &meter, done, &held).map_err(|error| self.failed(&file, error))?;
+        Ok(OpenFile { file, input, lane, rows, meter, beside, ahead: Ok(ahead) })
+    }
+
+    /// Opens a file, of which `held` are declared beside the other columns, and reads its first batch.
+    fn open_rows(
+        &self,
+        input: &Input,
+        meter: &Meter,
+        done: u64,
+        held: &[FieldRef],
+    ) -> Result<(Box<dyn Rows>, Option<Decoded>), FormatError> {
+        let columns = self.columns.as_ref().map(|columns| {
+            let fields = columns.fields().iter().chain(held).cloned();
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        });
         let spec = FileSpec {
             format: &self.spec.format,
             compression: self.spec.compression,
-            columns: self.columns.as_ref(),
+            columns: columns.as_ref(),
             own_types: self.own_types,
             demands: self.demands,
             skip: done,
         };
-        let opened = format::open(&file.input, &spec, &meter).and_then(|mut rows| {
-            let ahead = rows.next()?;
-            Ok((rows, ahead))
-        });
-        match opened {
-            Ok((rows, ahead)) => Ok(OpenFile { file, lane, rows, meter, ahead: Ok(ahead) }),
-            Err(error) => Err(self.failed(&file, error)),
-        }
+        let mut rows = format::open(input, &spec, meter)?;
+        let ahead = rows.next()?;
+        Ok((rows, ahead))
     }
 }
 
@@ -144,8 +168,8 @@ impl Source for FileSource {
     fn next(&mut self) -> Result<Next, SourceError> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => match self.waiting.pop_front() {
-                Some((file, done)) => self.begin(file, done)?,
+            None => match self.begin_next()? {
+                Some(open) => open,
                 None => return Ok(Next::End),
             },
         };
@@ -160,19 +184,25 @@ impl Source for FileSource {
                 rejects: Vec::new(),
                 finished: None,
             };
-            return Ok(Next::Rows(self.finish(open, batch)));
+            return self.finish(open, batch).map(Next::Rows);
         };
         open.ahead = open.rows.next();
         let position = Position::Records(decoded.done).to_i64();
         let rejects = decoded.bad.iter().map(|bad| reject(bad, &open.lane)).collect();
-        let rows = stamp::stamp(decoded, &open.lane).map_err(|error| self.failed(&open.file, error))?;
+        let Decoded { rows, numbers, .. } = decoded;
+        let rows = self.beside.add(rows, &open.beside).and_then(|rows| stamp::stamp(&rows, numbers, &open.lane));
+        let rows = rows.map_err(|error| self.failed(&open.file, error))?;
         let batch = Batch { rows, positions: Positions::of(open.lane.clone(), position) };
         let batch = SourceBatch { batch, rejects, finished: None };
         if !matches!(open.ahead, Ok(None)) {
             self.open = Some(open);
             return Ok(Next::Rows(batch));
         }
-        Ok(Next::Rows(self.finish(open, batch)))
+        self.finish(open, batch).map(Next::Rows)
+    }
+
+    fn left_out(&self) -> Option<&LeftOut> {
+        Some(&self.left_out)
     }
 
     fn progress(&self) -> Progress {
@@ -183,13 +213,14 @@ impl Source for FileSource {
 
 impl FileSource {
     /// Seals the lane with the file's last batch.
-    fn finish(&mut self, open: OpenFile, mut batch: SourceBatch) -> SourceBatch {
-        // A file that grew after the listing was read to its new end.
-        let bytes = open.file.bytes.max(open.meter.bytes());
-        self.done_bytes += open.file.bytes;
-        batch.batch.positions.advance(open.lane.clone(), Position::Sealed(bytes).to_i64());
-        batch.finished = Some(FinishedFile { lane: open.lane, location: open.file.location, bytes });
-        batch
+    fn finish(&mut self, open: OpenFile, mut batch: SourceBatch) -> Result<SourceBatch, SourceError> {
+        let OpenFile { file, input, lane, meter, .. } = open;
+        let seal = Seal::of(file.look, file.bytes, &input, &meter).map_err(|error| self.failed(&file, error))?;
+        self.done_bytes += file.bytes;
+        batch.batch.positions.advance(lane.clone(), Position::Sealed(seal).to_i64());
+        let (bytes, modified) = (file.bytes, file.modified);
+        batch.finished = Some(FinishedFile { lane, location: file.location(), bytes, modified, input });
+        Ok(batch)
     }
 }
 
@@ -217,18 +248,28 @@ pub(super) fn schema(
     known: Option<SchemaRef>,
     runtime: &Handle,
 ) -> Result<SchemaRef, SourceError> {
+    // What folders say is known only from the folders, unless the columns are declared.
+    let (files, _) = match &spec.columns {
+        Some(_) => (Vec::new(), LeftOut::default()),
+        None => listing::list(name, spec, runtime)?,
+    };
+    let beside = PathColumns::of(spec, &files, known.as_ref());
     if let Some(columns) = declared(spec, known) {
-        return Ok(columns);
+        return Ok(beside.with(&beside.without(&columns)));
     }
-    for file in listing::list(name, spec, runtime)?.into_iter().filter(|file| file.bytes > 0) {
-        let inferred = format::schema(&file.input, &spec.format, spec.compression).map_err(|error| {
-            SourceError::File { name: name.to_owned(), file: file.location, source: Box::new(error) }
-        })?;
+    for file in files.into_iter().filter(|file| file.bytes > 0) {
+        let inferred = format::schema(&file.input(), &spec.format, spec.compression).map_err(|error| {
+            SourceError::File { name: name.to_owned(), file: file.location(), source: Box::new(error) }
+        });
+        let inferred = match inferred {
+            Err(error) if error.is_forbidden() => continue,
+            inferred => inferred?,
+        };
         if !inferred.fields().is_empty() {
-            return Ok(inferred);
+            return Ok(beside.with(&beside.without(&inferred)));
         }
     }
-    Err(SourceError::NothingToInfer { name: name.to_owned(), path: spec.path.clone() })
+    Err(SourceError::NothingToInfer { name: name.to_owned(), path: RedactedUrl::new(&spec.path).to_string() })
 }
 
 /// Reader of an empty file.

@@ -6,11 +6,12 @@ use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
+use super::columns::{PathColumns, PathValues};
 use super::{declared, listing, with_columns};
 use crate::{Record, Redecoded, SourceError};
 use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format};
-use sluicebox_formats::{self as format, FileSpec, FormatError, Input, Meter, PAYLOAD_BYTES};
+use sluicebox_formats::{self as format, FileSpec, FormatError, Input, LocalFile, Meter, PAYLOAD_BYTES};
 
 /// Why a record whose payload was truncated stays in quarantine.
 pub const NOT_WHOLE: &str = "records of this size are not kept whole";
@@ -27,7 +28,14 @@ pub(crate) fn redecode(
     if records.iter().any(|record| record.bytes.len() >= PAYLOAD_BYTES) {
         return Ok(Err(NOT_WHOLE.to_owned()));
     }
-    let columns = declared(spec, known);
+    let (files, _) = listing::list(name, spec, runtime)?;
+    let beside = PathColumns::of(spec, &files, known.as_ref());
+    let file = files.into_iter().find(|file| file.lane == **lane);
+    let values = match beside.values_of(lane, file.as_ref()) {
+        Ok(values) => values,
+        Err(why) => return Ok(Err(format!("`{lane}` is left out by now: {why}"))),
+    };
+    let columns = declared(spec, known).map(|columns| beside.without(&columns));
     let mut header = Vec::new();
     let (format, columns) = match &spec.format {
         Format::Parquet | Format::Avro => {
@@ -37,15 +45,14 @@ pub(crate) fn redecode(
         Format::Csv(csv) => {
             let names = match (csv.header, &columns) {
                 (true, _) => {
-                    // Only the file's header says which field is which.
-                    let file = listing::list(name, spec, runtime)?.into_iter().find(|file| file.name == **lane);
-                    let Some(file) = file else {
+                    // Which field is which is said by the file alone.
+                    let Some(file) = &file else {
                         return Ok(Err(format!("the header of `{lane}` is needed, and the file is gone")));
                     };
-                    let names = format::csv::names(&file.input, csv, spec.compression);
+                    let names = format::csv::names(&file.input(), csv, spec.compression);
                     names.map_err(|source| SourceError::File {
                         name: name.to_owned(),
-                        file: file.location,
+                        file: file.location(),
                         source: Box::new(source),
                     })?
                 }
@@ -60,7 +67,7 @@ pub(crate) fn redecode(
         }
     };
     let failed = |source| SourceError::File { name: name.to_owned(), file: lane.to_string(), source: Box::new(source) };
-    let how = How { header, format, columns, demands };
+    let how = How { header, format, columns, demands, beside, values };
     let all: Vec<usize> = (0..records.len()).collect();
     let together = decode(&how, lane, records, &all).map_err(failed)?;
     let counted: usize = together.iter().map(|again| again.rows.num_rows() + again.bad.len()).sum();
@@ -92,6 +99,9 @@ struct How {
     format: Format,
     columns: Option<SchemaRef>,
     demands: Demands,
+    /// What the rows have beside their own columns.
+    beside: PathColumns,
+    values: PathValues,
 }
 
 /// A header line of these columns. Every name is quoted, so that none is taken for two.
@@ -126,7 +136,7 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         demands: how.demands,
         skip: 0,
     };
-    let mut rows = format::open(&Input::Local(file.path().to_owned()), &spec, &Meter::default())?;
+    let mut rows = format::open(&Input::Local(LocalFile::new(file.path())), &spec, &Meter::default())?;
     let mut found = Vec::new();
     while let Some(decoded) = rows.next()? {
         let numbers = decoded.numbers.to_vec(decoded.rows.num_rows());
@@ -136,7 +146,7 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         // More rows than records: the caller counts and reports it.
         let (Some(taken), Some(bad)) = (taken, bad.collect::<Option<Vec<_>>>()) else { continue };
         let positions: Int64Array = taken.iter().map(|index| records[*index].position).collect();
-        let rows: RecordBatch = with_columns(&decoded.rows, lane, positions)?;
+        let rows: RecordBatch = with_columns(&how.beside.add(decoded.rows, &how.values)?, lane, positions)?;
         found.push(Redecoded { rows, bad });
     }
     Ok(found)

@@ -7,16 +7,16 @@ use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
 use sluicebox_core::batch::{Lane, column};
-use sluicebox_formats::{Decoded, FormatError, Numbers};
+use sluicebox_formats::{FormatError, Numbers};
 
-/// Adds `_lane` and `_position` after the decoded columns.
-pub(super) fn stamp(decoded: Decoded, lane: &Lane) -> Result<RecordBatch, FormatError> {
-    let rows = decoded.rows.num_rows();
-    let positions: Int64Array = match decoded.numbers {
-        Numbers::From(first) => (first as i64..first as i64 + rows as i64).collect(),
+/// Decoded rows, records of these numbers, with `_lane` and `_position` after their own columns.
+pub(super) fn stamp(rows: &RecordBatch, numbers: Numbers, lane: &Lane) -> Result<RecordBatch, FormatError> {
+    let count = rows.num_rows();
+    let positions: Int64Array = match numbers {
+        Numbers::From(first) => (first as i64..first as i64 + count as i64).collect(),
         Numbers::Each(numbers) => numbers.into_iter().map(|number| number as i64).collect(),
     };
-    with_columns(&decoded.rows, lane, positions)
+    with_columns(rows, lane, positions)
 }
 
 /// Adds a lane and these positions to `rows`.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::Int64Array;
 use arrow_schema::{FieldRef, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use tokio::runtime::Handle;
 
@@ -83,6 +84,8 @@ pub(super) struct KafkaSource {
     refusals: u32,
     done: u64,
     total: u64,
+    /// When the tables were written last; until the first partitions are taken on.
+    since: Option<DateTime<Utc>>,
 }
 
 impl KafkaSource {
@@ -114,6 +117,7 @@ impl KafkaSource {
             refusals: 0,
             done: 0,
             total: 0,
+            since: request.since.filter(|_| !(request.follow && spec.group.is_some())),
         };
         let partitions = source.find_partitions()?;
         if source.member {
@@ -121,6 +125,8 @@ impl KafkaSource {
             joined.map_err(|trouble| source.broken(trouble))?;
         } else {
             source.take_on(partitions, request.done)?;
+            // From now on there are younger messages that the tables have.
+            source.since = None;
         }
         Ok(source)
     }
@@ -220,16 +226,16 @@ impl KafkaSource {
         let mut owned: Vec<Lane> = self.owned.iter().map(|owned| owned.lane.clone()).collect();
         match news {
             News::Assigned(partitions) => {
-                change.assigned = partitions.iter().map(lane_of).collect();
+                change.assigned = partitions.iter().map(|partition| lane_of(partition, self.spec.reset)).collect();
                 owned.extend(change.assigned.iter().cloned());
             }
             News::Revoked(partitions) => {
-                change.revoked = partitions.iter().map(lane_of).collect();
+                change.revoked = partitions.iter().map(|partition| lane_of(partition, self.spec.reset)).collect();
                 owned.retain(|lane| !change.revoked.contains(lane));
             }
             News::Trouble(_) | News::NoToken(_) => {}
         }
-        let first = self.spec.topics.first().map(|topic| lane_of(&(topic.clone(), 0)));
+        let first = self.spec.topics.first().map(|topic| lane_of(&(topic.clone(), 0), self.spec.reset));
         change.first = owned.iter().any(|lane| first.as_ref() == Some(lane));
         change.owned = owned;
         change

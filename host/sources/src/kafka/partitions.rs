@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Client, News, Partition, Trouble};
 use super::{KafkaSource, refused};
 use crate::files::no_rows;
-use crate::{SourceBatch, SourceError};
+use crate::{SourceBatch, SourceError, stream_lane};
 use sluicebox_core::batch::{Batch, Lane, Positions};
 use sluicebox_core::plan::{OnLost, StreamStart};
 
@@ -18,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The timeout of one request.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A partition of this reader.
+/// How far the clocks of a hub and of who writes tables may be apart.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
+
+/// A partition that is read here.
 pub(super) struct Owned {
     /// Its topic and number.
     pub(super) partition: Partition,
@@ -52,9 +56,9 @@ impl Owned {
     }
 }
 
-/// A partition's lane.
-pub(super) fn lane_of((topic, partition): &Partition) -> Lane {
-    format!("{topic}/{partition}").into()
+/// A partition's lane, of a topic that was made anew so many times.
+pub(super) fn lane_of((topic, partition): &Partition, reset: u32) -> Lane {
+    stream_lane(topic, partition, reset)
 }
 
 /// Partitions with offsets, as librdkafka takes them.
@@ -145,7 +149,7 @@ impl KafkaSource {
         let all = self.member || self.owned.is_empty();
         let start = if all { self.spec.start.clone() } else { StreamStart::Earliest };
         for partition in partitions {
-            let lane = lane_of(&partition);
+            let lane = lane_of(&partition, self.spec.reset);
             let recorded = from.get(&lane);
             let (next, high) = self.place(&partition, recorded, &start)?;
             let end = (!self.follow).then_some(high);
@@ -181,11 +185,16 @@ impl KafkaSource {
         start: &StreamStart,
     ) -> Result<(i64, i64), SourceError> {
         let (low, high) = self.ask(|client| client.watermarks(partition, ANSWER))?;
-        let (name, lane) = (self.name.clone(), lane_of(partition).to_string());
+        let (name, lane) = (self.name.clone(), lane_of(partition, self.spec.reset).to_string());
         let chosen = match start {
-            StreamStart::Positions(chosen) => chosen.get(&lane).copied(),
+            StreamStart::Positions(chosen) => chosen.get(&*lane_of(partition, 0)).copied(),
             _ => None,
         };
+        if let Some(position) = recorded
+            && let Some(offset) = self.first_after_tables(partition)?.filter(|offset| *offset < position)
+        {
+            return Err(SourceError::MadeAnew { name, lane, position, offset });
+        }
         let next = match recorded.or(chosen) {
             Some(position) if position > high => {
                 return Err(SourceError::Ahead { name, lane, position, end: high });
@@ -214,6 +223,21 @@ impl KafkaSource {
             },
         };
         Ok((next, high))
+    }
+}
+
+impl KafkaSource {
+    /// The offset of the first message that a hub took after the tables were written last. Brokers of Kafka have
+    /// the times of senders, which say nothing.
+    fn first_after_tables(&mut self, partition: &Partition) -> Result<Option<i64>, SourceError> {
+        let Some(since) = self.since.filter(|_| self.spec.connection.event_hubs) else { return Ok(None) };
+        let Some(time) = since.checked_add_signed(SKEW) else { return Ok(None) };
+        let found = self.ask(|client| {
+            let times = list([(partition, time.timestamp_millis())].into_iter());
+            client.offsets_for_times(&times, ANSWER)?;
+            Ok(times.elements().first().and_then(|found| found.offset().to_raw()))
+        })?;
+        Ok(found.filter(|offset| *offset >= 0))
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::{SourceError, http, secret};
 use sluicebox_core::plan::{KafkaConnection, Sasl, Token};
+use sluicebox_core::redact::redact;
 
 /// The lifetime of a token that does not state one, in milliseconds.
 const UNSAID: i64 = 5 * 60 * 1_000;
@@ -65,7 +66,7 @@ impl Tokens {
                 form.extend(scope.as_deref().map(|scope| ("scope", scope)));
                 let asked = || self.runtime.block_on(self.ask(url, &form));
                 let answer = asked.retry(http::patience()).when(|(passing, _)| *passing).call();
-                answer.map_err(|(_, why)| format!("no token from {url}: {why}"))
+                answer.map_err(|(_, why)| format!("no token from {}: {why}", redact(url)))
             }
         }
     }
