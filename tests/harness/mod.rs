@@ -4,6 +4,7 @@
 pub mod capture;
 pub mod duckdb;
 pub mod kafka;
+pub mod oracle;
 pub mod registry;
 pub mod sluice;
 pub mod spark;

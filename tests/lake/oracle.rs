@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -13,30 +12,14 @@ use serde_json::{Value, json};
 use sluicebox_core::plan::{DeleteWhen, WriteMode};
 
 use super::support::{Sandbox, at, put, spec};
-use crate::harness::{root, skipped};
+use crate::harness::oracle::python;
+use crate::harness::root;
 
 /// Random histories of one test run; `$SLUICE_HISTORIES` asks for others.
 const HISTORIES: u64 = 40;
 
 /// id, seq, part, op, value, and a column that comes later.
 type Row = (Option<i64>, Option<i64>, Option<String>, String, i64, Option<i64>);
-
-/// The Python that has delta-rs and DuckDB.
-fn python() -> Option<PathBuf> {
-    if let Some(python) = std::env::var_os("SLUICE_ORACLE") {
-        return Some(PathBuf::from(python));
-    }
-    let known = Command::new(root().join("scripts/venv")).args(["--installed", "tests/harness/oracle.txt"]).output();
-    if let Ok(output) = known
-        && output.status.success()
-    {
-        return Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    }
-    let why = "there is no Python with delta-rs (`just test` installs it, or set SLUICE_ORACLE)";
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
-    skipped(why);
-    None
-}
 
 fn batch(rows: &[Row], wide: bool) -> RecordBatch {
     let mut columns: Vec<(&str, ArrayRef, bool)> = vec![

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use apache_avro::Schema as AvroSchema;
+use apache_avro::headers::{HeaderBuilder as _, RabinFingerprintHeader};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use proptest::prelude::*;
 use sluicebox_core::plan::{AvroSchemas, Demands, MessageFormat, Registry};
@@ -111,6 +113,18 @@ fn bare_records_become_the_declared_columns() {
         ]
     );
     assert!(found.taken.is_none() && found.bad.is_empty());
+}
+
+#[test]
+fn records_may_begin_with_the_fingerprint_of_their_schema() {
+    let mut decoder = bare(ORDER, &columns()).unwrap();
+    let mark = RabinFingerprintHeader::from_schema(&AvroSchema::parse_str(ORDER).unwrap()).build_header();
+    let single = [&mark[..], &order(Some(1999), "NY")].concat();
+    let other = [&mark[..9], &[mark[9] ^ 1], &order(Some(1999), "NY")].concat();
+    let found = decode(&mut decoder, &[single, order(None, "CA"), other]);
+    let states: Vec<String> = cells(&found.rows).into_iter().map(|row| row[3].clone()).collect();
+    assert_eq!(states, [r#"{"state":"NY"}"#, r#"{"state":"CA"}"#]);
+    assert_eq!(found.bad.iter().map(|bad| (bad.at, bad.reason)).collect::<Vec<_>>(), [(2, "avro.record")]);
 }
 
 #[test]

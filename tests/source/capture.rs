@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use sluicebox_core::batch::{Positions, Reject};
 use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{
-    CaptureFiles, CaptureSpec, Gaps, LayoutPart, MessageFormat, SourceKind, SourceSpec, TimePart,
+    CaptureFiles, CaptureSpec, Gaps, LayoutPart, MessageFormat, SourceKind, SourceSpec, TimePart, Timestamps,
 };
 use sluicebox_sources::{self as source, Next, OpenSource, SourceError};
 use std::time::Duration;
@@ -43,6 +43,7 @@ fn spec(folder: &Path) -> CaptureSpec {
         format: MessageFormat::Json,
         columns: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)])),
         raw: true,
+        timestamps: Timestamps::Exact,
     }
 }
 

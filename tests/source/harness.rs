@@ -13,6 +13,7 @@ use sluicebox_core::batch::{Positions, Reject, column};
 use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{
     ChangedFiles, Compression, CsvFormat, Encoding, FileColumns, FilesSpec, Format, Links, SourceKind, SourceSpec,
+    Timestamps,
 };
 use sluicebox_sources::{self as source, FinishedFile, OpenSource, Position, SourceError};
 use tokio::runtime::Runtime;
@@ -59,6 +60,7 @@ impl Folder {
             file_columns: FileColumns::default(),
             keep_files: false,
             changed_files: ChangedFiles::Stop,
+            timestamps: Timestamps::Exact,
         };
         Self { dir, spec }
     }

@@ -98,7 +98,7 @@ fn the_line_that_is_of_another_kind_is_named() {
     let folder = Folder::json().with("a.jsonl", text);
     let error = folder.schema(None).unwrap_err();
     let told = std::error::Error::source(&error).expect("because the file's own error is below").to_string();
-    assert!(told.contains("line 4"), "{told}");
+    assert!(told.contains("line 4") && told.contains("`a`"), "{told}");
     assert!(error.hint().is_some_and(|hint| hint.contains("`columns`")), "{:?}", error.hint());
     // What the hint says helps.
     let read = folder.columns(&[("a", "string")]).read();
@@ -188,4 +188,207 @@ fn a_wrong_value_deep_inside_costs_its_row() {
     assert_eq!(read.rows(), 4);
     assert_eq!(read.bad().iter().map(|bad| (bad.0, bad.2)).collect::<Vec<_>>(), [(2, "json.type"), (3, "json.type")]);
     assert_eq!(read.rejects[0].message, "column `n`: `2.5` is not of type struct");
+}
+
+/// Every reader of these numbers would lose a digit of one.
+#[test]
+fn inferred_numbers_keep_every_digit() {
+    let text = "{\"id\":1,\"huge\":123456789012345678901234567890,\"amount\":2.50,\"rate\":0.1,\"fine\":0.12345678901234567890123,\"far\":1e400}\n\
+                {\"id\":-9223372036854775808,\"huge\":1,\"amount\":1234567.00,\"rate\":3060.3362068965516,\"fine\":1,\"far\":2}\n";
+    let folder = Folder::json().with("a.jsonl", text);
+    let kinds: Vec<String> =
+        folder.schema(None).unwrap().fields().iter().map(|field| field.data_type().to_string()).collect();
+    assert_eq!(kinds, ["Int64", "Decimal128(38, 0)", "Decimal128(18, 2)", "Float64", "Decimal128(38, 23)", "Utf8"]);
+    assert_eq!(
+        folder.read().table(),
+        [
+            ["1", "123456789012345678901234567890", "2.50", "0.1", "0.12345678901234567890123", "1e400", "∅"],
+            ["-9223372036854775808", "1", "1234567.00", "3060.3362068965516", "1.00000000000000000000000", "2", "∅"],
+        ]
+    );
+}
+
+#[test]
+fn a_number_beyond_the_largest_is_of_no_type() {
+    let read =
+        read(&[("a", "float64"), ("b", "float32")], "{\"a\":1e308}\n{\"a\":1e309}\n{\"b\":-1e39}\n{\"a\":\"inf\"}\n");
+    assert_eq!(read.table(), [["1e308", "∅", "∅"], ["inf", "∅", "∅"]]);
+    assert_eq!(read.bad().iter().map(|bad| (bad.0, bad.2)).collect::<Vec<_>>(), [(1, "json.type"), (2, "json.type")]);
+}
+
+#[test]
+fn keys_that_differ_in_case_are_one_column_at_every_depth() {
+    let text = "{\"Id\":1,\"n\":{\"Upn\":\"a\",\"x\":1}}\n{\"ID\":2,\"n\":{\"UPN\":\"b\",\"x\":2}}\n{\"Id\":3,\"iD\":4,\"n\":{\"Upn\":\"c\"}}\n";
+    let folder = Folder::json().with("a.jsonl", text);
+    assert_eq!(folder.schema(None).unwrap().fields().len(), 2);
+    assert_eq!(
+        folder.read().table(),
+        [
+            ["1", "{Upn: a, x: 1}", "∅"],
+            ["∅", "{Upn: , x: 2}", "{\"ID\":2,\"n\":{\"UPN\":\"b\",\"x\":2}}"],
+            ["3", "{Upn: c, x: }", "{\"iD\":4}"],
+        ]
+    );
+}
+
+#[test]
+fn deep_records_and_maps_harm_nobody() {
+    let nest = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
+    let text = format!("{}\n{}\n{}\n{{\"a\":[]}}\n", nest(40), nest(5_000), nest(200_000));
+    let read = read(&[("a", "string")], &text);
+    assert_eq!(read.table().iter().map(|row| row[0].len()).collect::<Vec<_>>(), [81, 2]);
+    assert_eq!(read.bad().iter().map(|bad| (bad.0, bad.2)).collect::<Vec<_>>(), [(1, "json.depth"), (2, "json.depth")]);
+    // What no type is made for is text.
+    let keys: Vec<String> = (0..2_000).map(|key| format!("\"k{key}\":{key}")).collect();
+    let text = format!("{{\"deep\":{},\"map\":{{{}}},\"empty\":{{\"x\":{{}}}}}}\n", nest(50), keys.join(","));
+    let folder = Folder::json().with("a.jsonl", text);
+    let found = folder.schema(None).unwrap();
+    assert!(found.fields().iter().all(|field| field.data_type() == &arrow_schema::DataType::Utf8), "{found}");
+    assert_eq!(folder.read().rows(), 1);
+}
+
+#[test]
+fn what_is_in_a_wrong_place_is_quoted_as_it_is_written() {
+    let folder = Folder::json().with("a.jsonl", "{\"n\":{\"q\":1,\"l\":[1]}}\n").with(
+        "b.jsonl",
+        "{\"n\":{\"q\": {\"x\": \"é\\n\"}}}\n{\"n\":{\"l\":[1, [2]]}}\n{\"n\": \"t\"}\n{\"n\":{}}{}\n[1]\n",
+    );
+    let messages: Vec<String> = folder.read().rejects.into_iter().map(|bad| bad.message).collect();
+    assert_eq!(
+        messages,
+        [
+            "column `n.q`: `{\"x\": \"é\\n\"}` is not of type int64",
+            "column `n.l.element`: `[2]` is not of type int64",
+            "column `n`: `\"t\"` is not of type struct",
+            "the line holds more than one JSON object",
+            "the line is an array and not one JSON object",
+        ]
+    );
+}
+
+#[test]
+fn times_below_microseconds_are_cut_by_choice_alone() {
+    let text = "{\"at\":\"2024-01-01T00:00:00.1234567Z\"}\n{\"at\":\"2024-01-01T00:00:00.1234560Z\"}\n";
+    let mut folder = Folder::json().columns(&[("at", "timestamp")]).with("a.jsonl", text);
+    let exact = folder.read();
+    assert_eq!((exact.rows(), exact.bad()[0].2), (1, "json.type"));
+    folder.spec.timestamps = sluicebox_core::plan::Timestamps::Truncate;
+    assert_eq!(folder.read().table(), [["2024-01-01T00:00:00.123456Z", "∅"], ["2024-01-01T00:00:00.123456Z", "∅"]]);
+}
+
+mod documents {
+    use sluicebox_core::batch::Positions;
+    use sluicebox_core::fault::Fault;
+    use sluicebox_core::plan::{Encoding, Format};
+
+    use super::super::harness::Folder;
+
+    fn json(path: &[&str]) -> Folder {
+        let path = path.iter().map(|key| (*key).to_owned()).collect();
+        Folder::new(Format::Json { encoding: Encoding::Utf8, path })
+    }
+
+    fn ids(folder: &Folder) -> Vec<String> {
+        folder.read().table().into_iter().map(|row| row[0].clone()).collect()
+    }
+
+    fn told(folder: &Folder) -> String {
+        std::error::Error::source(&folder.fails()).unwrap().to_string()
+    }
+
+    #[test]
+    fn records_are_found_however_they_are_laid_out() {
+        for text in [
+            r#"[{"id":1},{"id":2,"t":"]}\""},{"id":3}]"#,
+            "\u{feff} [\n  {\n    \"id\": 1\n  },\n {\"id\":\n2}, {\"id\":3}\n]\n",
+            "{\"id\":1}{\"id\":2}\n\n{\"id\":3}",
+            "{\n\"id\":1\n}\n[{\"id\":2}]\n[]{\"id\":3}\n",
+        ] {
+            let folder = json(&[]).columns(&[("id", "int64")]).with("a.json", text);
+            assert_eq!(ids(&folder), ["1", "2", "3"], "{text}");
+            // As JSON lines none of them is one of the file's lines without a word.
+            let lines = Folder::json().columns(&[("id", "int64")]).with("a.json", text);
+            let landed = lines.try_read(&Positions::default()).map_or(0, |read| read.rows() + read.rejects.len());
+            assert!(
+                landed == 0 || lines.read().rejects.iter().any(|bad| bad.message.contains("more than one")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_array_among_lines_is_named() {
+        for text in ["[{\"id\":1}]", "[\n{\"id\":1}\n]\n", "{\n \"id\": 1\n}\n"] {
+            let folder = Folder::json().with("a.json", text);
+            let error = folder.fails();
+            assert!(error.to_string().contains("a.json"), "{error}");
+            assert!(told(&folder).contains("and not one object a line"), "{}", told(&folder));
+            assert!(error.hint().unwrap().contains("`format = \"json\"`"));
+        }
+    }
+
+    #[test]
+    fn records_lie_below_a_path() {
+        let text = r#"{"next": {"data": 1}, "data": {"count": [[1], "]"], "items": [{"id":1}, {"id":2}], "more": null}}
+            {"data": {"items": {"id": 3}}} {"data": {"items": null}} {"data": null} {"data": {"items": [4]}}"#;
+        let folder = json(&["data", "items"]).columns(&[("id", "int64")]).with("a.json", text);
+        assert_eq!(ids(&folder), ["1", "2", "3"]);
+        assert_eq!(folder.read().bad(), [(3, 2, "json.syntax", "4".to_owned())]);
+        let folder =
+            json(&["data", "items"]).columns(&[("id", "int64")]).with("a.json", "{\"data\": {\"error\": 1}}\n");
+        assert!(told(&folder).contains("`data.items`"), "{}", told(&folder));
+    }
+
+    #[test]
+    fn what_is_damaged_stops_with_its_line() {
+        for (text, line) in [
+            ("[{\"id\":1}\n,{\"id\":2}}\n]", "line 2"),
+            ("[{\"id\":1},\n\n{\"id\":2\n", "line 1"),
+            ("[{\"id\":1}\n", "line 1"),
+            ("{\"id\":1}\n]\n", "line 2"),
+        ] {
+            let folder = json(&[]).columns(&[("id", "int64")]).with("a.json", text);
+            let error = folder.fails();
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            let mut all = String::new();
+            while let Some(error) = cause {
+                all += &format!("{error}: ");
+                cause = error.source();
+            }
+            assert!(all.contains(line), "{text}: {all}");
+        }
+    }
+
+    #[test]
+    fn bad_records_keep_their_text_and_large_ones_their_beginning() {
+        let text = format!(
+            "[{{\"id\":1}}, {{\"id\": \"x\"}}, 7,\n{{\"id\":tru}}, {{\"t\":\"{}\"}}, {{\"id\":2}}]",
+            "y".repeat(17 << 20)
+        );
+        let folder = json(&[]).columns(&[("id", "int64")]).with("a.json", text);
+        let read = folder.read();
+        assert_eq!(read.table(), [["1", "∅"], ["2", "∅"]]);
+        let bad: Vec<_> = read.bad().into_iter().map(|bad| (bad.0, bad.1, bad.2.to_owned(), bad.3.len())).collect();
+        assert_eq!(
+            bad,
+            [
+                (1, 1, "json.type".to_owned(), 11),
+                (2, 1, "json.syntax".to_owned(), 1),
+                (3, 2, "json.syntax".to_owned(), 10),
+                (4, 2, "json.too-long".to_owned(), 1 << 20),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_resume_goes_on_with_the_next_record() {
+        let text: Vec<String> = (0..20_000).map(|id| format!("{{\n \"id\": {id}\n}}")).collect();
+        let folder = json(&[]).columns(&[("id", "int64")]).with("a.json", format!("[{}]", text.join(",")));
+        for done in [0, 1, 8_192, 19_999, 20_000] {
+            let read = folder.read_after(&Positions::of("a.json".into(), done));
+            let first = read.table().first().map(|row| row[0].clone());
+            assert_eq!(read.rows() as i64, 20_000 - done);
+            assert_eq!(first, (done < 20_000).then(|| done.to_string()));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod avro;
 mod avro_messages;
+mod avro_oracle;
 mod capture;
 mod csv;
 mod file_columns;
@@ -9,6 +10,7 @@ mod files;
 mod folders;
 mod harness;
 mod json;
+mod json_oracle;
 mod parquet;
 mod real_data;
 mod remote;

@@ -7,7 +7,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ArrowWriter;
-use sluicebox_core::plan::{Compression, Encoding, Format};
+use sluicebox_core::plan::{Compression, Encoding, Format, Timestamps};
 use sluicebox_formats::{self as format, FileSpec, FormatError, Input, Meter};
 
 use super::harness::{RUNTIME, csv};
@@ -27,6 +27,8 @@ fn read(input: &Input, format: &Format, skip: u64) -> Result<(usize, u64), Forma
         own_types: false,
         demands: Default::default(),
         skip,
+        timestamps: Timestamps::Exact,
+        whole: true,
     };
     let mut rows = format::open(input, &spec, &meter)?;
     let mut count = 0;

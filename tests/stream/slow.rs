@@ -9,7 +9,7 @@ use arrow_array::types::Int64Type;
 use arrow_schema::{DataType, Field, Schema};
 use rand::{Rng, SeedableRng};
 use sluicebox_core::batch::Positions;
-use sluicebox_core::plan::{KafkaSpec, MessageFormat, OnLost, SourceKind, SourceSpec, StreamStart};
+use sluicebox_core::plan::{KafkaSpec, MessageFormat, OnLost, SourceKind, SourceSpec, StreamStart, Timestamps};
 use sluicebox_sources::{self as source, Next, OpenSource};
 
 use super::support::{DEADLINE, landing, source};
@@ -33,6 +33,7 @@ fn a_reader_that_had_to_wait_goes_on_where_it_was() {
         format: MessageFormat::Json,
         columns: Schema::new(vec![Field::new("id", DataType::Int64, true)]).into(),
         raw: false,
+        timestamps: Timestamps::Exact,
         max_in_flight: 1 << 20,
         reset: 0,
         capture: None,

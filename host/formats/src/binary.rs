@@ -13,6 +13,10 @@ pub enum Binary {
     Gzip,
     /// A zstd frame.
     Zstd,
+    /// A bzip2 archive.
+    Bzip2,
+    /// An xz archive.
+    Xz,
     /// A zip archive, as spreadsheets are, too.
     Zip,
     /// Something else, with a byte that text does not hold.
@@ -30,6 +34,8 @@ impl Binary {
             (b"Obj\x01", Self::Avro),
             (b"\x1f\x8b", Self::Gzip),
             (b"\x28\xb5\x2f\xfd", Self::Zstd),
+            (b"BZh", Self::Bzip2),
+            (b"\xfd7zXZ\0", Self::Xz),
             (b"PK\x03\x04", Self::Zip),
         ];
         let known = begins.into_iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, kind)| kind);
@@ -44,6 +50,8 @@ impl Binary {
             Self::Avro => "set `format = \"avro\"`, or leave the file out with `glob`",
             Self::Gzip => "set `compression = \"gzip\"`, or let the file's name end in `.gz`",
             Self::Zstd => "set `compression = \"zstd\"`, or let the file's name end in `.zst`",
+            Self::Bzip2 => "set `compression = \"bzip2\"`, or let the file's name end in `.bz2`",
+            Self::Xz => "set `compression = \"xz\"`, or let the file's name end in `.xz`",
             Self::Zip => "unpack it, or save the spreadsheet as CSV",
             Self::Unknown => "save it as UTF-8, or leave the file out with `glob`",
         }
@@ -57,6 +65,8 @@ impl fmt::Display for Binary {
             Self::Avro => "it begins like an Avro file",
             Self::Gzip => "it begins like a gzip archive",
             Self::Zstd => "it begins like a zstd archive",
+            Self::Bzip2 => "it begins like a bzip2 archive",
+            Self::Xz => "it begins like an xz archive",
             Self::Zip => "it begins like a zip archive or a spreadsheet",
             Self::Unknown => "it holds zero bytes",
         })

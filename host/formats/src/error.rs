@@ -1,5 +1,6 @@
 //! What can be wrong with a file as a whole.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -46,6 +47,14 @@ pub enum FormatError {
     DuplicateColumn {
         /// The name.
         name: String,
+    },
+    /// Two columns have names that no table tells apart.
+    #[error("its columns `{one}` and `{other}` have names that differ in case alone")]
+    Twins {
+        /// The first, with what is above it.
+        one: String,
+        /// The other.
+        other: String,
     },
     /// A column has a name that the host uses itself.
     #[error("its column `{name}` has a name that is reserved")]
@@ -140,14 +149,65 @@ pub enum FormatError {
     /// Columns of one file could not be put together.
     #[error("its columns do not make rows")]
     Rows(#[source] ArrowError),
-    /// A field of a JSON file is an object in one line and something else in another.
-    #[error("its columns cannot be inferred: line {line} does not go with the lines before it")]
+    /// A field of a JSON file is an object or a list in one record and something else in another.
+    #[error("its columns cannot be inferred: on line {line} the field `{field}` is of another kind than before")]
     Infer {
-        /// The first line that does not, from 1.
+        /// The first line that does not go with those before it, from 1.
         line: u64,
-        /// Why.
-        #[source]
-        source: ArrowError,
+        /// The field, with what is above it.
+        field: String,
+    },
+    /// There are more columns than anybody could mean.
+    #[error("it has more than {most} columns")]
+    Columns {
+        /// How many there may be.
+        most: usize,
+    },
+    /// A column's type is one that nothing could be read into.
+    #[error("its column `{column}` {problem}")]
+    Type {
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It is compressed in a way that is not read.
+    #[error("it is compressed with {codec}, which is not read")]
+    Codec {
+        /// The file's own name for it.
+        codec: String,
+    },
+    /// It wants more memory than a file gets.
+    #[error("{part} has {bytes} bytes, and no more than {most} are read")]
+    TooLarge {
+        /// A part of the file.
+        part: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// A file of JSON lines is laid out in another way.
+    #[error("it {laid} and not one object a line")]
+    NotLines {
+        /// How.
+        laid: Laid,
+    },
+    /// A JSON document cannot be told apart into its values.
+    #[error("line {line} is not JSON from `{text}` on")]
+    NotJson {
+        /// The line, from 1.
+        line: u64,
+        /// What stands there.
+        text: String,
+    },
+    /// A JSON document has nothing where its records should be.
+    #[error("the document that ends on line {line} has nothing at `{path}`")]
+    NoPath {
+        /// The line, from 1.
+        line: u64,
+        /// Keys with points between them.
+        path: String,
     },
     /// Writing rows out failed.
     #[error("cannot write the rows")]
@@ -160,6 +220,27 @@ pub enum FormatError {
         /// Records taken before.
         expected: u64,
     },
+}
+
+/// How a JSON file is laid out that does not hold one object a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Laid {
+    /// As one array.
+    Array,
+    /// Each object over several lines.
+    Spread {
+        /// As many as the first.
+        lines: usize,
+    },
+}
+
+impl fmt::Display for Laid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Array => f.write_str("holds a JSON array"),
+            Self::Spread { lines } => write!(f, "holds JSON objects over several lines (the first over {lines})"),
+        }
+    }
 }
 
 impl Fault for FormatError {
@@ -195,6 +276,7 @@ impl Fault for FormatError {
             }
             FormatError::NotText { kind } => kind.hint(),
             FormatError::DuplicateColumn { .. } => "rename one of them, or read the file without its header",
+            FormatError::Twins { .. } => "no Delta table holds both: have one of them renamed in the file",
             FormatError::ReservedColumn { .. } => "give it another name in the file",
             FormatError::ForeignHeader { .. } => {
                 "check `delimiter` and `encoding`; for a CSV file without a header set `header = false`"
@@ -205,6 +287,17 @@ impl Fault for FormatError {
             FormatError::Infer { .. } => {
                 "declare `columns`: one of type `string` takes any value, an object as its JSON text"
             }
+            FormatError::Columns { .. } => "declare `columns`, and no more of them than are needed",
+            FormatError::Type { .. } => "have the file written with another schema, or leave it out with `glob`",
+            FormatError::Codec { .. } => "have the file written with another codec, such as zstd or gzip",
+            FormatError::TooLarge { .. } => "have the file written in smaller parts",
+            FormatError::NotLines { .. } => {
+                "set `format = \"json\"`, which reads arrays and objects however they are laid out"
+            }
+            FormatError::NotJson { .. } => {
+                "correct the file and run again: where a record begins after it cannot be told"
+            }
+            FormatError::NoPath { .. } => "correct `path` of `json`, or leave the file out with `glob`",
             FormatError::Shorter { .. } => {
                 "the file was changed while it was being landed; give the new content a new name"
             }

@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
+use bzip2::bufread::BzDecoder;
 use crc32fast::Hasher;
+use flate2::bufread::GzDecoder;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use liblzma::bufread::XzDecoder;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 
+use super::members::{Member, Members};
 use super::{FormatError, LocalFile};
 use sluicebox_core::plan::Compression;
 
@@ -70,9 +74,9 @@ impl Input {
     pub(super) fn reader(&self, compression: Compression, meter: &Meter) -> Result<Box<dyn Read + Send>, FormatError> {
         let raw = Metered { inner: self.raw()?, meter: meter.clone(), sum: Hasher::new() };
         Ok(match compression.of(&self.name()) {
-            Compression::Gzip => {
-                Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, raw)))
-            }
+            Compression::Gzip => members::<GzDecoder<_>>(raw)?,
+            Compression::Bzip2 => members::<BzDecoder<_>>(raw)?,
+            Compression::Xz => members::<XzDecoder<_>>(raw)?,
             Compression::Zstd => Box::new(zstd::Decoder::new(raw).map_err(FormatError::Open)?),
             Compression::None | Compression::Auto => Box::new(raw),
         })
@@ -94,6 +98,14 @@ impl Input {
             }
         }
     }
+}
+
+fn members<M>(raw: Metered<Box<dyn Read + Send>>) -> Result<Box<dyn Read + Send>, FormatError>
+where
+    M: Member<BufReader<Metered<Box<dyn Read + Send>>>> + Send + 'static,
+{
+    let reader = BufReader::with_capacity(READ_BYTES, raw);
+    Ok(Box::new(Members::<M, _>::new(reader).map_err(FormatError::Open)?))
 }
 
 /// Compressed bytes are read this many at a time.

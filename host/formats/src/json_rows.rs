@@ -40,5 +40,6 @@ pub fn rows_from_json(text: &[u8], schema: &SchemaRef) -> Result<RecordBatch, Ar
 
 /// Infers the columns of JSON lines, in order of appearance.
 pub fn infer_json(text: &[u8]) -> Result<SchemaRef, FormatError> {
-    json::infer(text::decode(Box::new(Cursor::new(text.to_vec())), Encoding::Utf8)?)
+    let text = text::decode(Box::new(Cursor::new(text.to_vec())), Encoding::Utf8)?;
+    json::infer(json::Framing::lines(text, false)?.0)
 }

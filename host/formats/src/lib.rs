@@ -1,4 +1,4 @@
-//! Bytes to rows: CSV, JSON lines, Parquet, Avro.
+//! Bytes to rows: CSV, JSON, Parquet, Avro.
 //!
 //! A file is opened as a [`Rows`] reader that gives batches of decoded columns, the
 //! record number of every row, and the records that could not be decoded. Memory is
@@ -8,11 +8,14 @@ mod avro;
 mod binary;
 pub mod csv;
 mod error;
+mod evidence;
 mod guard;
 mod input;
 mod json;
 mod json_rows;
+pub mod limits;
 mod local;
+mod members;
 mod message;
 mod names;
 mod parquet;
@@ -30,14 +33,15 @@ use arrow_schema::{Schema, SchemaRef};
 pub use self::avro::BadSchema;
 pub use self::parquet::ParquetWriter;
 pub use binary::Binary;
-pub use error::FormatError;
+pub use error::{FormatError, Laid};
 pub use input::{Input, Meter};
 pub use json_rows::{infer_json, rows_as_json, rows_from_json};
 pub use local::LocalFile;
 pub use message::{BadMessage, MessageDecoder, Messages};
 
 use self::guard::{Guarded, guarded};
-use sluicebox_core::plan::{Compression, Demands, Format};
+use self::scalar::Exactness;
+use sluicebox_core::plan::{Compression, Demands, Encoding, Format, Timestamps};
 
 /// Rows of a batch at most.
 pub const BATCH_ROWS: usize = 8_192;
@@ -115,6 +119,10 @@ pub struct FileSpec<'a> {
     pub demands: Demands,
     /// Records that are done already.
     pub skip: u64,
+    /// What becomes of times that microseconds do not hold.
+    pub timestamps: Timestamps,
+    /// The file is one that somebody wrote, and not some records out of such.
+    pub whole: bool,
 }
 
 /// Opens `input` for reading.
@@ -133,19 +141,41 @@ fn decoder(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn 
             let text = text::open(input, spec.compression, format.encoding, meter)?;
             Ok(Box::new(csv::CsvRows::new(text, format, columns, spec.skip)?))
         }
-        Format::JsonLines { encoding } => {
-            let text = text::open(input, spec.compression, *encoding, meter)?;
-            Ok(Box::new(json::JsonRows::new(text, columns, spec.skip)?.demanding(spec.demands)))
+        Format::JsonLines { .. } | Format::Json { .. } => {
+            let records = json_records(input, spec.format, spec.compression, spec.whole, meter)?;
+            let exactness = Exactness { floats: spec.own_types, cut_times: spec.timestamps == Timestamps::Truncate };
+            let rows = json::JsonRows::new(records, columns, spec.skip)?;
+            Ok(Box::new(rows.demanding(spec.demands).exact(exactness)))
         }
         Format::Parquet => parquet::open(input, spec, meter),
         Format::Avro => {
             let reader = input.reader(spec.compression, meter)?;
             Ok(Box::new(avro::AvroRows::new(
                 reader,
-                |schema| plain::Plan::of_file(schema, spec, avro::CODES),
+                |schema| Ok(plain::Plan::of_file(schema, spec, avro::CODES)?.exact(spec.timestamps)),
                 spec.skip,
             )?))
         }
+    }
+}
+
+/// The records of a JSON file.
+fn json_records(
+    input: &Input,
+    format: &Format,
+    compression: Compression,
+    whole: bool,
+    meter: &Meter,
+) -> Result<(json::Framing, text::Original), FormatError> {
+    let (encoding, path) = match format {
+        Format::Json { encoding, path } => (*encoding, Some(path)),
+        Format::JsonLines { encoding } => (*encoding, None),
+        _ => (Encoding::Utf8, None),
+    };
+    let text = text::open(input, compression, encoding, meter)?;
+    match path {
+        Some(path) => Ok(json::Framing::documents(text, path)),
+        None => json::Framing::lines(text, whole),
     }
 }
 
@@ -158,7 +188,9 @@ pub fn schema(input: &Input, format: &Format, compression: Compression) -> Resul
     let meter = Meter::default();
     guarded(0, || match format {
         Format::Csv(csv) => csv::infer(text::open(input, compression, csv.encoding, &meter)?, csv),
-        Format::JsonLines { encoding } => json::infer(text::open(input, compression, *encoding, &meter)?),
+        Format::JsonLines { .. } | Format::Json { .. } => {
+            json::infer(json_records(input, format, compression, true, &meter)?.0)
+        }
         Format::Parquet => parquet::schema(input),
         Format::Avro => avro::schema(input.reader(compression, &meter)?),
     })
@@ -167,17 +199,26 @@ pub fn schema(input: &Input, format: &Format, compression: Compression) -> Resul
 /// The endings by which a format's files are known, compressed forms included.
 pub fn endings(format: &Format) -> &'static [&'static str] {
     match format {
-        Format::Csv(_) => &[".csv", ".tsv", ".csv.gz", ".csv.zst", ".tsv.gz", ".tsv.zst"],
+        Format::Csv(_) => &[
+            ".csv", ".tsv", ".csv.gz", ".csv.zst", ".csv.bz2", ".csv.xz", ".tsv.gz", ".tsv.zst", ".tsv.bz2", ".tsv.xz",
+        ],
+        Format::Json { .. } => &[".json", ".json.gz", ".json.zst", ".json.bz2", ".json.xz"],
         Format::JsonLines { .. } => &[
             ".jsonl",
             ".ndjson",
             ".json",
             ".jsonl.gz",
             ".jsonl.zst",
+            ".jsonl.bz2",
+            ".jsonl.xz",
             ".ndjson.gz",
             ".ndjson.zst",
+            ".ndjson.bz2",
+            ".ndjson.xz",
             ".json.gz",
             ".json.zst",
+            ".json.bz2",
+            ".json.xz",
         ],
         Format::Parquet => &[".parquet"],
         Format::Avro => &[".avro"],

@@ -11,8 +11,9 @@ use super::avro::{BadSchema, BodyDecoder};
 use super::csv::CsvRows;
 use super::guard::guarded;
 use super::json::ObjectDecoder;
+use super::scalar::Exactness;
 use super::{FormatError, Rows, text};
-use sluicebox_core::plan::{AvroSchemas, CsvFormat, Demands, MessageFormat};
+use sluicebox_core::plan::{AvroSchemas, CsvFormat, Demands, MessageFormat, Timestamps};
 
 /// Decodes bodies of messages.
 pub struct MessageDecoder(How);
@@ -72,6 +73,16 @@ impl MessageDecoder {
             How::Json(decoder) => How::Json(Box::new(decoder.demanding(demands))),
             How::Avro(decoder) => How::Avro(Box::new(decoder.demanding(demands))),
             // Without names there are as many fields as columns, or the message is bad already.
+            how @ (How::Csv(..) | How::Bytes(_)) => how,
+        })
+    }
+
+    /// The same for times with digits below microseconds.
+    pub fn timestamps(self, timestamps: Timestamps) -> Self {
+        let exactness = Exactness { floats: false, cut_times: timestamps == Timestamps::Truncate };
+        Self(match self.0 {
+            How::Json(decoder) => How::Json(Box::new(decoder.exact(exactness))),
+            How::Avro(decoder) => How::Avro(Box::new(decoder.timestamps(timestamps))),
             how @ (How::Csv(..) | How::Bytes(_)) => how,
         })
     }

@@ -11,6 +11,16 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::value;
 
+/// How much of what is written a value has to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exactness {
+    /// A floating-point number is written with the digits that the text has: nobody declared the
+    /// column, so nobody asked for rounding.
+    pub(crate) floats: bool,
+    /// Digits of a second beyond the sixth may be cut off.
+    pub(crate) cut_times: bool,
+}
+
 /// The texts of one column, wherever they lie.
 pub(super) trait Texts {
     /// Each text as `read` reads it; one that it does not read is null, and noted as bad.
@@ -40,20 +50,21 @@ pub(super) fn readable(kind: &DataType) -> bool {
 }
 
 /// `texts` as an array of `kind`, exact or null; `None` if that is no number, time or truth value.
-pub(super) fn column(texts: &mut impl Texts, kind: &DataType) -> Option<ArrayRef> {
+pub(super) fn column(texts: &mut impl Texts, kind: &DataType, exactness: Exactness) -> Option<ArrayRef> {
     Some(match kind {
         DataType::Int8 => integers::<Int8Type>(texts),
         DataType::Int16 => integers::<Int16Type>(texts),
         DataType::Int32 => integers::<Int32Type>(texts),
         DataType::Int64 => Arc::new(texts.numbers::<Int64Type>(value::integer)),
-        DataType::Float32 => Arc::new(texts.numbers::<Float32Type>(|text| {
-            // Straight from text: through a double it would be rounded twice.
-            std::str::from_utf8(text).ok()?.parse().ok()
+        DataType::Float32 => Arc::new(texts.numbers::<Float32Type>(value::single)),
+        DataType::Float64 if exactness.floats => Arc::new(texts.numbers::<Float64Type>(|text| {
+            value::float(text).filter(|value| !value.is_finite() || value::is_exact_float(text))
         })),
         DataType::Float64 => Arc::new(texts.numbers::<Float64Type>(value::float)),
         DataType::Date32 => Arc::new(texts.numbers::<Date32Type>(value::date)),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            let times = texts.numbers::<TimestampMicrosecondType>(value::timestamp);
+            let read = if exactness.cut_times { value::cut_timestamp } else { value::timestamp };
+            let times = texts.numbers::<TimestampMicrosecondType>(read);
             Arc::new(times.with_timezone_opt(zone.clone()))
         }
         DataType::Decimal128(precision, scale) => {

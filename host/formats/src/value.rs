@@ -21,10 +21,57 @@ fn integer_with_care(text: &[u8]) -> Option<i64> {
     i64::try_from(decimal(text, 38, 0)?).ok()
 }
 
-/// A floating-point number, correctly rounded; `NaN` and `inf` included.
+/// A floating-point number, correctly rounded; `NaN` and `inf` included, but no number that is beyond
+/// what there are of them.
 #[inline]
 pub(crate) fn float(text: &[u8]) -> Option<f64> {
-    exact_float(text).or_else(|| <Float64Type as Parser>::parse(std::str::from_utf8(text).ok()?))
+    exact_float(text).or_else(|| {
+        let value = <Float64Type as Parser>::parse(std::str::from_utf8(text).ok()?)?;
+        (value.is_finite() || !has_digits(text)).then_some(value)
+    })
+}
+
+/// The same in single precision. Straight from text: through a double it would be rounded twice.
+#[inline]
+pub(crate) fn single(text: &[u8]) -> Option<f32> {
+    let value: f32 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (value.is_finite() || !has_digits(text)).then_some(value)
+}
+
+fn has_digits(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_digit)
+}
+
+/// Whether the nearest double is written with the same digits, so that nothing of the number is lost.
+#[inline]
+pub(crate) fn is_exact_float(text: &[u8]) -> bool {
+    exact_float(text).is_some() || is_exact_with_care(text)
+}
+
+#[cold]
+fn is_exact_with_care(text: &[u8]) -> bool {
+    let Some(value) = float(text) else { return false };
+    let shortest = format!("{value:e}");
+    significant(text).is_some_and(|digits| Some(digits) == significant(shortest.as_bytes()))
+}
+
+/// A number's digits from the first to the last that is not zero, and the power of ten of the last one.
+fn significant(text: &[u8]) -> Option<(Vec<u8>, i64)> {
+    let (_, digits) = sign(text);
+    let at = digits.iter().position(|byte| matches!(byte, b'e' | b'E'));
+    let mut power = at.map_or(Some(0), |at| integer(&digits[at + 1..]))?;
+    let mantissa = &digits[..at.unwrap_or(digits.len())];
+    let point = mantissa.iter().position(|byte| *byte == b'.');
+    power = power.checked_sub(point.map_or(0, |at| (mantissa.len() - at - 1) as i64))?;
+    let mut kept: Vec<u8> =
+        mantissa.iter().filter(|byte| byte.is_ascii_digit()).copied().skip_while(|byte| *byte == b'0').collect();
+    while kept.pop_if(|byte| *byte == b'0').is_some() {
+        power = power.checked_add(1)?;
+    }
+    if kept.is_empty() {
+        power = 0;
+    }
+    Some((kept, power))
 }
 
 /// Up to 15 digits and a small power of ten are both exact in a double, so one division rounds
@@ -138,10 +185,29 @@ pub(crate) fn date(text: &[u8]) -> Option<i32> {
 
 const DAY: i64 = 86_400_000_000;
 
-/// An ISO date and time as microseconds since 1970; without a zone it is UTC. Digits of the
-/// second beyond the sixth are cut off.
+/// An ISO date and time as microseconds since 1970, if these hold all of its digits; without a zone it
+/// is UTC.
 #[inline]
 pub(crate) fn timestamp(text: &[u8]) -> Option<i64> {
+    cut_timestamp(text).filter(|_| !is_finer(text))
+}
+
+/// Whether digits of the second beyond the sixth say something.
+fn is_finer(text: &[u8]) -> bool {
+    if text.len() <= SECONDS_AND_MICROS {
+        return false;
+    }
+    let point = text.iter().position(|byte| *byte == b'.');
+    let digits = point.map_or(&[][..], |at| &text[at + 1..]);
+    digits.iter().take_while(|byte| byte.is_ascii_digit()).skip(6).any(|byte| *byte != b'0')
+}
+
+/// The length of a time with six digits of its second.
+const SECONDS_AND_MICROS: usize = "2024-01-01T00:00:00.000000".len();
+
+/// The same with digits of the second beyond the sixth cut off.
+#[inline]
+pub(crate) fn cut_timestamp(text: &[u8]) -> Option<i64> {
     if let &[
         y1,
         y2,
@@ -260,8 +326,16 @@ mod tests {
             assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
         }
         assert!(float(b"NaN").unwrap().is_nan());
-        for text in [".", "", "-", "1.2.3", "1,5", "abc", "--1"] {
+        for text in [".", "", "-", "1.2.3", "1,5", "abc", "--1", "1e400", "-2e308"] {
             assert_eq!(float(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!((single(b"1e39"), single(b"1e38")), (None, Some(1e38)));
+        assert!(float(b"-inf").unwrap().is_infinite());
+        for text in ["1.50", "100e-2", "3060.3362068965516", "5e-324", "-0", "100000000000000000000", "0.0e7"] {
+            assert!(is_exact_float(text.as_bytes()), "{text}");
+        }
+        for text in ["9007199254740993", "0.12345678901234567890", "1e400", "1e-400", "3e-324"] {
+            assert!(!is_exact_float(text.as_bytes()), "{text}");
         }
     }
 
@@ -307,13 +381,16 @@ mod tests {
             ("1970-01-01T00:00:00.5Z", Some(500_000)),
             ("1970-01-01T02:00:00+02:00", Some(0)),
             ("1969-12-31T23:59:59.999999", Some(-1)),
-            ("1970-01-01T00:00:00.123456789Z", Some(123_456)),
+            ("1970-01-01T00:00:00.123456789Z", None),
+            ("1970-01-01T00:00:00.1234560Z", Some(123_456)),
+            ("1970-01-01T00:00:00.12345600001", None),
             ("1970-01-01", Some(0)),
             ("1970-01-01T24:00:00", None),
             ("yesterday", None),
         ] {
             assert_eq!(timestamp(text.as_bytes()), micros, "{text}");
         }
+        assert_eq!(cut_timestamp(b"1970-01-01T00:00:00.123456789Z"), Some(123_456));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::SourceError;
 use super::registry::SchemaRegistry;
 use sluicebox_core::batch::Lane;
-use sluicebox_core::plan::{AvroSchemas, Demands, MessageFormat};
+use sluicebox_core::plan::{AvroSchemas, Demands, MessageFormat, Timestamps};
 use sluicebox_formats::{FormatError, MessageDecoder, Messages};
 
 /// The time after which a registry is asked again for a schema that it did not have.
@@ -45,6 +45,11 @@ impl BodyDecoder {
     /// The same decoder with the demands of a contract.
     pub(super) fn demanding(self, demands: Demands) -> Self {
         Self { decoder: self.decoder.demanding(demands), ..self }
+    }
+
+    /// The same for times with digits below microseconds.
+    pub(super) fn timestamps(self, timestamps: Timestamps) -> Self {
+        Self { decoder: self.decoder.timestamps(timestamps), ..self }
     }
 
     /// Decodes bodies of one lane, at most [`sluicebox_formats::BATCH_ROWS`] of them.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::message::{self, AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW};
+use super::message::{self, AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW, TIMESTAMPS};
 use super::stream::RESET;
 use super::{SourceType, Type, type_key};
 use crate::keys::{DAY, Found, Key, KeySet, Kind, Location, Maybe, Section, Shape, SubTable, Text, Time, Word, Words};
@@ -48,7 +48,21 @@ const OVERLAP: Key<Time> = Key::new(
 /// `[sources.<name>]` with `type = "capture"`.
 pub(super) static KEYS: KeySet = KeySet {
     about: "Files that Event Hubs Capture wrote.",
-    keys: &[&KIND, &PATH, &LAYOUT, &HUB, &GAPS, &OVERLAP, &RESET, &FORMAT, &COLUMNS, &CSV_KEY, &AVRO_KEY, &RAW],
+    keys: &[
+        &KIND,
+        &PATH,
+        &LAYOUT,
+        &HUB,
+        &GAPS,
+        &OVERLAP,
+        &RESET,
+        &FORMAT,
+        &COLUMNS,
+        &CSV_KEY,
+        &AVRO_KEY,
+        &RAW,
+        &TIMESTAMPS,
+    ],
 };
 
 /// `capture` of a source that continues with the live hub.
@@ -79,9 +93,9 @@ const TOKENS: [(&str, LayoutPart); 9] = [
 
 fn read(section: &Section<'_>) -> Option<CaptureSpec> {
     let (files, reset) = (files(section), section.get(&RESET));
-    let bodies = message::read(section)?;
+    let message::Bodies { format, columns, raw, timestamps } = message::read(section)?;
     let files = CaptureFiles { reset: reset?, ..files? };
-    Some(CaptureSpec { files, format: bodies.format, columns: bodies.columns, raw: bodies.raw })
+    Some(CaptureSpec { files, format, columns, raw, timestamps })
 }
 
 fn files(section: &Section<'_>) -> Option<CaptureFiles> {

@@ -1,6 +1,6 @@
 //! `[sources.<name>]` with `type = "eventhubs"`: a Kafka source with the settings that Event Hubs needs.
 
-use super::message::{AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW};
+use super::message::{AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW, TIMESTAMPS};
 use super::oauth::{CLIENT_ID, CLIENT_SECRET};
 use super::stream::{CA, CAPTURE, GROUP, MAX_IN_FLIGHT, ON_LOST, RESET, SESSION_TIMEOUT, START, TOPICS};
 use super::{SourceType, Type, stream, type_key};
@@ -54,6 +54,7 @@ pub(super) static KEYS: KeySet = KeySet {
         &CSV_KEY,
         &AVRO_KEY,
         &RAW,
+        &TIMESTAMPS,
         &MAX_IN_FLIGHT,
         &CAPTURE,
         &CA,

@@ -6,12 +6,12 @@ use serde_json::{Value as Json, json};
 use super::columns::ColumnTypes;
 use super::csv::{CSV, Csv};
 use super::file_columns::{self, FILE_COLUMNS, FILE_NAME, HIVE_FOLDERS};
-use super::{SourceType, Type, type_key};
+use super::{SourceType, Type, timestamps_key, type_key};
 use crate::diagnostics::Draft;
 use crate::keys::{
     Flag, Found, Key, KeySet, Kind, Location, Maybe, Section, Shape, SubTable, Texts, Whole, Word, Words, word_of,
 };
-use sluicebox_core::plan::{ChangedFiles, Compression, Encoding, FilesSpec, Format, Links, SourceKind};
+use sluicebox_core::plan::{ChangedFiles, Compression, Encoding, FilesSpec, Format, Links, SourceKind, Timestamps};
 
 const KIND: Key<Type> = type_key("files");
 const PATH: Key<Location> =
@@ -41,7 +41,7 @@ const MAX_FILES: Key<Whole<u64>> = Key::new(
 const FORMAT: Key<Word<FormatName>> = Key::new("format", Word::new(), "How a file is decoded.").example(r#""csv""#);
 const COMPRESSION: Key<Word<Compression>> =
     Key::new("compression", Word::new(), "How a file is compressed; `auto` goes by the ending of its name.")
-        .more("A file whose name does not end in `.gz` or `.zst` is then not compressed. Parquet and Avro files compress their own blocks.")
+        .more("The endings are `.gz`, `.zst`, `.bz2` and `.xz`; any other file is then not compressed. All members of a compressed file are read; only zeros may follow the last. Parquet and Avro files compress their own blocks.")
         .default(|| Compression::Auto)
         .example(r#""gzip""#);
 const KEEP_FILES: Key<Flag> =
@@ -59,6 +59,7 @@ const CHANGED_FILES: Key<Word<ChangedFiles>> = Key::new(
 )
 .default(|| ChangedFiles::Stop)
 .example(r#""ignore""#);
+const TIMESTAMPS: Key<Word<Timestamps>> = timestamps_key();
 const CSV_KEY: Key<SubTable<Csv>> = Key::new("csv", CSV, "How CSV is read; only with `format = \"csv\"`.")
     .default(Csv::default)
     .absent("see below")
@@ -71,6 +72,14 @@ const JSONL: Key<SubTable<Encoding>> = Key::new(
 .default(|| Encoding::Utf8)
 .absent("see below")
 .example(r#"{ encoding = "utf-8" }"#);
+const JSON: Key<SubTable<Documents>> = Key::new(
+    "json",
+    SubTable { keys: &JSON_KEYS, read: |json| Some((json.get(&JSON_ENCODING)?, json.get(&JSON_PATH)?)) },
+    "How JSON documents are read; only with `format = \"json\"`.",
+)
+.default(|| (Encoding::Utf8, None))
+.absent("see below")
+.example(r#"{ path = "data.items" }"#);
 const COLUMNS: Key<Maybe<ColumnTypes>> =
     Key::new("columns", ColumnTypes, "The columns in table order; without it they are inferred from the first file.")
         .optional()
@@ -78,6 +87,24 @@ const COLUMNS: Key<Maybe<ColumnTypes>> =
         .example(r#"{ id = "int64 not null", name = "string" }"#);
 
 const JSONL_ENCODING: Key<Word<Encoding>> =
+    Key::new("encoding", Word::new(), "The character encoding.").default(|| Encoding::Utf8).example(r#""latin-1""#);
+
+/// The encoding of JSON documents, and the path to the records in each.
+type Documents = (Encoding, Option<Vec<String>>);
+
+const JSON_PATH: Key<Maybe<JsonPath>> = Key::new(
+    "path",
+    JsonPath,
+    "The keys that lead to the records in each document, with points between them.",
+)
+.more(
+    "`data.items` reads `{\"data\": {\"items\": [{…}, {…}]}}`. An array there holds records, an object is one record, \
+             and null is none.",
+)
+.optional()
+.absent("the document itself")
+.example(r#""data.items""#);
+const JSON_ENCODING: Key<Word<Encoding>> =
     Key::new("encoding", Word::new(), "The character encoding.").default(|| Encoding::Utf8).example(r#""latin-1""#);
 
 /// `[sources.<name>]` with `type = "files"`.
@@ -97,14 +124,20 @@ pub(super) static KEYS: KeySet = KeySet {
         &FILE_COLUMNS,
         &KEEP_FILES,
         &CHANGED_FILES,
+        &TIMESTAMPS,
         &CSV_KEY,
         &JSONL,
+        &JSON,
         &COLUMNS,
     ],
 };
 
 /// `jsonl` of a source.
 pub(super) static JSONL_KEYS: KeySet = KeySet { about: "How JSON lines are read.", keys: &[&JSONL_ENCODING] };
+
+/// `json` of a source.
+pub(super) static JSON_KEYS: KeySet =
+    KeySet { about: "How JSON documents are read.", keys: &[&JSON_PATH, &JSON_ENCODING] };
 
 /// Files in a folder.
 pub(super) const TYPE: SourceType =
@@ -125,9 +158,10 @@ fn read(section: &Section<'_>) -> Option<FilesSpec> {
     let keep_files = section.get(&KEEP_FILES);
     let compression = section.get(&COMPRESSION);
     let changed_files = section.get(&CHANGED_FILES);
+    let timestamps = section.get(&TIMESTAMPS);
     let settings = settings(section, format);
     if matches!(format, Some(FormatName::Parquet | FormatName::Avro))
-        && matches!(compression, Some(Compression::Gzip | Compression::Zstd))
+        && !matches!(compression, None | Some(Compression::Auto | Compression::None))
     {
         section.misplaced(
             &COMPRESSION,
@@ -147,6 +181,7 @@ fn read(section: &Section<'_>) -> Option<FilesSpec> {
         file_columns: file_columns?,
         keep_files: keep_files?,
         changed_files: changed_files?,
+        timestamps: timestamps?,
     })
 }
 
@@ -154,6 +189,7 @@ fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format>
     // Settings of another format are still read, so that their problems are reported at once.
     let csv = section.get(&CSV_KEY);
     let jsonl = section.get(&JSONL);
+    let json = section.get(&JSON);
     let csv = csv.filter(|csv| {
         let nameless = !csv.format.header && !section.has(&COLUMNS);
         if nameless {
@@ -173,9 +209,13 @@ fn settings(section: &Section<'_>, format: Option<FormatName>) -> Option<Format>
     if format != FormatName::JsonLines {
         section.misplaced(&JSONL, &why, "remove it, or set `format = \"jsonl\"`");
     }
+    if format != FormatName::Json {
+        section.misplaced(&JSON, &why, "remove it, or set `format = \"json\"`");
+    }
     match format {
         FormatName::Csv => csv.map(|csv| Format::Csv(csv.format)),
         FormatName::JsonLines => jsonl.map(|encoding| Format::JsonLines { encoding }),
+        FormatName::Json => json.map(|(encoding, path)| Format::Json { encoding, path: path.unwrap_or_default() }),
         FormatName::Parquet => Some(Format::Parquet),
         FormatName::Avro => Some(Format::Avro),
     }
@@ -242,23 +282,67 @@ impl Kind for Globs {
     }
 }
 
+/// Keys with points between them.
+#[derive(Clone, Copy)]
+struct JsonPath;
+
+impl Shape for JsonPath {
+    fn label(&self) -> String {
+        "keys with points between them".to_owned()
+    }
+}
+
+impl Kind for JsonPath {
+    type Value = Vec<String>;
+
+    fn read(&self, found: &Found<'_, '_>) -> Option<Vec<String>> {
+        let path = found.text()?;
+        let keys: Vec<String> = path.value.split('.').map(str::to_owned).collect();
+        if keys.iter().any(String::is_empty) {
+            let hint = "write keys with one point between them, as `data.items`";
+            found.report(
+                format!("`{}` of {} has a key without a name", found.name(), found.what()),
+                Some(hint.to_owned()),
+            );
+            return None;
+        }
+        Some(keys)
+    }
+
+    fn toml(&self, value: &Vec<String>) -> Option<String> {
+        Some(format!("\"{}\"", value.join(".")))
+    }
+}
+
 /// The format of a file, before its settings are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FormatName {
     Csv,
     JsonLines,
+    Json,
     Parquet,
     Avro,
 }
 
 impl Words for FormatName {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("csv", Self::Csv), ("jsonl", Self::JsonLines), ("parquet", Self::Parquet), ("avro", Self::Avro)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("csv", Self::Csv),
+        ("jsonl", Self::JsonLines),
+        ("json", Self::Json),
+        ("parquet", Self::Parquet),
+        ("avro", Self::Avro),
+    ];
 }
 
 impl Words for Compression {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("auto", Self::Auto), ("none", Self::None), ("gzip", Self::Gzip), ("zstd", Self::Zstd)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("none", Self::None),
+        ("gzip", Self::Gzip),
+        ("zstd", Self::Zstd),
+        ("bzip2", Self::Bzip2),
+        ("xz", Self::Xz),
+    ];
 }
 
 impl Words for ChangedFiles {

@@ -7,8 +7,9 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use super::avro::AVRO;
 use super::columns::ColumnTypes;
 use super::csv::{CSV, Csv};
+use super::timestamps_key;
 use crate::keys::{Flag, Key, Maybe, Section, SubTable, Word, Words};
-use sluicebox_core::plan::{AvroSchemas, CsvFormat, MessageFormat};
+use sluicebox_core::plan::{AvroSchemas, CsvFormat, MessageFormat, Timestamps};
 
 pub(super) const FORMAT: Key<Word<MessageName>> =
     Key::new("format", Word::new(), "How the body of a message is decoded.")
@@ -37,16 +38,20 @@ pub(super) const AVRO_KEY: Key<Maybe<SubTable<AvroSchemas>>> =
 pub(super) const RAW: Key<Flag> =
     Key::new("raw", Flag, "Whether each row keeps the body as it came, in `_raw`.").default(|| true).example("false");
 
+pub(super) const TIMESTAMPS: Key<Word<Timestamps>> = timestamps_key();
+
 /// The values of these keys.
 pub(super) struct Bodies {
     pub(super) format: MessageFormat,
     pub(super) columns: SchemaRef,
     pub(super) raw: bool,
+    pub(super) timestamps: Timestamps,
 }
 
 /// Reads them, and reports problems.
 pub(super) fn read(section: &Section<'_>) -> Option<Bodies> {
     let raw = section.get(&RAW);
+    let timestamps = section.get(&TIMESTAMPS);
     let format = section.get(&FORMAT);
     let columns = section.get(&COLUMNS);
     let csv = section.get(&CSV_KEY).and_then(|csv| without_header(section, csv));
@@ -83,7 +88,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Bodies> {
             return None;
         }
     };
-    Some(Bodies { format, columns, raw: raw? })
+    Some(Bodies { format, columns, raw: raw?, timestamps: timestamps? })
 }
 
 /// The CSV settings of a single record.

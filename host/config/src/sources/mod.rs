@@ -17,8 +17,8 @@ use serde_json::{Value as Json, json};
 
 use crate::diagnostics::{At, Context, Draft, meant_or_known};
 use crate::document::{Entry, Node, Value, entries};
-use crate::keys::{Found, Key, KeySet, Kind, Section, Shape, check_name, json_schema};
-use sluicebox_core::plan::{SourceKind, SourceSpec};
+use crate::keys::{Found, Key, KeySet, Kind, Section, Shape, Word, Words, check_name, json_schema};
+use sluicebox_core::plan::{SourceKind, SourceSpec, Timestamps};
 
 /// A type of source.
 pub(crate) struct SourceType {
@@ -38,6 +38,7 @@ pub(crate) static REFERENCE: &[(&str, &KeySet)] = &[
     ("files", &files::KEYS),
     ("csv", &csv::KEYS),
     ("jsonl", &files::JSONL_KEYS),
+    ("json", &files::JSON_KEYS),
     ("kafka", &kafka::KEYS),
     ("avro", &avro::KEYS),
     ("oauth", &oauth::KEYS),
@@ -144,6 +145,22 @@ fn elsewhere(here: &SourceType, key: &str) -> Option<String> {
 }
 
 /// The key `type` of a source of this type.
+/// The key `timestamps`, which sources of files and of messages have.
+const fn timestamps_key() -> Key<Word<Timestamps>> {
+    Key::new(
+        "timestamps",
+        Word::new(),
+        "What becomes of times with digits below microseconds: their rows go to quarantine, or the digits are cut off.",
+    )
+    .more("Digits that are zero do not count.")
+    .default(|| Timestamps::Exact)
+    .example(r#""truncate""#)
+}
+
+impl Words for Timestamps {
+    const ALL: &'static [(&'static str, Self)] = &[("exact", Self::Exact), ("truncate", Self::Truncate)];
+}
+
 const fn type_key(name: &'static str) -> Key<Type> {
     Key::new("type", Type(name), "The kind of source.")
 }

@@ -103,6 +103,7 @@ pub(super) fn read(section: &Section<'_>, connection: Option<KafkaConnection>) -
         format: bodies.format,
         columns: bodies.columns,
         raw: bodies.raw,
+        timestamps: bodies.timestamps,
         max_in_flight: max_in_flight?,
         reset: reset?,
         capture: capture?.map(Box::new),

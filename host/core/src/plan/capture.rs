@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
-use super::MessageFormat;
+use super::{MessageFormat, Timestamps};
 
 /// Files of Event Hubs Capture; each partition of a hub is a lane.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct CaptureSpec {
     pub columns: SchemaRef,
     /// Whether each row keeps the original body.
     pub raw: bool,
+    /// What becomes of times that microseconds do not hold.
+    pub timestamps: Timestamps,
 }
 
 /// Captured files and their order.

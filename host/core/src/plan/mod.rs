@@ -136,6 +136,18 @@ pub struct FilesSpec {
     pub keep_files: bool,
     /// What to do with a file that changed after it was read to its end.
     pub changed_files: ChangedFiles,
+    /// What becomes of times that microseconds do not hold.
+    pub timestamps: Timestamps,
+}
+
+/// What becomes of times with digits below microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    /// Their rows go to quarantine: a table would hold another time.
+    #[default]
+    Exact,
+    /// The digits are cut off.
+    Truncate,
 }
 
 impl FilesSpec {
@@ -164,7 +176,7 @@ pub enum ChangedFiles {
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// By the file name: `.gz`, `.zst`, anything else is not compressed.
+    /// By the file name: `.gz`, `.zst`, `.bz2`, `.xz`, anything else is not compressed.
     Auto,
     /// Not compressed.
     None,
@@ -172,6 +184,10 @@ pub enum Compression {
     Gzip,
     /// zstd, several frames included.
     Zstd,
+    /// bzip2, several streams included.
+    Bzip2,
+    /// xz, several streams included.
+    Xz,
 }
 
 /// The format of a file.
@@ -183,6 +199,13 @@ pub enum Format {
     JsonLines {
         /// The character encoding.
         encoding: Encoding,
+    },
+    /// JSON however it is laid out: arrays of objects, or objects behind each other.
+    Json {
+        /// The character encoding.
+        encoding: Encoding,
+        /// The keys that lead to the records in a document; none where they are the document.
+        path: Vec<String>,
     },
     /// Parquet.
     Parquet,
@@ -377,6 +400,8 @@ impl Compression {
         match self {
             Compression::Auto if name.ends_with(".gz") => Compression::Gzip,
             Compression::Auto if name.ends_with(".zst") => Compression::Zstd,
+            Compression::Auto if name.ends_with(".bz2") => Compression::Bzip2,
+            Compression::Auto if name.ends_with(".xz") => Compression::Xz,
             Compression::Auto => Compression::None,
             known => known,
         }

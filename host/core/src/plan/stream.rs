@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 
-use super::{CaptureFiles, MessageFormat};
+use super::{CaptureFiles, MessageFormat, Timestamps};
 
 /// Topics of Kafka, or hubs of Event Hubs, whose partitions are lanes.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct KafkaSpec {
     pub columns: SchemaRef,
     /// Whether each row keeps the original body.
     pub raw: bool,
+    /// What becomes of times that microseconds do not hold.
+    pub timestamps: Timestamps,
     /// Bytes that may be fetched ahead.
     pub max_in_flight: u64,
     /// How often the topics were deleted and made anew: each time their partitions are other lanes.

@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use apache_avro::headers::{HeaderBuilder as _, RabinFingerprintHeader};
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
+use super::shape;
 use super::writer::Writer;
 use crate::message::{BadMessage, Messages};
 use crate::{FormatError, is_system_column};
 use sluicebox_core::batch::column;
-use sluicebox_core::plan::Demands;
+use sluicebox_core::plan::{Demands, Timestamps};
 
 /// What a body begins with that names its schema: a zero byte, and the number.
 const FRAME: usize = 5;
@@ -24,9 +26,12 @@ pub(crate) struct BodyDecoder {
     schema: SchemaRef,
     /// Whether a body says which schema it was written with.
     framed: bool,
+    /// What a body of the only schema may begin with: the mark and the fingerprint of Avro's single-object encoding.
+    single: Option<Vec<u8>>,
     /// By their number; the only one has the number 0.
     writers: HashMap<u32, Result<Writer, BadSchema>>,
     demands: Demands,
+    timestamps: Timestamps,
 }
 
 /// Why nothing can be decoded that was written with a schema.
@@ -56,8 +61,10 @@ impl BodyDecoder {
         Ok(Self {
             schema: Arc::new(Schema::new(fields)),
             framed: true,
+            single: None,
             writers: HashMap::new(),
             demands: Demands::default(),
+            timestamps: Timestamps::Exact,
         })
     }
 
@@ -66,11 +73,19 @@ impl BodyDecoder {
         Self { demands, ..self }
     }
 
+    /// The same for times with digits below microseconds.
+    pub(crate) fn timestamps(mut self, timestamps: Timestamps) -> Self {
+        self.timestamps = timestamps;
+        self.writers.values_mut().flatten().for_each(|writer| writer.timestamps(timestamps));
+        self
+    }
+
     /// The same for bodies that are all written with one schema, and do not say so.
     pub(crate) fn bare(columns: &SchemaRef, path: &Path) -> Result<Self, FormatError> {
         let schema = std::fs::read_to_string(path);
         let schema = schema.map_err(|source| FormatError::SchemaFile { path: path.to_owned(), source })?;
-        let mut bodies = Self { framed: false, ..Self::new(columns)? };
+        let single = single_object(&schema);
+        let mut bodies = Self { framed: false, single, ..Self::new(columns)? };
         let writer = Writer::new(&schema, &bodies.schema);
         let unusable = |bad: BadSchema| FormatError::AvroSchema { path: path.to_owned(), problem: bad.message };
         bodies.writers.insert(0, Ok(writer.map_err(unusable)?));
@@ -92,7 +107,8 @@ impl BodyDecoder {
 
     /// Hears what there is to know of a schema.
     pub(crate) fn learn(&mut self, number: u32, schema: Result<&str, BadSchema>) {
-        let writer = schema.and_then(|schema| Writer::new(schema, &self.schema));
+        let mut writer = schema.and_then(|schema| Writer::new(schema, &self.schema));
+        writer.iter_mut().for_each(|writer| writer.timestamps(self.timestamps));
         self.writers.insert(number, writer);
     }
 
@@ -140,7 +156,8 @@ impl BodyDecoder {
     /// The number of a body's schema, and its record; `None` where it names no schema and has to.
     fn open<'a>(&self, body: &'a [u8]) -> Option<(u32, &'a [u8])> {
         if !self.framed {
-            return Some((0, body));
+            let single = self.single.as_deref().and_then(|mark| body.strip_prefix(mark));
+            return Some((0, single.unwrap_or(body)));
         }
         match body.split_first_chunk::<FRAME>() {
             Some(([0, number @ ..], record)) => Some((u32::from_be_bytes(*number), record)),
@@ -171,6 +188,15 @@ impl BodyDecoder {
         }
         (groups, bad)
     }
+}
+
+/// What a record of this schema begins with in Avro's single-object encoding; `None` where the schema has no
+/// canonical form.
+fn single_object(schema: &str) -> Option<Vec<u8>> {
+    // Of a schema that is refused, its writer says so.
+    shape::check(schema).ok()?;
+    let schema = apache_avro::Schema::parse_str(schema).ok()?;
+    Some(RabinFingerprintHeader::from_schema(&schema).build_header())
 }
 
 /// Rows in the order of their messages.

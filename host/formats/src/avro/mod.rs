@@ -7,12 +7,12 @@
 //! table holds one; bytes in it that are not text become hexadecimal.
 
 mod body;
+mod codec;
+mod shape;
 mod writer;
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
 use arrow_array::RecordBatch;
 use arrow_avro::reader::{Reader, ReaderBuilder};
@@ -21,8 +21,10 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 pub use self::body::BadSchema;
 pub(super) use self::body::BodyDecoder;
 
-use super::plain::{Codes, Plan, has_union};
+use self::codec::Codec;
+use super::plain::{Codes, Plan, check_types, has_union};
 use super::{BATCH_ROWS, Decoded, FormatError, Rows};
+use crate::limits::{self, BATCH_BYTES, HEADER_BYTES, PAGE_BYTES};
 
 pub(super) const CODES: Codes = Codes { kind: "avro.type", null: "avro.null" };
 
@@ -30,63 +32,93 @@ pub(super) const CODES: Codes = Codes { kind: "avro.type", null: "avro.null" };
 pub(super) struct AvroRows {
     records: Records,
     plan: Plan,
-    announced: Arc<AtomicU64>,
     done: u64,
     skip: u64,
 }
 
-/// Where decoded records come from.
-enum Records {
-    /// From one decoder, batch after batch.
-    Flowing(Box<Reader<BufReader<Blocks>>>),
-    /// From a decoder of their own for each few blocks, whose rows wait here. Once it has given a batch, the
-    /// library's decoder takes values of a union of several types from wrong places.
-    Parted { header: Vec<u8>, blocks: Blocks, ready: VecDeque<RecordBatch> },
+/// Where decoded records come from: a decoder of its own for each few blocks, so that these can be cut by
+/// their bytes.
+struct Records {
+    /// A container's header for these blocks, which are not compressed any more.
+    header: Vec<u8>,
+    blocks: Blocks,
+    present: Option<Box<Reader<Cursor<Vec<u8>>>>>,
+    /// Rows that a decoder gave more of than make a batch.
+    ready: VecDeque<RecordBatch>,
+    /// Bytes of a row that it has whatever it holds.
+    width: usize,
+    /// Once it has given a batch, the library's decoder takes values of a union of several types from wrong
+    /// places, so it gives one alone.
+    once: bool,
 }
+
+/// Blocks are decoded together up to here.
+const TOGETHER_BYTES: usize = 16 << 20;
+
+/// What the records of a block may become, of which nothing is known but that they are many.
+const BLOCK_ROWS_BYTES: usize = 8 * BATCH_BYTES;
 
 impl Records {
-    fn new(blocks: Blocks) -> Result<(Self, SchemaRef), ArrowError> {
-        let header = blocks.present.clone();
-        let schema = ReaderBuilder::new().build(header.as_slice())?.schema();
-        if schema.fields().iter().any(|field| has_union(field.data_type())) {
-            return Ok((Self::Parted { header, blocks, ready: VecDeque::new() }, schema));
-        }
-        let reader = ReaderBuilder::new().with_batch_size(BATCH_ROWS).build(BufReader::new(blocks))?;
-        Ok((Self::Flowing(Box::new(reader)), schema))
+    fn new(blocks: Blocks) -> Result<(Self, SchemaRef), FormatError> {
+        shape::check(&blocks.schema)?;
+        let header = blocks.plain_header();
+        let reader = ReaderBuilder::new().build(header.as_slice()).map_err(|error| broken(0, error))?;
+        let schema = reader.schema();
+        check_types(schema.fields())?;
+        let width = schema.fields().iter().map(|field| limits::width(field.data_type())).fold(0, usize::saturating_add);
+        let once = schema.fields().iter().any(|field| has_union(field.data_type()));
+        Ok((Self { header, blocks, present: None, ready: VecDeque::new(), width, once }, schema))
     }
 
-    fn next(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        match self {
-            Self::Flowing(reader) => reader.next().transpose(),
-            Self::Parted { header, blocks, ready } => {
-                if ready.is_empty() {
-                    part(header, blocks, ready)?;
-                }
-                Ok(ready.pop_front())
+    fn next(&mut self, done: u64) -> Result<Option<RecordBatch>, FormatError> {
+        loop {
+            if let Some(rows) = self.ready.pop_front() {
+                return Ok(Some(rows));
             }
+            if let Some(reader) = &mut self.present {
+                match reader.next() {
+                    Some(rows) => self.cut(&rows.map_err(|error| broken(done, error))?),
+                    None => self.present = None,
+                }
+                continue;
+            }
+            let (part, records) = self.part().map_err(|source| FormatError::Read { done, source })?;
+            if records == 0 {
+                return Ok(None);
+            }
+            let mut rows = limits::batch_rows(self.width);
+            if self.once {
+                if self.width.saturating_mul(records) > BLOCK_ROWS_BYTES {
+                    let bytes = self.width.saturating_mul(records) as u64;
+                    let part = format!("a block of {records} records");
+                    return Err(FormatError::TooLarge { part, bytes, most: BLOCK_ROWS_BYTES as u64 });
+                }
+                rows = records;
+            }
+            // A block that promises more than it has room for is damaged; records take a byte each at least, but
+            // for those of no fields.
+            let builder = ReaderBuilder::new().with_batch_size(rows.min(part.len()));
+            let reader = builder.build(Cursor::new(part)).map_err(|error| broken(done, error))?;
+            self.present = Some(Box::new(reader));
         }
     }
-}
 
-/// Decodes the next blocks that have a batch of records together, and cuts them into batches.
-fn part(header: &[u8], blocks: &mut Blocks, ready: &mut VecDeque<RecordBatch>) -> Result<(), ArrowError> {
-    let mut part = header.to_vec();
-    let before = blocks.announced.load(Ordering::Relaxed);
-    let mut records = 0;
-    while records < BATCH_ROWS && blocks.block()? {
-        part.extend_from_slice(&blocks.present);
-        records = usize::try_from(blocks.announced.load(Ordering::Relaxed) - before).unwrap_or(usize::MAX);
+    /// The next blocks that are decoded together, behind a header, and how many records they announce.
+    fn part(&mut self) -> io::Result<(Vec<u8>, usize)> {
+        let mut part = self.header.clone();
+        let before = self.blocks.announced;
+        let mut records = 0;
+        while part.len() < TOGETHER_BYTES && (records < BATCH_ROWS || !self.once) && self.blocks.block(&mut part)? {
+            records = usize::try_from(self.blocks.announced - before).unwrap_or(usize::MAX);
+        }
+        Ok((part, records))
     }
-    // A block that promises more than it has room for is damaged; records take a byte each at least, but for
-    // those of no fields.
-    let reader = ReaderBuilder::new().with_batch_size(records.min(part.len())).build(part.as_slice())?;
-    for rows in reader {
-        let rows = rows?;
+
+    fn cut(&mut self, rows: &RecordBatch) {
         for start in (0..rows.num_rows()).step_by(BATCH_ROWS) {
-            ready.push_back(rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
+            self.ready.push_back(rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start)));
         }
     }
-    Ok(())
 }
 
 impl AvroRows {
@@ -96,11 +128,9 @@ impl AvroRows {
         plan: impl FnOnce(&Schema) -> Result<Plan, FormatError>,
         skip: u64,
     ) -> Result<Self, FormatError> {
-        let announced = Arc::new(AtomicU64::new(0));
-        let blocks = Blocks::new(reader, announced.clone()).map_err(|source| FormatError::Read { done: 0, source })?;
-        let (records, schema) = Records::new(blocks).map_err(|error| broken(0, error))?;
+        let (records, schema) = Records::new(Blocks::new(reader)?)?;
         let plan = plan(&schema)?;
-        Ok(Self { records, plan, announced, done: 0, skip })
+        Ok(Self { records, plan, done: 0, skip })
     }
 
     fn decoded(&mut self, rows: &RecordBatch) -> Result<Option<Decoded>, FormatError> {
@@ -133,12 +163,12 @@ pub(super) fn schema(reader: Box<dyn Read + Send>) -> Result<SchemaRef, FormatEr
 
 impl Rows for AvroRows {
     fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
-        while let Some(rows) = self.records.next().map_err(|error| broken(self.done, error))? {
+        while let Some(rows) = self.records.next(self.done)? {
             if let Some(decoded) = self.decoded(&rows)? {
                 return Ok(Some(decoded));
             }
         }
-        let announced = self.announced.load(Ordering::Relaxed);
+        let announced = self.records.blocks.announced;
         if announced != self.done {
             return Err(FormatError::AvroCount { announced, read: self.done });
         }
@@ -149,38 +179,50 @@ impl Rows for AvroRows {
     }
 }
 
-/// Passes an object container on, one checked block at a time.
+/// The blocks of an object container, each checked.
 ///
 /// The decoder behind it trusts a block's length, does not compare its marker and takes a
 /// file that ends inside of a block for complete.
 struct Blocks {
     inner: BufReader<Box<dyn Read + Send>>,
+    /// The writer's schema, and how blocks are compressed.
+    schema: String,
+    codec: Codec,
     marker: [u8; 16],
+    /// A header's or a block's bytes as they were read.
     present: Vec<u8>,
-    at: usize,
-    announced: Arc<AtomicU64>,
+    /// Records of the blocks so far, by their own counts.
+    announced: u64,
     /// Bytes of the file that were taken, for messages.
     offset: u64,
 }
 
-/// A longer header or block is taken for damage.
-const HEADER_BYTES: u64 = 64 << 20;
-const BLOCK_BYTES: u64 = 1 << 30;
-
 impl Blocks {
-    fn new(reader: Box<dyn Read + Send>, announced: Arc<AtomicU64>) -> io::Result<Self> {
+    /// Reads the header.
+    fn new(reader: Box<dyn Read + Send>) -> Result<Self, FormatError> {
         let inner = BufReader::with_capacity(256 << 10, reader);
-        let mut blocks = Self { inner, marker: [0; 16], present: Vec::new(), at: 0, announced, offset: 0 };
-        blocks.header()?;
+        let mut blocks = Self {
+            inner,
+            schema: String::new(),
+            codec: Codec::Null,
+            marker: [0; 16],
+            present: Vec::new(),
+            announced: 0,
+            offset: 0,
+        };
+        let codec = blocks.header().map_err(|source| FormatError::Read { done: 0, source })?;
+        blocks.codec = Codec::named(&codec)?;
         Ok(blocks)
     }
 
-    /// Magic, a map of metadata, and the marker that follows every block.
-    fn header(&mut self) -> io::Result<()> {
-        self.bytes(4, HEADER_BYTES)?;
+    /// Magic, a map of metadata, and the marker that follows every block. Gives the codec's name.
+    fn header(&mut self) -> io::Result<Vec<u8>> {
+        let most = HEADER_BYTES as u64;
+        self.bytes(4, most)?;
         if self.present != b"Obj\x01" {
             return Err(damaged("it does not begin as an Avro object container"));
         }
+        let mut codec = Vec::new();
         loop {
             let mut entries = self.long()?;
             if entries == 0 {
@@ -190,39 +232,82 @@ impl Blocks {
                 self.long()?;
                 entries = entries.checked_neg().ok_or_else(|| damaged("its header is damaged"))?;
             }
-            for _ in 0..entries.saturating_mul(2) {
-                let length = u64::try_from(self.long()?).map_err(|_| damaged("its header is damaged"))?;
-                self.bytes(length, HEADER_BYTES)?;
+            for _ in 0..entries {
+                let (key, value) = (self.text(most)?, self.text(most)?);
+                match key.as_slice() {
+                    b"avro.codec" => codec = value,
+                    b"avro.schema" => {
+                        self.schema =
+                            String::from_utf8(value).map_err(|_| damaged("the schema in its header is no text"))?;
+                    }
+                    _ => {}
+                }
             }
         }
-        self.bytes(16, HEADER_BYTES)?;
-        let marker = self.present.len() - 16;
-        self.marker.copy_from_slice(&self.present[marker..]);
-        Ok(())
+        self.present.clear();
+        self.bytes(16, most)?;
+        self.marker.copy_from_slice(&self.present);
+        self.present.clear();
+        Ok(codec)
     }
 
-    /// The next block that has records; false at the file's end.
-    fn block(&mut self) -> io::Result<bool> {
+    /// The header of a container with the same schema whose blocks are not compressed.
+    fn plain_header(&self) -> Vec<u8> {
+        let mut header = b"Obj\x01".to_vec();
+        put_long(1, &mut header);
+        for text in ["avro.schema", &self.schema] {
+            put_long(text.len() as i64, &mut header);
+            header.extend_from_slice(text.as_bytes());
+        }
+        put_long(0, &mut header);
+        header.extend_from_slice(&self.marker);
+        header
+    }
+
+    /// Puts the next block that has records behind `into`, not compressed any more; false at the file's end.
+    fn block(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             self.present.clear();
-            self.at = 0;
             if self.inner.fill_buf()?.is_empty() {
                 return Ok(false);
             }
             let start = self.offset;
             let records = u64::try_from(self.long()?).map_err(|_| damaged_block(start))?;
             let length = u64::try_from(self.long()?).map_err(|_| damaged_block(start))?;
-            self.bytes(length, BLOCK_BYTES)?;
+            self.present.clear();
+            self.bytes(length, PAGE_BYTES as u64)?;
             let end = self.present.len();
-            self.bytes(16, BLOCK_BYTES)?;
+            self.bytes(16, u64::MAX)?;
             if self.present[end..] != self.marker {
                 return Err(damaged_block(start));
             }
-            if records > 0 {
-                self.announced.fetch_add(records, Ordering::Relaxed);
-                return Ok(true);
+            if records == 0 {
+                continue;
             }
+            self.announced = self.announced.checked_add(records).ok_or_else(|| damaged_block(start))?;
+            let mut plain = Vec::new();
+            let block = if self.codec == Codec::Null {
+                &self.present[..end]
+            } else {
+                self.codec.decompress(&self.present[..end], &mut plain).map_err(|error| {
+                    io::Error::new(error.kind(), format!("the block at byte {start} cannot be decompressed: {error}"))
+                })?;
+                plain.as_slice()
+            };
+            put_long(records as i64, into);
+            put_long(block.len() as i64, into);
+            into.extend_from_slice(block);
+            into.extend_from_slice(&self.marker);
+            return Ok(true);
         }
+    }
+
+    /// Takes a length and as many bytes.
+    fn text(&mut self, most: u64) -> io::Result<Vec<u8>> {
+        let length = u64::try_from(self.long()?).map_err(|_| damaged("its header is damaged"))?;
+        let start = self.present.len();
+        self.bytes(length, most)?;
+        Ok(self.present[start..].to_vec())
     }
 
     /// Takes a variable-length number.
@@ -262,16 +347,12 @@ fn damaged_block(start: u64) -> io::Error {
     damaged(&format!("the block at byte {start} is damaged"))
 }
 
-impl Read for Blocks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.present.len() {
-            if !self.block()? {
-                return Ok(0);
-            }
-        }
-        let count = buffer.len().min(self.present.len() - self.at);
-        buffer[..count].copy_from_slice(&self.present[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
+/// A variable-length number, as Avro writes it.
+fn put_long(number: i64, into: &mut Vec<u8>) {
+    let mut rest = (number << 1 ^ number >> 63) as u64;
+    while rest >= 0x80 {
+        into.push(rest as u8 | 0x80);
+        rest >>= 7;
     }
+    into.push(rest as u8);
 }

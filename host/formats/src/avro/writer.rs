@@ -5,21 +5,25 @@ use std::sync::Arc;
 use arrow_array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt64Array, new_null_array};
 use arrow_avro::reader::{Decoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, SchemaStore};
-use arrow_schema::{ArrowError, DataType, Field, SchemaRef};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use arrow_select::take::take_record_batch;
 
-use super::CODES;
 use super::body::BadSchema;
+use super::{CODES, shape};
 use crate::guard::guarded;
+use crate::limits::{self, BATCH_BYTES};
 use crate::message::BadMessage;
-use crate::plain::{Plan, flat_json, has_union, type_name};
+use crate::plain::{Plan, check_types, flat_json, has_union, type_name};
 use crate::{BATCH_ROWS, Decoded, FormatError, Numbers, names};
-use sluicebox_core::plan::Demands;
+use sluicebox_core::plan::{Demands, Timestamps};
 
 /// The mark that the decoder wants before each record (Avro's single-object encoding) and the
 /// number of the schema behind it. We put both there ourselves. A record never holds them by chance
 /// where one ends, so what follows a record is never taken for another.
 const MARK: [u8; 2] = [0xc3, 0x01];
+
+/// Bytes that a record may take whatever it holds: those of a batch come together.
+const RECORD_WIDTH: usize = 8 * BATCH_BYTES / BATCH_ROWS;
 
 /// Decodes what was written with one schema.
 pub(super) struct Writer {
@@ -54,6 +58,7 @@ impl Writer {
     /// Makes the columns of `target`, the last of which is `_rescued`, of what this schema says.
     pub(super) fn new(schema: &str, target: &SchemaRef) -> Result<Self, BadSchema> {
         let unusable = |why: String| BadSchema { reason: "avro.schema", message: why };
+        shape::check(schema).map_err(|error| unusable(error.to_string()))?;
         let schema = AvroSchema::new(schema.to_owned());
         let number: u64 = rand::random();
         let fingerprint = Fingerprint::Rabin(number);
@@ -63,11 +68,10 @@ impl Writer {
         let opened = guarded(0, || open(&schema, fingerprint).map_err(|source| FormatError::Avro { done: 0, source }));
         let decoder = opened.map_err(|error| unusable(format!("it is no schema of records: {}", told(&error))))?;
         let fields = decoder.schema();
-        for field in fields.fields() {
-            if let Some(kind) = endless(field.data_type()) {
-                let name = field.name();
-                return Err(unusable(format!("its field `{name}` has lists of {kind}, which take no bytes")));
-            }
+        check_types(fields.fields()).map_err(|error| unusable(error.to_string()))?;
+        let width = fields.fields().iter().map(|field| limits::width(field.data_type()));
+        if width.fold(0, usize::saturating_add) > RECORD_WIDTH {
+            return Err(unusable(format!("its records take more than {RECORD_WIDTH} bytes each, whatever they hold")));
         }
         let declared = &target.fields()[..target.fields().len() - 1];
         let columns = arrow_schema::Schema::new(declared.to_vec());
@@ -89,6 +93,11 @@ impl Writer {
         let others = (0..fields.fields().len()).filter(|at| !plan.sources().contains(at)).collect();
         let once = fields.fields().iter().any(|field| has_union(field.data_type()));
         Ok(Self { schema, prefix, fingerprint, decoder, plan, target: target.clone(), places, others, once })
+    }
+
+    /// What becomes of times with digits below microseconds.
+    pub(super) fn timestamps(&mut self, timestamps: Timestamps) {
+        self.plan = self.plan.clone().exact(timestamps);
     }
 
     /// The rows that records are, each with its message's place.
@@ -282,25 +291,6 @@ fn told(error: &FormatError) -> String {
         }
         FormatError::Avro { source, .. } => source.to_string(),
         error => error.to_string(),
-    }
-}
-
-/// What a list in `kind` is of that takes no bytes, so that a few bytes could promise billions.
-fn endless(kind: &DataType) -> Option<String> {
-    match kind {
-        DataType::List(item) | DataType::Map(item, _) => {
-            empty(item).then(|| type_name(item.data_type())).or_else(|| endless(item.data_type()))
-        }
-        DataType::Struct(fields) => fields.iter().find_map(|field| endless(field.data_type())),
-        _ => None,
-    }
-}
-
-fn empty(field: &Field) -> bool {
-    match field.data_type() {
-        DataType::Null | DataType::FixedSizeBinary(0) => true,
-        DataType::Struct(fields) => !field.is_nullable() && fields.iter().all(|field| empty(field)),
-        _ => false,
     }
 }
 

@@ -11,7 +11,7 @@ use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use super::split::Records;
-use crate::scalar::{self, Texts};
+use crate::scalar::{self, Exactness, Texts};
 
 /// Some records of a window.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ impl<'a> Block<'a> {
 
     /// Field `field` as an array of `kind`; what is not readable is null and in `bad`.
     pub(super) fn column(&self, field: usize, kind: &DataType, bad: &mut Vec<BadValue>) -> ArrayRef {
-        if let Some(array) = scalar::column(&mut Field { block: *self, field, bad }, kind) {
+        if let Some(array) = scalar::column(&mut Field { block: *self, field, bad }, kind, Exactness::default()) {
             return array;
         }
         match kind {

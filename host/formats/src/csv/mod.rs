@@ -286,11 +286,18 @@ impl Rows for CsvRows {
     }
 }
 
-/// A value as a message shows it: whole if short, always printable.
+/// A value as a message shows it: as it is written, whole if short, always printable.
 pub(super) fn excerpt(text: &[u8]) -> String {
     const CHARACTERS: usize = 80;
     let text = String::from_utf8_lossy(&text[..text.len().min(CHARACTERS * 4)]);
-    let mut shown: String = text.chars().take(CHARACTERS).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for letter in text.chars().take(CHARACTERS) {
+        match letter {
+            // Quotes and backslashes are printable.
+            '"' | '\'' | '\\' => shown.push(letter),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
     if text.chars().nth(CHARACTERS).is_some() {
         shown.push('…');
     }

@@ -1,16 +1,19 @@
 //! JSON objects, one a record, to rows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::Decoder;
-use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
 use super::rescue::{self, Prepared};
-use super::{fields, shape, typed};
+use super::{depth, fields, misplaced, object, shape, typed};
 use crate::csv::excerpt;
+use crate::limits::{self, RECORD_DEPTH};
 use crate::plain::type_name;
+use crate::scalar::Exactness;
 use crate::{BATCH_ROWS, FormatError, is_system_column};
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::Demands;
@@ -18,11 +21,11 @@ use sluicebox_core::plan::Demands;
 /// Decodes records of one JSON object each.
 pub(crate) struct ObjectDecoder {
     /// The declared columns, as the decoder gives them, and as a batch has them.
-    declared: SchemaRef,
+    declared: Columns,
     text: SchemaRef,
     schema: SchemaRef,
-    /// Takes a whole batch of records that hold only declared fields; `None` after an error.
-    fast: Option<Decoder>,
+    /// Takes a whole batch of records that hold only declared fields, and how many; `None` after an error.
+    fast: Option<(Decoder, usize)>,
     /// Whether the last batch had fields that are not declared.
     rescuing: bool,
     /// Whether the last batch had records that are no object.
@@ -30,6 +33,34 @@ pub(crate) struct ObjectDecoder {
     /// What people call a record: a line, a message.
     noun: &'static str,
     demands: Demands,
+    exactness: Exactness,
+}
+
+/// The declared columns by their names.
+pub(super) struct Columns {
+    schema: SchemaRef,
+    places: HashMap<String, usize>,
+}
+
+impl Columns {
+    fn new(schema: &SchemaRef) -> Self {
+        let places = schema.fields().iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect();
+        Self { schema: schema.clone(), places }
+    }
+
+    /// All of them.
+    pub(super) fn fields(&self) -> &Fields {
+        self.schema.fields()
+    }
+
+    /// The column of that name, and its place. Fields stand in the same order in most records, so it is
+    /// looked for at `next` first.
+    pub(super) fn find(&self, name: &str, next: usize) -> Option<(usize, &FieldRef)> {
+        let fields = self.schema.fields();
+        let expected = fields.get(next).filter(|field| field.name() == name).map(|_| next);
+        let place = expected.or_else(|| self.places.get(name).copied())?;
+        Some((place, &fields[place]))
+    }
 }
 
 /// Records, decoded.
@@ -93,7 +124,7 @@ impl ObjectDecoder {
         fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
         let (text, schema) = (typed::as_text(&declared), Arc::new(Schema::new(fields)));
         Ok(Self {
-            declared,
+            declared: Columns::new(&declared),
             text,
             schema,
             fast: None,
@@ -101,7 +132,26 @@ impl ObjectDecoder {
             sifting: false,
             noun,
             demands: Demands::default(),
+            exactness: Exactness::default(),
         })
+    }
+
+    /// The same for columns whose values have to be so exact.
+    pub(crate) fn exact(self, exactness: Exactness) -> Self {
+        Self { exactness, ..self }
+    }
+
+    /// What people call a record.
+    pub(super) fn noun(&self) -> &'static str {
+        self.noun
+    }
+
+    /// How many records to decode together: fewer where the columns alone take much room.
+    pub(super) fn batch_rows(&self) -> usize {
+        // Where each value stands, its text's end, its own and whether it is null.
+        const VALUE_BYTES: usize = 32;
+        let columns: usize = self.declared.fields().iter().map(|field| limits::columns(field.data_type())).sum();
+        limits::batch_rows(columns * VALUE_BYTES)
     }
 
     /// The same for records of which more is wanted.
@@ -116,6 +166,27 @@ impl ObjectDecoder {
 
     /// The rows that records are, at most [`BATCH_ROWS`] of them.
     pub(crate) fn decode(&mut self, records: &[&[u8]]) -> Result<Objects, FormatError> {
+        if !records.iter().any(|record| depth::too_deep(record)) {
+            return self.decode_shallow(records);
+        }
+        // A decoder would go down into the others as deep as they are, and the stack is no deeper than it is.
+        let kept: Vec<usize> = (0..records.len()).filter(|at| !depth::too_deep(records[*at])).collect();
+        let chosen: Vec<&[u8]> = kept.iter().map(|at| records[*at]).collect();
+        let mut objects = self.decode_shallow(&chosen)?;
+        objects.records = Some(match objects.records {
+            Some(taken) => taken.into_iter().map(|at| kept[at]).collect(),
+            None => kept.clone(),
+        });
+        objects.bad.iter_mut().for_each(|(at, _)| *at = kept[*at]);
+        for at in (0..records.len()).filter(|at| depth::too_deep(records[*at])) {
+            let message = format!("the {} has values that lie in each other deeper than {RECORD_DEPTH}", self.noun);
+            objects.bad.push((at, Problem { reason: "json.depth", message }));
+        }
+        objects.bad.sort_by_key(|(at, _)| *at);
+        Ok(objects)
+    }
+
+    fn decode_shallow(&mut self, records: &[&[u8]]) -> Result<Objects, FormatError> {
         // What one batch had, fields beyond the declared ones or records that are none, the next has too.
         let mut texts = None;
         if !self.rescuing && !self.sifting {
@@ -147,18 +218,22 @@ impl ObjectDecoder {
 
     /// All records at once, if each is one object of declared fields; `None` if not.
     fn decode_all(&mut self, records: &[&[u8]]) -> Result<Option<Texts>, FormatError> {
-        let mut decoder = match self.fast.take() {
-            Some(decoder) => decoder,
-            None => self.decoder(true, BATCH_ROWS)?,
+        let (mut decoder, rows) = match self.fast.take() {
+            Some((decoder, rows)) if rows >= records.len() => (decoder, rows),
+            _ => {
+                // It makes room for all of them at once, so it is made for no more than come together.
+                let rows = self.batch_rows().max(records.len());
+                (self.decoder(true, rows)?, rows)
+            }
         };
         for (row, record) in records.iter().enumerate() {
             if one_object(&mut decoder, record, row, self.noun).is_err() {
                 return Ok(None);
             }
         }
-        let Ok(Some(rows)) = decoder.flush() else { return Ok(None) };
-        self.fast = Some(decoder);
-        Ok(Some(Texts { parts: vec![rows], records: (0..records.len()).collect(), rescued: None, bad: Vec::new() }))
+        let Ok(Some(part)) = decoder.flush() else { return Ok(None) };
+        self.fast = Some((decoder, rows));
+        Ok(Some(Texts { parts: vec![part], records: (0..records.len()).collect(), rescued: None, bad: Vec::new() }))
     }
 
     /// The records that are one object each, if all their fields are declared; `None` if not.
@@ -209,13 +284,23 @@ impl ObjectDecoder {
                             parts.push(row);
                             rows.push(*at);
                         }
-                        Err(problem) => bad.push((*at, problem)),
+                        Err(problem) => bad.push((*at, self.told(records[*at], problem))),
                     }
                 }
             }
         }
         let rescued = rows.iter().map(|at| prepared[*at].rescued.clone()).collect();
         Ok(Texts { parts, records: rows, rescued: Some(rescued), bad })
+    }
+
+    /// A problem in words that quote the record as it is.
+    fn told(&self, record: &[u8], problem: Problem) -> Problem {
+        if object::items(record).is_some() {
+            return Problem { message: format!("the {} {}", self.noun, kind_of(record)), ..problem };
+        }
+        let Some(found) = misplaced::misplaced(record, &self.declared.schema) else { return problem };
+        let (shown, kind) = (excerpt(found.value), type_name(&found.kind));
+        Problem { message: format!("column `{}`: `{shown}` is not of type {kind}", found.path), ..problem }
     }
 
     /// Tells records that are one JSON object from those that are not.
@@ -266,7 +351,8 @@ impl ObjectDecoder {
         let mut arrays = Vec::with_capacity(self.schema.fields().len());
         let mut found = Vec::new();
         for (field, array) in self.declared.fields().iter().zip(rows.columns()) {
-            let array = typed::typed(array, field.data_type(), &mut found).map_err(FormatError::Rows)?;
+            let array =
+                typed::typed(array, field.data_type(), self.exactness, &mut found).map_err(FormatError::Rows)?;
             let mut set_aside = |row: usize, reason, message| {
                 if std::mem::replace(&mut good[row], false) {
                     texts.bad.push((texts.records[row], Problem { reason, message }));
@@ -346,8 +432,18 @@ fn one_object(decoder: &mut Decoder, text: &[u8], rows: usize, noun: &str) -> Re
     match decoder.decode(text) {
         Ok(_) if decoder.has_partial_record() => problem("json.syntax", "ends inside of its object"),
         Ok(taken) if taken == text.len() && decoder.len() == rows + 1 => Ok(()),
-        Ok(_) => problem("json.syntax", "is not one JSON object"),
+        Ok(_) => problem("json.syntax", kind_of(text)),
         Err(error) => Err(Problem { reason: "json.syntax", message: told(&error.to_string()).to_owned() }),
+    }
+}
+
+/// What a record is that is not one object.
+fn kind_of(text: &[u8]) -> &'static str {
+    let text = text.trim_ascii();
+    match (text.first(), object::skip_value(text, 0)) {
+        (Some(b'['), _) => "is an array and not one JSON object",
+        (Some(b'{'), Some(end)) if text[end..].trim_ascii().starts_with(b"{") => "holds more than one JSON object",
+        _ => "is not one JSON object",
     }
 }
 

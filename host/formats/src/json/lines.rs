@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use super::framing::{Front, Line};
 use crate::text::{Original, Text};
 use crate::window::Window;
 use crate::{PAYLOAD_BYTES, RECORD_BYTES};
@@ -11,35 +12,22 @@ use crate::{PAYLOAD_BYTES, RECORD_BYTES};
 const WINDOW_BYTES: usize = 2 << 20;
 
 /// The lines of a file that are not blank.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     window: Window,
     /// The number of the window's first line.
     number: u64,
-}
-
-/// A line in the window.
-#[derive(Clone, Debug)]
-pub(super) struct Line {
-    /// Where, without its line end.
-    place: Range<usize>,
-    /// From 1.
-    pub(super) number: u64,
-}
-
-/// What [`Lines::front`] found.
-pub(super) enum Front {
-    /// Lines, and how many bytes and lines they and blank ones among them take.
-    Lines(Vec<Line>, usize, u64),
-    /// A line that is too long, which is taken: its number, length and beginning.
-    TooLong(u64, u64, Vec<u8>),
-    /// The end of the file.
-    End,
 }
 
 impl Lines {
     /// The lines of `text`.
     pub(super) fn new(text: Text) -> (Self, Original) {
         (Self { window: Window::new(text.reader, WINDOW_BYTES), number: 1 }, text.original)
+    }
+
+    /// What the window holds of the file's beginning, before anything is taken.
+    pub(super) fn beginning(&mut self) -> &[u8] {
+        self.window.fill(self.window.capacity() / 2);
+        self.window.bytes()
     }
 
     /// The text of a line that [`Lines::front`] found and that is not taken yet.
@@ -75,7 +63,7 @@ impl Lines {
                 number += 1;
             }
             if !lines.is_empty() {
-                return Ok(Front::Lines(lines, start, number - self.number));
+                return Ok(Front::Records(lines, start, number - self.number));
             }
             let count = number - self.number;
             self.take(start, count);

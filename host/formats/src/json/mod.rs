@@ -1,4 +1,4 @@
-//! JSON lines: one object a line.
+//! JSON: one object a line, or arrays and objects however they are laid out.
 //!
 //! What people may rely on:
 //! - Lines of nothing but spaces are skipped. Of a key that stands twice the last counts.
@@ -11,9 +11,13 @@
 //!   declared one. Nothing is looked at for that where it is not.
 
 mod decode;
+mod depth;
+mod documents;
 mod fields;
+mod framing;
 mod infer;
 mod lines;
+mod misplaced;
 mod object;
 mod rescue;
 mod shape;
@@ -25,16 +29,18 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
 pub(super) use decode::{ObjectDecoder, Objects, Problem};
+pub(super) use framing::Framing;
 pub(super) use infer::infer;
 
-use self::lines::{Front, Line, Lines};
-use super::text::{Original, Text};
+use self::framing::{Front, Line};
+use super::scalar::Exactness;
+use super::text::Original;
 use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, Rows};
 use sluicebox_core::plan::Demands;
 
-/// The rows of one file of JSON lines.
+/// The rows of one file of JSON.
 pub(super) struct JsonRows {
-    lines: Lines,
+    lines: Framing,
     original: Original,
     decoder: ObjectDecoder,
     record: u64,
@@ -42,17 +48,29 @@ pub(super) struct JsonRows {
 }
 
 impl JsonRows {
-    /// The rows of `text`, with the declared columns and `_rescued`.
-    pub(super) fn new(text: Text, declared: Option<SchemaRef>, skip: u64) -> Result<Self, FormatError> {
+    /// The rows of records, with the declared columns and `_rescued`.
+    pub(super) fn new(
+        (lines, original): (Framing, Original),
+        declared: Option<SchemaRef>,
+        skip: u64,
+    ) -> Result<Self, FormatError> {
         let declared = declared.unwrap_or_else(|| Arc::new(Schema::empty()));
-        let decoder = ObjectDecoder::new(declared, "line")?;
-        let (lines, original) = Lines::new(text);
+        let noun = match lines {
+            Framing::Lines(_) => "line",
+            Framing::Documents(_) => "record",
+        };
+        let decoder = ObjectDecoder::new(declared, noun)?;
         Ok(Self { lines, original, decoder, record: 0, skip })
     }
 
     /// The same for lines of which more is wanted.
     pub(super) fn demanding(self, demands: Demands) -> Self {
         Self { decoder: self.decoder.demanding(demands), ..self }
+    }
+
+    /// The same for columns whose values have to be so exact.
+    pub(super) fn exact(self, exactness: Exactness) -> Self {
+        Self { decoder: self.decoder.exact(exactness), ..self }
     }
 
     fn finish(&self, lines: &[Line], objects: Objects) -> Decoded {
@@ -82,7 +100,7 @@ impl JsonRows {
 
     /// A line that is too long for a batch of any size.
     fn too_long(&self, line: u64, length: u64, beginning: &[u8]) -> Decoded {
-        let message = format!("the line has {length} bytes; the first {} are kept", beginning.len());
+        let message = format!("the {} has {length} bytes; the first {} are kept", self.decoder.noun(), beginning.len());
         let payload = self.original.restore(beginning);
         let bad = BadRecord { record: self.record, line: Some(line), reason: "json.too-long", message, payload };
         Decoded {
@@ -98,9 +116,8 @@ impl Rows for JsonRows {
     fn next(&mut self) -> Result<Option<Decoded>, FormatError> {
         loop {
             let left = usize::try_from(self.skip.saturating_sub(self.record)).unwrap_or(usize::MAX);
-            let most = if left > 0 { left.min(BATCH_ROWS) } else { BATCH_ROWS };
-            let done = self.record;
-            let decoded = match self.lines.front(most).map_err(|source| FormatError::Read { done, source })? {
+            let most = if left > 0 { left.min(BATCH_ROWS) } else { self.decoder.batch_rows() };
+            let decoded = match self.lines.front(most, self.record)? {
                 Front::End if left > 0 => {
                     return Err(FormatError::Shorter { found: self.record, expected: self.skip });
                 }
@@ -110,12 +127,12 @@ impl Rows for JsonRows {
                     self.record += 1;
                     decoded
                 }
-                Front::Lines(lines, bytes, taken) if left > 0 => {
+                Front::Records(lines, bytes, taken) if left > 0 => {
                     self.record += lines.len() as u64;
                     self.lines.take(bytes, taken);
                     continue;
                 }
-                Front::Lines(lines, bytes, taken) => {
+                Front::Records(lines, bytes, taken) => {
                     let records: Vec<&[u8]> = lines.iter().map(|line| self.lines.text(line)).collect();
                     let objects = self.decoder.decode(&records)?;
                     let decoded = self.finish(&lines, objects);

@@ -33,6 +33,29 @@ pub(super) fn fields(text: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     }
 }
 
+/// The items of the list that `text` is, as they are written; `None` if it is not shaped like one.
+pub(super) fn items(text: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut items = Vec::new();
+    let mut at = skip_space(text, 0);
+    if *text.get(at)? != b'[' {
+        return None;
+    }
+    at = skip_space(text, at + 1);
+    if *text.get(at)? == b']' {
+        return skip_to_end(text, at + 1).then_some(items);
+    }
+    loop {
+        let end = skip_value(text, at)?;
+        items.push(&text[at..end]);
+        at = skip_space(text, end);
+        match *text.get(at)? {
+            b',' => at = skip_space(text, at + 1),
+            b']' => return skip_to_end(text, at + 1).then_some(items),
+            _ => return None,
+        }
+    }
+}
+
 /// The name that a key with quotes stands for.
 pub(super) fn name(key: &[u8]) -> Option<Cow<'_, str>> {
     match key {
@@ -52,7 +75,7 @@ fn skip_to_end(text: &[u8], at: usize) -> bool {
     skip_space(text, at) == text.len()
 }
 
-fn skip_string(text: &[u8], at: usize) -> Option<usize> {
+pub(super) fn skip_string(text: &[u8], at: usize) -> Option<usize> {
     if *text.get(at)? != b'"' {
         return None;
     }
@@ -68,7 +91,7 @@ fn skip_string(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Without recursion, so that no depth of nesting can exhaust the stack.
-fn skip_value(text: &[u8], start: usize) -> Option<usize> {
+pub(super) fn skip_value(text: &[u8], start: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = start;
     loop {
@@ -113,6 +136,8 @@ mod tests {
             [("a".into(), "1"), ("b\"c".into(), r#"{"x":[1,"}"]}"#), ("d".into(), r#""\\""#), ("e".into(), "null"),]
         );
         assert_eq!(fields(b"{}").unwrap(), []);
+        assert_eq!(items(b" [ 1,[2, 3] ,\"]\"] ").unwrap(), [&b"1"[..], b"[2, 3]", b"\"]\""]);
+        assert_eq!((items(b"[ ]").unwrap().len(), items(b"[1,"), items(b"{}")), (0, None, None));
         for text in ["", "1", "[1]", "{", "{\"a\"", "{\"a\":}", "{\"a\":1", "{\"a\":1}{", "{\"a\":\"", "{\"a\":[1}"] {
             assert_eq!(fields(text.as_bytes()), None, "{text}");
         }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use arrow_schema::{DataType, Fields, Schema};
+use arrow_schema::DataType;
 
+use super::decode::Columns;
 use super::object;
 
 /// A line, made ready for a decoder that ignores fields it does not know.
@@ -15,7 +16,7 @@ pub(super) struct Prepared {
 }
 
 /// Looks through `line`. One that is not shaped like an object is left to the decoder.
-pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
+pub(super) fn prepare(line: &[u8], declared: &Columns) -> Prepared {
     let nothing = Prepared { text: None, rescued: None };
     let Some(fields) = object::fields(line) else {
         return nothing;
@@ -28,9 +29,7 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
         let Some(name) = object::name(key) else {
             return nothing;
         };
-        // Fields stand in the same order in most lines.
-        let expected = declared.fields().get(next).filter(|column| *column.name() == name).map(|column| (next, column));
-        let Some((at, column)) = expected.or_else(|| declared.fields().find(&name)) else {
+        let Some((at, column)) = declared.find(&name, next) else {
             rescued.push((key, value));
             continue;
         };
@@ -58,34 +57,25 @@ pub(super) fn prepare(line: &[u8], declared: &Schema) -> Prepared {
 
 /// Whether an object somewhere in `value` has a field that `kind` has not.
 fn has_unknown(value: &[u8], kind: &DataType) -> bool {
-    match serde_json::from_slice::<serde_json::Value>(value) {
-        Ok(value) => unknown_in(&value, kind),
-        Err(_) => false,
-    }
-}
-
-fn unknown_in(value: &serde_json::Value, kind: &DataType) -> bool {
-    match (value, kind) {
-        (serde_json::Value::Object(object), DataType::Struct(fields)) => {
-            object.iter().any(|(name, value)| match find(fields, name) {
-                Some(kind) => unknown_in(value, kind),
+    match (value.first(), kind) {
+        (Some(b'{'), DataType::Struct(fields)) => object::fields(value).into_iter().flatten().any(|(key, value)| {
+            // A key that is no text is left to the decoder.
+            let Some(name) = object::name(key) else { return false };
+            match fields.find(&name) {
+                Some((_, field)) => has_unknown(value, field.data_type()),
                 None => true,
-            })
-        }
-        (serde_json::Value::Array(values), DataType::List(item)) => {
-            values.iter().any(|value| unknown_in(value, item.data_type()))
+            }
+        }),
+        (Some(b'['), DataType::List(item)) => {
+            object::items(value).into_iter().flatten().any(|value| has_unknown(value, item.data_type()))
         }
         _ => false,
     }
 }
 
-fn find<'a>(fields: &'a Fields, name: &str) -> Option<&'a DataType> {
-    fields.find(name).map(|(_, field)| field.data_type())
-}
-
 /// `value`, if it is JSON, as a JSON string of its text.
 fn as_string(value: &[u8]) -> Option<Vec<u8>> {
-    serde_json::from_slice::<serde_json::Value>(value).ok()?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(value).ok()?;
     serde_json::to_vec(std::str::from_utf8(value).ok()?).ok()
 }
 

@@ -11,7 +11,7 @@ use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StringArray, StructArray};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 
-use crate::scalar::{self, Texts};
+use crate::scalar::{self, Exactness, Texts};
 
 /// The columns as the decoder gives them: all nullable, with text for every scalar.
 pub(super) fn as_text(schema: &Schema) -> SchemaRef {
@@ -49,9 +49,14 @@ pub(super) struct BadValue {
 }
 
 /// `array`, whose scalars are text, as `kind`. What is not readable is null and in `bad`.
-pub(super) fn typed(array: &ArrayRef, kind: &DataType, bad: &mut Vec<BadValue>) -> Result<ArrayRef, ArrowError> {
+pub(super) fn typed(
+    array: &ArrayRef,
+    kind: &DataType,
+    exactness: Exactness,
+    bad: &mut Vec<BadValue>,
+) -> Result<ArrayRef, ArrowError> {
     if let Some(texts) = array.as_string_opt()
-        && let Some(array) = scalar::column(&mut Strings { texts, bad }, kind)
+        && let Some(array) = scalar::column(&mut Strings { texts, bad }, kind, exactness)
     {
         return Ok(array);
     }
@@ -62,7 +67,7 @@ pub(super) fn typed(array: &ArrayRef, kind: &DataType, bad: &mut Vec<BadValue>) 
                 .columns()
                 .iter()
                 .zip(fields)
-                .map(|(column, field)| typed(column, field.data_type(), bad))
+                .map(|(column, field)| typed(column, field.data_type(), exactness, bad))
                 .collect::<Result<Vec<_>, _>>()?;
             let fields = fields.iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
             Arc::new(StructArray::try_new_with_length(fields, columns, structs.nulls().cloned(), structs.len())?)
@@ -70,7 +75,7 @@ pub(super) fn typed(array: &ArrayRef, kind: &DataType, bad: &mut Vec<BadValue>) 
         DataType::List(item) => {
             let lists = array.as_list::<i32>();
             let mut bad_items = Vec::new();
-            let items = typed(lists.values(), item.data_type(), &mut bad_items)?;
+            let items = typed(lists.values(), item.data_type(), exactness, &mut bad_items)?;
             for item in bad_items {
                 // The list that the item is in: the last one that begins at or before it.
                 let row = lists.value_offsets().partition_point(|offset| *offset as usize <= item.row) - 1;

@@ -5,21 +5,25 @@
 
 mod union;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
+use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_empty_array};
 use arrow_cast::display::array_value_to_string;
 use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_ord::cmp::not_distinct;
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use arrow_select::filter::filter_record_batch;
 
 use self::union::flatten;
 pub(super) use self::union::has_union;
 use super::csv::excerpt;
-use super::{BadRecord, Decoded, FileSpec, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, names, rows_as_json};
+use super::{
+    BadRecord, Decoded, FileSpec, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, limits, names, rows_as_json,
+};
+use sluicebox_core::plan::Timestamps;
 
 /// A type as the pipeline file names it.
 pub(super) fn type_name(kind: &DataType) -> String {
@@ -68,6 +72,79 @@ pub(super) fn plain_type(kind: &DataType) -> DataType {
     }
 }
 
+/// Refuses columns that nothing could be read into without harm.
+pub(super) fn check_types(fields: &Fields) -> Result<(), FormatError> {
+    if fields.iter().map(|field| limits::columns(field.data_type())).sum::<usize>() > limits::COLUMNS {
+        return Err(FormatError::Columns { most: limits::COLUMNS });
+    }
+    fields.iter().try_for_each(|field| check_type(field, field.name(), 1, false))
+}
+
+fn check_type(field: &Field, column: &str, depth: usize, item: bool) -> Result<(), FormatError> {
+    let refused = |problem: String| Err(FormatError::Type { column: column.to_owned(), problem });
+    let kind = field.data_type();
+    if depth > limits::TYPE_DEPTH {
+        return refused(format!("has types that lie in each other deeper than {}", limits::TYPE_DEPTH));
+    }
+    match kind {
+        DataType::FixedSizeBinary(bytes) if *bytes as usize > limits::FIXED_BYTES => {
+            return refused(format!(
+                "has values of {bytes} bytes each, and no more than {} are read",
+                limits::FIXED_BYTES
+            ));
+        }
+        kind if item && limits::width(kind) > limits::ITEM_BYTES => {
+            return refused(format!("has lists of values that take more than {} bytes each", limits::ITEM_BYTES));
+        }
+        DataType::List(inner) | DataType::Map(inner, _) if takes_nothing(inner) => {
+            return refused(format!("has lists of {}, which take no bytes", type_name(inner.data_type())));
+        }
+        _ => {}
+    }
+    match kind {
+        DataType::List(inner) | DataType::Map(inner, _) => check_type(inner, column, depth + 1, true),
+        DataType::Struct(fields) => fields.iter().try_for_each(|field| check_type(field, column, depth + 1, false)),
+        DataType::Union(fields, _) => {
+            fields.iter().try_for_each(|(_, field)| check_type(field, column, depth + 1, false))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a value takes no bytes in a file, so that a few bytes could promise billions.
+fn takes_nothing(field: &Field) -> bool {
+    match field.data_type() {
+        DataType::Null | DataType::FixedSizeBinary(0) => true,
+        DataType::Struct(fields) => !field.is_nullable() && fields.iter().all(|field| takes_nothing(field)),
+        _ => false,
+    }
+}
+
+/// Refuses names in one place that differ in the case of their letters alone: no table holds both.
+fn twins(fields: &[FieldRef], above: &str) -> Result<(), FormatError> {
+    let mut known: HashMap<String, &str> = HashMap::new();
+    for field in fields {
+        let name = format!("{above}{}", field.name());
+        if let Some(other) = known.insert(field.name().to_lowercase(), field.name()) {
+            return Err(FormatError::Twins { one: format!("{above}{other}"), other: name });
+        }
+        nested_twins(field.data_type(), &name)?;
+    }
+    Ok(())
+}
+
+fn nested_twins(kind: &DataType, name: &str) -> Result<(), FormatError> {
+    match kind {
+        DataType::Struct(fields) => twins(fields, &format!("{name}.")),
+        DataType::List(item) => nested_twins(item.data_type(), name),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => fields.iter().try_for_each(|field| nested_twins(field.data_type(), name)),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
 fn plain_field(field: &FieldRef) -> FieldRef {
     if is_uuid(field) {
         return Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable()));
@@ -76,6 +153,9 @@ fn plain_field(field: &FieldRef) -> FieldRef {
     let nullable = field.is_nullable() || matches!(field.data_type(), DataType::Union(..));
     Arc::new(Field::new(field.name(), plain_type(field.data_type()), nullable))
 }
+
+/// Rows with a value that does not fit, each with the code and the message of the first.
+pub(super) type Misfits = BTreeMap<usize, (&'static str, String)>;
 
 /// The codes of records with a value that does not fit its column.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +170,7 @@ pub(super) struct Codes {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     codes: Codes,
+    timestamps: Timestamps,
     /// For every column of the result: where it comes from.
     sources: Vec<usize>,
     /// The result.
@@ -99,7 +180,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Every column of the file: the declared ones in their order, then the others, as their plain types.
     pub(super) fn new(file: &Schema, declared: Option<&Schema>, codes: Codes) -> Result<Self, FormatError> {
-        let nothing = || Ok(Self { codes, sources: Vec::new(), schema: Arc::new(Schema::empty()) });
+        let nothing = || Self::checked(codes, Vec::new(), Vec::new());
         let Self { mut sources, schema, .. } =
             declared.map_or_else(nothing, |declared| Self::of_declared(file, declared, codes))?;
         let mut fields = schema.fields().to_vec();
@@ -157,7 +238,13 @@ impl Plan {
                 return Err(FormatError::ReservedColumn { name: field.name().clone() });
             }
         }
-        Ok(Self { codes, sources, schema: Arc::new(Schema::new(fields)) })
+        twins(&fields, "")?;
+        Ok(Self { codes, timestamps: Timestamps::Exact, sources, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// The same for times of which digits below microseconds are cut off, or not.
+    pub(super) fn exact(self, timestamps: Timestamps) -> Self {
+        Self { timestamps, ..self }
     }
 
     /// The first column of the file of which no value can become the declared type, with both.
@@ -177,14 +264,25 @@ impl Plan {
     /// The columns of `rows`, which has the file's columns and begins with record `first`, as
     /// planned. A row with a value that does not fit is bad, never null.
     pub(super) fn decode(&self, rows: &RecordBatch, first: u64) -> Result<Decoded, FormatError> {
+        self.decode_besides(rows, first, BTreeMap::new())
+    }
+
+    /// The same for rows of which some are known to be bad, with code and message.
+    pub(super) fn decode_besides(&self, rows: &RecordBatch, first: u64, bad: Misfits) -> Result<Decoded, FormatError> {
         let done = first + rows.num_rows() as u64;
-        let failed = match self.apply(rows) {
-            Ok(rows) => return Ok(Decoded { rows, numbers: Numbers::From(first), bad: Vec::new(), done }),
-            Err(error) => error,
-        };
-        let misfits = self.misfits(rows)?;
-        if misfits.is_empty() {
-            return Err(failed);
+        let known = bad.len();
+        let mut misfits = bad;
+        match self.apply(rows) {
+            Ok(rows) if known == 0 => {
+                return Ok(Decoded { rows, numbers: Numbers::From(first), bad: Vec::new(), done });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.misfits(rows, &mut misfits)?;
+                if misfits.len() == known {
+                    return Err(error);
+                }
+            }
         }
         let good: BooleanArray = (0..rows.num_rows()).map(|row| Some(!misfits.contains_key(&row))).collect();
         let kept = filter_record_batch(rows, &good).map_err(FormatError::Rows)?;
@@ -194,8 +292,7 @@ impl Plan {
     }
 
     /// The rows with a value that does not fit, each with the code and the message of the first.
-    fn misfits(&self, rows: &RecordBatch) -> Result<BTreeMap<usize, (&'static str, String)>, FormatError> {
-        let mut misfits = BTreeMap::new();
+    fn misfits(&self, rows: &RecordBatch, misfits: &mut Misfits) -> Result<(), FormatError> {
         for (target, source) in self.schema.fields().iter().zip(&self.sources) {
             let array = rows.column(*source);
             let (name, kind) = (target.name(), type_name(target.data_type()));
@@ -205,26 +302,32 @@ impl Plan {
                     misfits.entry(row).or_insert((self.codes.null, message));
                 }
             }
-            match to_type(array, target) {
+            match self.to_type(array, target) {
                 Ok(_) => continue,
                 Err(error) if !castable(array, target) => return Err(error),
                 Err(_) => {}
             }
             for row in 0..array.len() {
-                if to_type(&array.slice(row, 1), target).is_err() {
+                let alone = array.slice(row, 1);
+                if self.to_type(&alone, target).is_err() {
                     let value = array_value_to_string(array, row).unwrap_or_default();
-                    let message = format!("column `{name}`: `{}` is not of type {kind}", excerpt(value.as_bytes()));
+                    let value = excerpt(value.as_bytes());
+                    let message = if self.is_finer(&alone, target) {
+                        format!("column `{name}`: microseconds do not hold `{value}`")
+                    } else {
+                        format!("column `{name}`: `{value}` is not of type {kind}")
+                    };
                     misfits.entry(row).or_insert((self.codes.kind, message));
                 }
             }
         }
-        Ok(misfits)
+        Ok(())
     }
 
     fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, FormatError> {
         let mut arrays = Vec::with_capacity(self.sources.len());
         for (target, source) in self.schema.fields().iter().zip(&self.sources) {
-            arrays.push(to_type(rows.column(*source), target)?);
+            arrays.push(self.to_type(rows.column(*source), target)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(FormatError::Rows)
@@ -233,7 +336,7 @@ impl Plan {
 
 /// Records as JSON objects of the columns that are read, because no format of these has bytes
 /// for a single row.
-fn bad_records(rows: &RecordBatch, first: u64, misfits: BTreeMap<usize, (&'static str, String)>) -> Vec<BadRecord> {
+fn bad_records(rows: &RecordBatch, first: u64, misfits: Misfits) -> Vec<BadRecord> {
     let indexes: Vec<usize> = misfits.keys().copied().collect();
     let payloads = flat_json(rows, &indexes);
     let record = |((row, (reason, message)), mut payload): ((usize, (&'static str, String)), Vec<u8>)| {
@@ -276,36 +379,34 @@ fn castable(array: &ArrayRef, target: &Field) -> bool {
     flatten(array).is_ok_and(|array| can_cast_types(array.data_type(), target.data_type()))
 }
 
-fn to_type(array: &ArrayRef, target: &Field) -> Result<ArrayRef, FormatError> {
-    if array.data_type() == target.data_type() {
-        return Ok(array.clone());
-    }
-    if let Some(texts) = from_uuids(array, target) {
-        return Ok(texts);
-    }
-    let failed = |source: ArrowError| FormatError::Cast {
-        column: target.name().clone(),
-        from: type_name(array.data_type()),
-        to: type_name(target.data_type()),
-        source,
-    };
-    let array = &flatten(array).map_err(failed)?;
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    let result = cast_with_options(array, target.data_type(), &options).map_err(failed)?;
-    if rounds(array.data_type(), target.data_type()) {
-        // Such a cast says nothing when it rounds, so that only the way back shows it.
-        let back = cast_with_options(&result, array.data_type(), &options).map_err(failed)?;
-        let same = not_distinct(array, &back).map_err(failed)?;
-        if let Some(row) = (0..same.len()).find(|row| !same.value(*row)) {
-            let value = array_value_to_string(array, row).unwrap_or_default();
-            return Err(failed(ArrowError::CastError(format!("{value} would be rounded"))));
+/// Whether some time in `array` has digits below microseconds.
+fn finer(array: &ArrayRef) -> bool {
+    match array.data_type() {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            array.as_primitive::<TimestampNanosecondType>().iter().flatten().any(|nanos| nanos % 1_000 != 0)
         }
+        DataType::Struct(_) => array.as_struct().columns().iter().any(finer),
+        DataType::List(item) if has_nanos(item.data_type()) => {
+            array.as_list::<i32>().iter().flatten().any(|items| finer(&items))
+        }
+        DataType::Map(entries, _) if has_nanos(entries.data_type()) => {
+            array.as_map().iter().flatten().any(|entries| entries.columns().iter().any(finer))
+        }
+        _ => false,
     }
-    Ok(result)
 }
 
-/// Whether a cast may quietly change a value. Nanoseconds that become microseconds are not
-/// meant: no table holds them.
+fn has_nanos(kind: &DataType) -> bool {
+    match kind {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => true,
+        DataType::Struct(fields) => fields.iter().any(|field| has_nanos(field.data_type())),
+        DataType::List(item) | DataType::Map(item, _) => has_nanos(item.data_type()),
+        _ => false,
+    }
+}
+
+/// Whether a cast may quietly change a value. Nanoseconds that become microseconds are looked at by
+/// themselves.
 fn rounds(from: &DataType, to: &DataType) -> bool {
     let whole =
         |kind: &DataType| kind.is_integer() || matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..));
@@ -316,6 +417,43 @@ fn rounds(from: &DataType, to: &DataType) -> bool {
 }
 
 impl Plan {
+    /// `array` as the target's type.
+    fn to_type(&self, array: &ArrayRef, target: &Field) -> Result<ArrayRef, FormatError> {
+        if array.data_type() == target.data_type() {
+            return Ok(array.clone());
+        }
+        if let Some(texts) = from_uuids(array, target) {
+            return Ok(texts);
+        }
+        let failed = |source: ArrowError| FormatError::Cast {
+            column: target.name().clone(),
+            from: type_name(array.data_type()),
+            to: type_name(target.data_type()),
+            source,
+        };
+        let array = &flatten(array).map_err(failed)?;
+        if self.is_finer(array, target) {
+            return Err(failed(ArrowError::CastError("microseconds do not hold all digits of a time".to_owned())));
+        }
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let result = cast_with_options(array, target.data_type(), &options).map_err(failed)?;
+        if rounds(array.data_type(), target.data_type()) {
+            // Such a cast says nothing when it rounds, so that only the way back shows it.
+            let back = cast_with_options(&result, array.data_type(), &options).map_err(failed)?;
+            let same = not_distinct(array, &back).map_err(failed)?;
+            if let Some(row) = (0..same.len()).find(|row| !same.value(*row)) {
+                let value = array_value_to_string(array, row).unwrap_or_default();
+                return Err(failed(ArrowError::CastError(format!("{value} would be rounded"))));
+            }
+        }
+        Ok(result)
+    }
+
+    /// Whether digits of a time would be cut off that nobody said may be.
+    fn is_finer(&self, array: &ArrayRef, target: &Field) -> bool {
+        self.timestamps == Timestamps::Exact && target.data_type() != &DataType::Utf8 && finer(array)
+    }
+
     /// The same for rows that have only the used columns, in the file's order.
     pub(super) fn compact(mut self) -> Self {
         let mut order: Vec<usize> = self.sources.clone();

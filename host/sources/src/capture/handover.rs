@@ -39,7 +39,8 @@ impl HandOver {
         {
             files.hub = Some(topic.clone());
         }
-        let spec = CaptureSpec { files, format: hub.format.clone(), columns: hub.columns.clone(), raw: hub.raw };
+        let (format, columns) = (hub.format.clone(), hub.columns.clone());
+        let spec = CaptureSpec { files, format, columns, raw: hub.raw, timestamps: hub.timestamps };
         let stage = Stage::Files(Box::new(CaptureSource::open(request, &spec)?));
         let (reached, runtime) = (request.done.clone(), request.runtime.clone());
         let hub = hub.clone();

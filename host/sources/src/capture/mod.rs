@@ -32,6 +32,7 @@ use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
 use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{
     CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FileColumns, FilesSpec, Format, Gaps, Links,
+    Timestamps,
 };
 use sluicebox_core::redact::redact;
 use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
@@ -263,7 +264,8 @@ pub(super) fn redecode(
 }
 
 fn bodies(name: &str, spec: &CaptureSpec, runtime: &Handle) -> Result<BodyDecoder, SourceError> {
-    BodyDecoder::open(name, &redact(&spec.files.path), &spec.format, &spec.columns, runtime)
+    let path = redact(&spec.files.path);
+    Ok(BodyDecoder::open(name, &path, &spec.format, &spec.columns, runtime)?.timestamps(spec.timestamps))
 }
 
 /// The columns of the rows, without `_lane` and `_position`: those of the live hub.
@@ -327,6 +329,8 @@ fn open_file(input: &Input, meter: &Meter) -> Result<Box<dyn Rows>, FormatError>
         own_types: false,
         demands: Demands::default(),
         skip: 0,
+        timestamps: Timestamps::Exact,
+        whole: true,
     };
     format::open(input, &spec, meter)
 }
@@ -361,6 +365,7 @@ fn segments(name: &str, spec: &CaptureFiles, runtime: &Handle) -> Result<(Segmen
         file_columns: FileColumns { hive: false, ..FileColumns::default() },
         keep_files: false,
         changed_files: ChangedFiles::Ignore,
+        timestamps: Timestamps::Exact,
     };
     let mut found = Segments::new();
     let mut hubs: BTreeMap<String, Option<String>> = BTreeMap::new();

@@ -157,6 +157,8 @@ impl FileSource {
             own_types: self.own_types,
             demands: self.demands,
             skip: done,
+            timestamps: self.spec.timestamps,
+            whole: true,
         };
         let mut rows = format::open(input, &spec, meter)?;
         let ahead = rows.next()?;

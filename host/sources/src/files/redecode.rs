@@ -10,7 +10,7 @@ use super::columns::{PathColumns, PathValues};
 use super::{declared, listing, with_columns};
 use crate::{Record, Redecoded, SourceError};
 use sluicebox_core::batch::Lane;
-use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format};
+use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format, Timestamps};
 use sluicebox_formats::{self as format, FileSpec, FormatError, Input, LocalFile, Meter, PAYLOAD_BYTES};
 
 /// Why a record whose payload was truncated stays in quarantine.
@@ -42,6 +42,8 @@ pub(crate) fn redecode(
             return Ok(Err("records of Parquet and Avro files cannot be read by themselves".to_owned()));
         }
         Format::JsonLines { .. } => (spec.format.clone(), columns),
+        // A record was taken out of its document.
+        Format::Json { encoding, .. } => (Format::Json { encoding: *encoding, path: Vec::new() }, columns),
         Format::Csv(csv) => {
             let names = match (csv.header, &columns) {
                 (true, _) => {
@@ -67,7 +69,7 @@ pub(crate) fn redecode(
         }
     };
     let failed = |source| SourceError::File { name: name.to_owned(), file: lane.to_string(), source: Box::new(source) };
-    let how = How { header, format, columns, demands, beside, values };
+    let how = How { header, format, columns, demands, beside, values, timestamps: spec.timestamps };
     let all: Vec<usize> = (0..records.len()).collect();
     let together = decode(&how, lane, records, &all).map_err(failed)?;
     let counted: usize = together.iter().map(|again| again.rows.num_rows() + again.bad.len()).sum();
@@ -102,6 +104,7 @@ struct How {
     /// What the rows have beside their own columns.
     beside: PathColumns,
     values: PathValues,
+    timestamps: Timestamps,
 }
 
 /// A header line of these columns. Every name is quoted, so that none is taken for two.
@@ -135,6 +138,8 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         own_types: false,
         demands: how.demands,
         skip: 0,
+        timestamps: how.timestamps,
+        whole: false,
     };
     let mut rows = format::open(&Input::Local(LocalFile::new(file.path())), &spec, &Meter::default())?;
     let mut found = Vec::new();

@@ -348,7 +348,8 @@ fn refused(name: String, trouble: Trouble) -> SourceError {
 }
 
 fn bodies(name: &str, spec: &KafkaSpec, runtime: &Handle) -> Result<BodyDecoder, SourceError> {
-    BodyDecoder::open(name, &spec.topics.join(", "), &spec.format, &spec.columns, runtime)
+    Ok(BodyDecoder::open(name, &spec.topics.join(", "), &spec.format, &spec.columns, runtime)?
+        .timestamps(spec.timestamps))
 }
 
 /// The columns of its rows, without `_lane` and `_position`.
