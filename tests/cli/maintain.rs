@@ -151,3 +151,54 @@ fn a_table_that_cannot_be_read_does_not_hide_the_others() {
     let done = sluice::run(&["maintain", "--lake", text(lake.path())]).failed(1);
     assert!(done.stdout.is_empty() && done.stderr.contains("silver.orders"), "{done}");
 }
+
+#[test]
+fn a_hop_that_is_gone_is_named_and_can_be_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::new();
+    let file = pipeline(folder.path(), "");
+    sluice::run(&["run", text(&file), "--lake", text(lake.path()), "--json"]).ok();
+    // The hop gets another name, and its table with it.
+    let renamed = std::fs::read_to_string(&file).expect("the file").replace("[hops.copy]", "[hops.copy_all]");
+    std::fs::write(&file, renamed.replace("silver.orders", "silver.all_orders")).expect("a file");
+    let more = std::fs::read_to_string(folder.path().join("drop/a.csv")).expect("a file");
+    std::fs::write(folder.path().join("drop/b.csv"), more).expect("a file");
+    sluice::run(&["run", text(&file), "--lake", text(lake.path()), "--json"]).ok();
+    let at = |hop: &str| sluice::run(&["forget", hop, "--lake", text(lake.path()), "--dry-run", "--json"]).ok();
+    let would = at("shop/copy").summary();
+    assert_eq!((&would["table"], &would["upstream"]), (&"silver.orders".into(), &"bronze.orders".into()), "{would}");
+    let forgotten = sluice::run(&["forget", "shop/copy", "--lake", text(lake.path())]).ok();
+    assert!(forgotten.stdout.contains("silver.orders") && forgotten.stdout.contains("bronze.orders"), "{forgotten}");
+    assert!(at("shop/copy").stdout.trim().is_empty());
+    // Its rows stay, and a hop of that name does not begin anew over them.
+    let count = duckdb::row(lake.path(), "select count(*) as n from delta_scan('{lake}/silver/orders')");
+    if let Some(count) = count {
+        assert_eq!(count["n"], 1_000);
+    }
+    let back = std::fs::read_to_string(&file).expect("the file").replace("[hops.copy_all]", "[hops.copy]");
+    std::fs::write(&file, back.replace("silver.all_orders", "silver.orders")).expect("a file");
+    let refused = sluice::run(&["run", text(&file), "--lake", text(lake.path())]).failed(1);
+    assert!(refused.stderr.contains("forgotten"), "{refused}");
+    sluice::run(&["forget", "shop", "--lake", text(lake.path())]).failed(2);
+}
+
+#[cfg(unix)]
+#[test]
+fn maintenance_stays_in_the_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::new();
+    let file = pipeline(folder.path(), "[tables.bronze.orders.upkeep]\nkeep_files = \"1h\"\n");
+    sluice::run(&["run", text(&file), "--lake", text(lake.path()), "--json"]).ok();
+    let outside = folder.path().join("outside");
+    std::fs::create_dir(&outside).expect("a folder");
+    let precious = outside.join("precious.parquet");
+    std::fs::write(&precious, "x").expect("a file");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(400 * 24 * 60 * 60);
+    std::fs::File::options().write(true).open(&precious).and_then(|file| file.set_modified(long_ago)).expect("old");
+    for link in ["sub", "_change_data", "loop"] {
+        let target = if link == "loop" { lake.table("bronze.orders") } else { outside.clone() };
+        std::os::unix::fs::symlink(target, lake.table("bronze.orders").join(link)).expect("a link");
+    }
+    sluice::run(&["maintain", text(&file), "--lake", text(lake.path())]).ok();
+    assert!(precious.is_file());
+}

@@ -191,7 +191,7 @@ fn batch(rows: &[Row]) -> RecordBatch {
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    let part = prop::option::weighted(0.8, prop::sample::select(vec!["", "p", "q"]).prop_map(str::to_owned));
+    let part = prop::option::weighted(0.8, prop::sample::select(vec![" ", "p", "q"]).prop_map(str::to_owned));
     (0..12_i64, part, 0..6_u8)
 }
 

@@ -54,7 +54,7 @@ async fn outcome(
 }
 
 fn told(refused: &[Refused]) -> Vec<(usize, &'static str)> {
-    refused.iter().map(|refused| (refused.row, refused.code)).collect()
+    refused.iter().map(|refused| (refused.row, refused.code.as_str())).collect()
 }
 
 #[tokio::test]
@@ -241,4 +241,41 @@ async fn what_the_host_adds_is_never_new() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn names_inside_of_structs_that_differ_only_in_case() {
+    let twins = |names: [&str; 2]| -> ArrayRef {
+        let fields: Vec<Field> = names.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect();
+        Arc::new(StructArray::new(fields.into(), vec![ints(&[Some(1)]), ints(&[Some(2)])], None))
+    };
+    let sandbox = Sandbox::new();
+    let mut table = sandbox.lake.table(&spec("names", WriteMode::Append)).await.expect("table");
+    let error = table.stored(&one("s", twins(["a", "A"])).schema()).expect_err("twice");
+    assert!(matches!(&error, DeltaError::DuplicateColumn { column, .. } if column == "s.A"), "{error}");
+    assert!(error.hint().is_some());
+    put(&mut table, &[one("s", twins(["a", "b"]))], at("f", 1)).await.expect("two names");
+    let error = put(&mut table, &[one("s", twins(["b", "B"]))], at("f", 2)).await.expect_err("twice");
+    assert!(matches!(error, DeltaError::DuplicateColumn { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_decides_which_row_gives_way_is_never_made_null() {
+    let null_value = |mode| {
+        let contract = Contract { type_change: Drift::NullValue, ..Contract::default() };
+        TableSpec { contract, ..spec("t", mode) }
+    };
+    let texts = |texts: &[&str]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+    let mode = WriteMode::Upsert { key: vec!["id".into()], order_by: Some("at".into()), delete_when: None };
+    let sandbox = Sandbox::new();
+    let mut table = sandbox.lake.table(&null_value(mode)).await.expect("table");
+    let number = || ints(&[Some(1)]);
+    put(&mut table, &[columns(vec![("id", number()), ("at", number()), ("v", number())])], at("f", 1))
+        .await
+        .expect("commit");
+    let odd =
+        columns(vec![("id", texts(&["x", "2", "3"])), ("at", texts(&["5", "y", "5"])), ("v", texts(&["6", "6", "z"]))]);
+    let (_, refused) = put_some(&mut table, &[odd], at("f", 2)).await.expect("commit");
+    assert_eq!(told(&refused), [(0, "contract.type-change"), (1, "contract.type-change")]);
+    assert_eq!(sorted(&table).await, ["1|1|1", "3|5|null"]);
 }

@@ -122,7 +122,7 @@ async fn outcome(
 }
 
 fn told(refused: &[Refused]) -> Vec<(usize, &'static str)> {
-    refused.iter().map(|refused| (refused.row, refused.code)).collect()
+    refused.iter().map(|refused| (refused.row, refused.code.as_str())).collect()
 }
 
 #[tokio::test]

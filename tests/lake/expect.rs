@@ -128,7 +128,7 @@ async fn warned_of_rejected_and_counted() {
         expect("id", Rule::Unique(Vec::new()), Otherwise::Reject),
     ];
     let accepted = written(expectations, &batch).await.expect("written");
-    let refused: Vec<_> = accepted.refused.iter().map(|refused| (refused.row, refused.code)).collect();
+    let refused: Vec<_> = accepted.refused.iter().map(|refused| (refused.row, refused.code.as_str())).collect();
     assert_eq!(refused, [(2, "expect.unique"), (4, "expect.range")]);
     assert_eq!(accepted.refused[1].message, "column 'id' holds 4, which is not 3 or less");
     let unmet: Vec<_> = accepted.unmet.iter().map(|unmet| (unmet.rule, unmet.otherwise, unmet.rows)).collect();
@@ -147,7 +147,7 @@ async fn a_row_that_is_rejected_takes_no_other_rows_place() {
         expect("word", Rule::OneOf(texts(&["good"])), Otherwise::Reject),
     ];
     let accepted = written(expectations, &batch).await.expect("written");
-    let refused: Vec<_> = accepted.refused.iter().map(|refused| (refused.row, refused.code)).collect();
+    let refused: Vec<_> = accepted.refused.iter().map(|refused| (refused.row, refused.code.as_str())).collect();
     assert_eq!(refused, [(0, "expect.one-of"), (2, "expect.unique")]);
 }
 
@@ -159,7 +159,10 @@ async fn unique_holds_over_all_batches_of_a_commit_and_within_columns() {
         sandbox.lake.table(&TableSpec { expect: within, ..spec("t", WriteMode::Append) }).await.expect("table");
     let batches = [rows(&[1, 1], &["a", "b"]), rows(&[1, 2], &["a", "a"])];
     let (_, refused) = put_some(&mut table, &batches, at("f", 1)).await.expect("commit");
-    assert_eq!(refused.iter().map(|refused| (refused.row, refused.code)).collect::<Vec<_>>(), [(0, "expect.unique")]);
+    assert_eq!(
+        refused.iter().map(|refused| (refused.row, refused.code.as_str())).collect::<Vec<_>>(),
+        [(0, "expect.unique")]
+    );
     // Another commit begins anew.
     let (_, refused) = put_some(&mut table, &batches[..1], at("f", 2)).await.expect("commit");
     assert_eq!(refused, []);
@@ -194,7 +197,7 @@ async fn rows_that_the_contract_refuses_are_not_judged() {
     let word: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
     let batch = RecordBatch::try_from_iter([("id", id), ("word", word)]).expect("batch");
     let (_, refused) = put_some(&mut table, &[batch], at("f", 1)).await.expect("commit");
-    let refused: Vec<_> = refused.iter().map(|refused| (refused.row, refused.code)).collect();
+    let refused: Vec<_> = refused.iter().map(|refused| (refused.row, refused.code.as_str())).collect();
     assert_eq!(refused, [(0, "contract.type-change"), (2, "expect.range")]);
     assert_eq!(sorted(&table).await, ["12|b"]);
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::DateTime;
 use sluicebox_core::batch::{Reject, Stage};
 use sluicebox_core::plan::{Layer, TableName};
+use sluicebox_core::reject::RejectCode;
 use sluicebox_delta::Provenance;
 use sluicebox_lake::{LandedFile, quarantine_batch, quarantine_schema};
 
@@ -58,7 +59,7 @@ async fn rejects_are_rows() {
         lane: "f.csv".into(),
         position: 7,
         line: Some(8),
-        reason: "csv.column-count".into(),
+        reason: RejectCode::CsvColumnCount.into(),
         message: "3 fields instead of 2".into(),
         stage: Stage::Source,
         payload: b"1,2,\xFF".to_vec(),

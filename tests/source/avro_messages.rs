@@ -7,6 +7,7 @@ use apache_avro::headers::{HeaderBuilder as _, RabinFingerprintHeader};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use proptest::prelude::*;
 use sluicebox_core::plan::{AvroSchemas, Demands, MessageFormat, Registry};
+use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::{BadSchema, MessageDecoder, Messages};
 
 use super::avro::long;
@@ -159,11 +160,11 @@ fn schemas_are_asked_for_once_and_those_that_are_not_there_again() {
     assert_eq!(decoder.unknown_schemas(&given), [9, 8]);
     for number in [9, 8] {
         let message = format!("the registry has no schema {number}");
-        decoder.learn_schema(number, Err(BadSchema { reason: "avro.schema-unknown", message }));
+        decoder.learn_schema(number, Err(BadSchema { reason: RejectCode::AvroSchemaUnknown, message }));
     }
     assert!(decoder.unknown_schemas(&given).is_empty());
     let found = decode(&mut decoder, &bodies);
-    let told: Vec<_> = found.bad.iter().map(|bad| (bad.at, bad.reason, bad.message.as_str())).collect();
+    let told: Vec<_> = found.bad.iter().map(|bad| (bad.at, bad.reason.as_str(), bad.message.as_str())).collect();
     assert_eq!(told[0], (1, "avro.schema-unknown", "the registry has no schema 9"));
     assert_eq!(told.len(), 3);
     decoder.forget_bad_schemas();
@@ -194,7 +195,7 @@ fn a_record_that_is_none_is_bad_by_itself() {
     let found = decode(&mut registered(&[(3, ORDER)]), &bodies);
     assert_eq!(found.taken.as_deref(), Some(&[0, 2, 7, 11][..]));
     assert!(cells(&found.rows).iter().all(|row| row[1] == "0.01"), "{:?}", found.rows);
-    let reasons: Vec<&str> = found.bad.iter().map(|bad| bad.reason).collect();
+    let reasons: Vec<&str> = found.bad.iter().map(|bad| bad.reason.as_str()).collect();
     assert_eq!(reasons, [&["avro.record"; 5][..], &["avro.frame"; 3]].concat());
     assert!(found.bad[1].message.contains("1 are left over"), "{:?}", found.bad[1]);
     assert!(found.bad[5].message.contains("begins with the byte 0x7b"), "{:?}", found.bad[5]);
@@ -217,7 +218,7 @@ fn a_value_that_does_not_fit_is_bad_and_the_others_go_on() {
     let found = decode(&mut bare(schema, &columns()).unwrap(), &bodies);
     let rows = cells(&found.rows);
     assert_eq!((rows[0][1].as_str(), rows[1][1].as_str(), rows.len()), ("1.50", "3.00", 2));
-    let told: Vec<_> = found.bad.iter().map(|bad| (bad.at, bad.reason)).collect();
+    let told: Vec<_> = found.bad.iter().map(|bad| (bad.at, bad.reason.as_str())).collect();
     assert_eq!(told, [(1, "avro.null"), (2, "avro.type")]);
 }
 
@@ -326,7 +327,7 @@ fn more_may_be_wanted_of_messages() {
     let told = |demands| {
         let mut decoder = registered(&[(1, narrow), (2, wide)]).demanding(demands);
         let found = decode(&mut decoder, &bodies);
-        found.bad.into_iter().map(|bad| (bad.at, bad.reason, bad.message)).collect::<Vec<_>>()
+        found.bad.into_iter().map(|bad| (bad.at, bad.reason.as_str(), bad.message)).collect::<Vec<_>>()
     };
     let lacking = names_of(&columns()).into_iter().find(|name| name != "id").unwrap();
     assert_eq!(told(Demands::default()), []);

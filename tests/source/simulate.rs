@@ -266,7 +266,7 @@ fn every_event_is_a_row_with_its_bytes_or_a_reject_with_its_bytes() {
         }
         assert!(rejects.len() > 100, "{} rejects", rejects.len());
         for reject in rejects {
-            assert!(reject.reason.starts_with("json."), "{}", reject.reason);
+            assert!(reject.reason.as_str().starts_with("json."), "{}", reject.reason);
             assert_eq!(found[reject.position as usize].replace(reject.payload), None);
         }
         assert_eq!(found, whole.into_iter().map(Some).collect::<Vec<_>>());

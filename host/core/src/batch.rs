@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
+use crate::reject::Reason;
+
 /// The name of an ordered sequence inside a source or table: a file's path, a Kafka
 /// partition, an upstream table.
 pub type Lane = Arc<str>;
@@ -44,6 +46,9 @@ pub mod column {
         own.contains(&name)
     }
 }
+
+/// The position of a lane whose reader was forgotten: nothing is kept for it, and where it stood is not known.
+pub const FORGOTTEN: i64 = i64::MAX;
 
 /// Positions by lane: the position *after* the last row read.
 ///
@@ -152,8 +157,8 @@ pub struct Reject {
     pub position: i64,
     /// The line in a text file, from 1.
     pub line: Option<u64>,
-    /// A short stable code to filter by, such as `csv.column-count`.
-    pub reason: String,
+    /// Who refused it, and for what.
+    pub reason: Reason,
     /// What is wrong with this row, as a sentence with the offending value.
     pub message: String,
     /// The stage that rejected it.

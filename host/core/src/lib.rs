@@ -9,3 +9,4 @@ pub mod left_out;
 pub mod meter;
 pub mod plan;
 pub mod redact;
+pub mod reject;

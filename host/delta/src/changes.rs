@@ -19,6 +19,7 @@ use super::data_file::Written;
 use super::error::DeltaError;
 use super::follow::{Added, rows_of};
 use super::log::{self, Entry};
+use super::net_changes;
 use super::read::{Arrangement, DataRef, ReadContext, path_of};
 use super::row_changes;
 use super::table::Table;
@@ -47,6 +48,18 @@ impl Table {
         &self,
         after: Option<u64>,
     ) -> Result<BoxStream<'static, Result<Added, DeltaError>>, DeltaError> {
+        self.changes_by(after, Told::ByFile).await
+    }
+
+    /// As [`Self::changes_since`], without the rows that a version took away and put in place again.
+    pub(super) async fn net_changes_since(
+        &self,
+        after: Option<u64>,
+    ) -> Result<BoxStream<'static, Result<Added, DeltaError>>, DeltaError> {
+        self.changes_by(after, Told::ByRow).await
+    }
+
+    async fn changes_by(&self, after: Option<u64>, told: Told) -> Result<Steps, DeltaError> {
         let Some(last) = self.version() else {
             return Ok(stream::empty().boxed());
         };
@@ -58,10 +71,19 @@ impl Table {
         }
         let first = after.map_or(0, |after| after.saturating_add(1));
         Ok(stream::iter(first..=last)
-            .then(move |version| changes_in(context.clone(), schema.clone(), version))
+            .then(move |version| changes_in(context.clone(), schema.clone(), version, told))
             .try_flatten()
             .boxed())
     }
+}
+
+/// What is told of a version that says only which files it rewrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// All rows of the files, as taken away and as put in place.
+    ByFile,
+    /// The rows that are not in both.
+    ByRow,
 }
 
 type Steps = BoxStream<'static, Result<Added, DeltaError>>;
@@ -70,7 +92,7 @@ fn ended(version: u64) -> Steps {
     stream::once(std::future::ready(Ok(Added::End { version }))).boxed()
 }
 
-async fn changes_in(context: ReadContext, schema: SchemaRef, version: u64) -> Result<Steps, DeltaError> {
+async fn changes_in(context: ReadContext, schema: SchemaRef, version: u64, by: Told) -> Result<Steps, DeltaError> {
     let table = context.table.clone();
     let entry = log::read(context.store.as_ref(), &table, version).await?;
     let entry = entry.ok_or_else(|| DeltaError::LogGone { table: table.clone(), version })?;
@@ -109,6 +131,15 @@ async fn changes_in(context: ReadContext, schema: SchemaRef, version: u64) -> Re
     let some = |file: &DataRef| file.only.as_ref().is_none_or(|only| !only.is_empty());
     removed.retain(some);
     added.retain(some);
+    if by == Told::ByRow && !removed.is_empty() && !added.is_empty() && net_changes::is_comparable(&schema) {
+        let only = |these: &[DataRef], others: &[DataRef], change| {
+            let rows = net_changes::rows_only_in(&context, these, others, &schema);
+            as_changes(rows, table.clone(), change, version)
+        };
+        let deletes = only(&removed, &added, row_changes::DELETE);
+        let inserts = only(&added, &removed, row_changes::INSERT);
+        return Ok(deletes.chain(inserts).chain(ended(version)).boxed());
+    }
     let deletes = all_as(Arc::clone(&context), removed, &schema, row_changes::DELETE, version);
     let inserts = all_as(context, added, &schema, row_changes::INSERT, version);
     Ok(deletes.chain(inserts).chain(ended(version)).boxed())
@@ -151,7 +182,17 @@ fn all_as(
     version: u64,
 ) -> impl futures::Stream<Item = Result<Added, DeltaError>> + Send + use<> {
     let table = context.table.clone();
-    rows_of(context, files, schema.clone()).and_then(move |rows| {
+    as_changes(rows_of(context, files, schema.clone()), table, change, version)
+}
+
+/// Rows of a table that are all the same change.
+fn as_changes(
+    rows: BoxStream<'static, Result<RecordBatch, DeltaError>>,
+    table: String,
+    change: &'static str,
+    version: u64,
+) -> impl futures::Stream<Item = Result<Added, DeltaError>> + Send + use<> {
+    rows.and_then(move |rows| {
         let told = told(&rows, change).map_err(DeltaError::arrow("weigh changes", &table));
         std::future::ready(told.map(|rows| Added::Rows { version, rows }))
     })

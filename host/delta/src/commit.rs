@@ -283,7 +283,8 @@ impl Table {
         let Some(rest) = attempt.rest.take_if(|_| !nothing) else {
             return Ok(Change::default());
         };
-        let (context, files, schema, target) = (self.context()?, self.files()?, schema.clone(), attempt.target.clone());
+        let (context, files, schema, target) =
+            (self.context()?, self.file_set()?, schema.clone(), attempt.target.clone());
         let marks = self.options.layout.deletion_vectors;
         let (feeds, memory, files_of_rows) = (self.feeds(), self.options.layout.memory, attempt.own.clone());
         let task = |source| DeltaError::Task { action: "rewrite data files", table: self.options.name.clone(), source };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde_json::{Map, Value};
@@ -13,18 +13,20 @@ use super::convert::{Conversion, Difference, Kind, Loss};
 use super::derive::{self, Derive};
 use super::error::DeltaError;
 use super::json;
-use super::schema::{find, merge_struct, table_field};
+use super::partition;
+use super::schema::{check_names, find, merge_struct, table_field};
 use super::table::TableOptions;
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::{Contract, Derivation, Derived, Drift, Rule, WriteMode};
+use sluicebox_core::reject::RejectCode;
 
 /// A row that the table's contract does not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Its index in the batch that was written.
     pub row: usize,
-    /// A short stable code, such as `contract.type-change`.
-    pub code: &'static str,
+    /// The rule that it breaks.
+    pub code: RejectCode,
     /// What is wrong with it, as a sentence with the offending value.
     pub message: String,
 }
@@ -42,6 +44,11 @@ pub(super) struct Rules {
     pub(super) keyed: bool,
     /// Columns without which a row cannot be placed: keys and partition columns.
     pub(super) required: Vec<String>,
+    /// Columns that decide which row gives way to which, and those that they are made from: none of their values
+    /// may become another, or null, on the way.
+    deciding: Vec<String>,
+    /// The partition columns, and whether each is a part of the key.
+    partitions: Vec<(String, bool)>,
     /// Columns whose values are compared, which dictionaries would only make slower.
     plain: Vec<String>,
     /// Columns that are made from others.
@@ -62,8 +69,18 @@ impl Rules {
             plain.push(expectation.column.clone());
             plain.extend(expectation.rules.iter().flat_map(Rule::columns).cloned());
         }
+        let mut deciding: Vec<String> = placing.clone().cloned().collect();
+        if let WriteMode::Upsert { order_by: Some(column), .. } = &options.mode {
+            deciding.push(column.clone());
+        }
+        let made = options.derive.iter().filter(|derived| is_among(&deciding, &derived.column));
+        let made: Vec<String> = made.map(|derived| derived.from.clone()).collect();
+        deciding.extend(made);
+        let partition = |column: &String| (column.clone(), is_among(options.mode.key(), column));
         Self {
             table: options.name.clone(),
+            deciding,
+            partitions: partition_by.iter().map(partition).collect(),
             contract: options.contract,
             rescues: options.rescues,
             retype: options.mode == WriteMode::Overwrite,
@@ -123,6 +140,9 @@ pub(super) struct Shape {
     /// A column that the rows lack and the contract wants.
     lacking: Option<String>,
     contract: Contract,
+    deciding: Vec<String>,
+    /// The partition columns, and whether each is a part of the key.
+    partitions: Vec<(usize, bool)>,
     keeps_rescued: bool,
     table: String,
 }
@@ -153,6 +173,9 @@ impl Shape {
         let (mut refusing, mut rescued) = (Vec::new(), Vec::new());
         let (mut rescues, mut lacking) = (false, None);
 
+        for field in incoming.fields() {
+            check_names(&table, [field])?;
+        }
         for (index, field) in incoming.fields().iter().enumerate() {
             if rules.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(field.name())) {
                 return Err(DeltaError::DerivedColumn { table, column: field.name().clone() });
@@ -263,6 +286,9 @@ impl Shape {
                 }
             });
         }
+        let partitions = rules.partitions.iter();
+        let place = |name: &str| fields.iter().position(|field| field.name().eq_ignore_ascii_case(name));
+        let partitions = partitions.filter_map(|(name, in_key)| Some((place(name)?, *in_key))).collect();
         Ok(Self {
             incoming: Arc::clone(incoming),
             schema: Arc::new(Schema::new(fields)),
@@ -272,19 +298,26 @@ impl Shape {
             rescued,
             lacking,
             contract,
+            deciding: rules.deciding.clone(),
+            partitions,
             keeps_rescued: rescues,
             table,
         })
     }
 
-    /// The rows that the contract lets in, in the table's shape, and those that it does not.
-    pub(super) fn apply(&self, rows: &RecordBatch) -> Result<(RecordBatch, Vec<Refused>), DeltaError> {
+    /// The rows that the contract lets in, in the table's shape, and those that it does not. Rows of a negative
+    /// weight take others away and are not stored.
+    pub(super) fn apply(
+        &self,
+        rows: &RecordBatch,
+        weights: Option<&Int64Array>,
+    ) -> Result<(RecordBatch, Vec<Refused>), DeltaError> {
         let failed = || DeltaError::arrow("convert rows", &self.table);
         if let Some(column) = &self.lacking {
             let refused = (0..rows.num_rows())
                 .map(|row| Refused {
                     row,
-                    code: "contract.missing-column",
+                    code: RejectCode::ContractMissingColumn,
                     message: format!("the row lacks column '{column}'"),
                 })
                 .collect();
@@ -298,7 +331,7 @@ impl Shape {
             for row in present(column) {
                 let message =
                     format!("the row has {} in column '{name}', which the table does not have", shown(column, row));
-                refused.push(Refused { row, code: "contract.new-column", message });
+                refused.push(Refused { row, code: RejectCode::ContractNewColumn, message });
             }
         }
         if self.keeps_rescued {
@@ -344,10 +377,27 @@ impl Shape {
                 let rows = (0..column.len()).filter(|row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(*row)));
                 refused.extend(rows.map(|row| Refused {
                     row,
-                    code: "contract.not-null",
+                    code: RejectCode::ContractNotNull,
                     message: format!("column '{}' must not be null", field.name()),
                 }));
             }
+        }
+        for (index, in_key) in &self.partitions {
+            let unwritable = partition::unwritable(&columns[*index]);
+            if unwritable.is_empty() {
+                continue;
+            }
+            // What takes a row away does not say where that lies, unless it is by the key.
+            let stored = |row: &usize| *in_key || weights.is_none_or(|weights| weights.value(*row) >= 0);
+            for row in unwritable.iter().copied().filter(stored) {
+                let (name, value) = (self.schema.field(*index).name(), shown(&columns[*index], row));
+                let message = format!("column '{name}' holds {value}, which no partition of a Delta table can be of");
+                refused.push(Refused { row, code: RejectCode::PartitionValue, message });
+            }
+            let mut lost = vec![false; rows.num_rows()];
+            unwritable.iter().for_each(|row| lost[*row] = true);
+            let lost = BooleanArray::from(lost);
+            columns[*index] = arrow_select::nullif::nullif(&columns[*index], &lost).map_err(failed())?;
         }
         refused.sort_by_key(|refused| refused.row);
         refused.dedup_by_key(|refused| refused.row);
@@ -372,12 +422,15 @@ impl Shape {
         let (table, column) = (self.table.clone(), loss.path.clone());
         let (drift, code, fault) = match &loss.kind {
             Kind::Changed { expected, .. } => {
-                (self.contract.type_change, "contract.type-change", format!("which is no {expected}"))
+                (self.contract.type_change, RejectCode::ContractTypeChange, format!("which is no {expected}"))
             }
             Kind::New | Kind::Missing => {
-                (self.contract.new_column, "contract.new-column", "which the table does not have".to_owned())
+                (self.contract.new_column, RejectCode::ContractNewColumn, "which the table does not have".to_owned())
             }
         };
+        // A key that is null instead of what it was would be another row's.
+        let drift =
+            if drift == Drift::NullValue && is_among(&self.deciding, &column) { Drift::RejectRow } else { drift };
         match (drift, loss.kind.clone()) {
             (Drift::NullValue, _) => saved.push(loss),
             (Drift::RejectRow, _) => refused.extend(loss.rows.set_indices().map(|row| {
@@ -421,6 +474,11 @@ impl Shape {
         }
         Arc::new(builder.finish())
     }
+}
+
+/// Whether a column is among these; names are equal when they differ only in case.
+fn is_among(columns: &[String], name: &str) -> bool {
+    columns.iter().any(|column| column.eq_ignore_ascii_case(name))
 }
 
 /// Text as a dictionary with 32-bit keys, as the host's own columns come.

@@ -8,7 +8,9 @@ use parquet::errors::ParquetError;
 
 use super::vectors::VectorError;
 use sluicebox_core::fault::{Fault, Remedy};
-use sluicebox_stores::{Cause, FORBIDDEN, StoreError, io_hint, io_kind, is_forbidden, is_passing};
+use sluicebox_stores::{
+    Cause, FORBIDDEN, StoreError, TOO_MANY_FILES, io_hint, io_kind, is_forbidden, is_out_of_handles, is_passing,
+};
 
 /// A table could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -294,7 +296,7 @@ pub enum DeltaError {
         source: Box<DeltaError>,
     },
     /// A commit removed rows, so its table cannot be followed as a sequence of added rows.
-    #[error("version {version} of table '{table}' removed rows; only tables that rows are added to can be followed")]
+    #[error("version {version} of table '{table}' removed rows, and nothing says what becomes of them downstream")]
     Removed {
         /// The table.
         table: String,
@@ -409,6 +411,14 @@ impl DeltaError {
         )
     }
 
+    /// Whether the process, or the system, may open no more files.
+    pub(super) fn is_out_of_handles(&self) -> bool {
+        match self {
+            Self::Store(error) => is_out_of_handles(error.causes()),
+            _ => is_out_of_handles(self.causes()),
+        }
+    }
+
     /// What other libraries said, outermost first.
     fn causes(&self) -> impl Iterator<Item = Cause<'_>> {
         // A boxed source would show as its box, which no downcast sees through.
@@ -485,7 +495,9 @@ impl Fault for DeltaError {
                 "let one run of a pipeline write a lake at a time; nothing was lost, and the next run continues"
             }
             Self::Shared { .. } => "give one of the two hops another name, or its pipeline another lake",
-            Self::Removed { .. } => "read a table that rows are only added to, or write to an overwrite table",
+            Self::Removed { .. } => {
+                "say on the hop what becomes of them: on_deletes = \"follow\" takes the removed rows away downstream, \"skip\" leaves that version out"
+            }
             Self::LogGone { .. } => "read the whole table once into a new one",
             Self::SumType { .. } => {
                 "sum up integers, decimals or floats; the table keeps them as 64-bit integers, decimals of 38 digits or 64-bit floats"
@@ -499,6 +511,7 @@ impl Fault for DeltaError {
             }
             Self::Store(error) => return error.hint(),
             _ if is_forbidden(self.causes()) => FORBIDDEN,
+            _ if self.is_out_of_handles() => TOO_MANY_FILES,
             Self::Delta { .. } | Self::Parquet { .. } => io_hint(io_kind(self.causes())?)?,
             _ => return None,
         };

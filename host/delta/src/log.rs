@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use super::error::DeltaError;
 use super::object::Object;
+use sluicebox_stores::checkpoint_name;
 
 /// How many log entries are fetched at once: enough to hide latency, few enough to be polite.
 const CONCURRENT_READS: usize = 16;
@@ -101,6 +102,28 @@ fn parse(bytes: &Bytes) -> Result<Entry, serde_json::Error> {
 
 fn transaction(body: &Value) -> Option<(String, i64)> {
     Some((body.get("appId")?.as_str()?.to_owned(), body.get("version")?.as_i64()?))
+}
+
+/// The newest version of a log, or `None` where there is none.
+pub(super) async fn newest_version(store: &Arc<dyn ObjectStore>, table: &str) -> Result<Option<u64>, DeltaError> {
+    let folder = Path::from("_delta_log");
+    let hint = last_checkpoint(store).await.unwrap_or(0);
+    for from in [hint, 0] {
+        let before = Path::from_iter(["_delta_log".to_owned(), format!("{from:020}")]);
+        let mut listing = store.list_with_offset(Some(&folder), &before);
+        let mut newest = None;
+        let failed = || DeltaError::store("list", format!("{table}/{folder}"));
+        while let Some(object) = listing.try_next().await.map_err(failed())? {
+            let name = object.location.filename();
+            let version = name.and_then(|name| name.strip_suffix(".json")?.parse().ok());
+            newest = newest.max(version);
+        }
+        // A hint may be wrong.
+        if newest.is_some() || from == 0 {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
 }
 
 /// Every application transaction of the table at `version`.
@@ -192,20 +215,6 @@ async fn checkpoint_of(
     Ok(newest.map(|((at, parts), files)| (at, files.into_iter().take(parts.unwrap_or(1)).collect())))
 }
 
-/// `<version>.checkpoint[.<part>.<parts>|.<uuid>].(parquet|json)` as version and number of parts.
-pub(super) fn checkpoint_name(name: &str) -> Option<(u64, Option<usize>)> {
-    let parts: Vec<&str> = name.split('.').collect();
-    let [version, "checkpoint", middle @ .., "parquet" | "json"] = parts.as_slice() else {
-        return None;
-    };
-    let version = version.parse().ok()?;
-    match middle {
-        [] | [_] => Some((version, None)),
-        [_, of] => Some((version, Some(of.parse().ok()?))),
-        _ => None,
-    }
-}
-
 async fn checkpoint_transactions(
     store: &Arc<dyn ObjectStore>,
     table: &str,
@@ -263,21 +272,4 @@ fn collect_transactions(transactions: &StructArray, found: &mut HashMap<String, 
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::checkpoint_name;
-
-    #[test]
-    fn checkpoint_names() {
-        assert_eq!(checkpoint_name("00000000000000000010.checkpoint.parquet"), Some((10, None)));
-        assert_eq!(
-            checkpoint_name("00000000000000000010.checkpoint.0000000001.0000000003.parquet"),
-            Some((10, Some(3)))
-        );
-        assert_eq!(checkpoint_name("00000000000000000010.checkpoint.80a083e8.json"), Some((10, None)));
-        assert_eq!(checkpoint_name("00000000000000000010.json"), None);
-        assert_eq!(checkpoint_name("_last_checkpoint"), None);
-    }
 }

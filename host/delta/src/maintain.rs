@@ -5,6 +5,7 @@
 //! nothing is doubled.
 
 mod compact;
+mod forget;
 mod log;
 mod vacuum;
 
@@ -81,6 +82,8 @@ pub struct Maintained {
     pub log: Vec<Unused>,
     /// The reader because of which more of the log was not removed.
     pub held_by: Option<String>,
+    /// That reader, as `<pipeline>/<hop>`.
+    pub held_reader: Option<String>,
 }
 
 impl Maintained {

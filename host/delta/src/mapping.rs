@@ -1,4 +1,4 @@
-//! Column mapping: tables whose files know columns by other names than their readers do.
+//! Column mapping: tables whose files know columns by other names than their readers do, or by numbers.
 //!
 //! Renaming or dropping a column of such a table leaves its files as they are. We read them and do
 //! not write them.
@@ -10,6 +10,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use deltalake::table::state::DeltaTableState;
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde_json::Value;
 
 use super::error::DeltaError;
@@ -20,18 +21,48 @@ use sluicebox_core::batch::column;
 const MODE: &str = "delta.columnMapping.mode";
 /// What a column is called in files.
 const PHYSICAL: &str = "delta.columnMapping.physicalName";
+/// The number of a column in files.
+const ID: &str = "delta.columnMapping.id";
 
 /// What the columns of a table's files are called in the table.
 #[derive(Debug)]
-pub(super) struct Mapping(Names);
+pub(super) struct Mapping {
+    names: Names,
+    by: By,
+}
 
-/// The columns of a table or struct, by what files call them.
-type Names = HashMap<String, Mapped>;
+/// How a column of a file is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Name,
+    /// By the number that the file gives its fields. What has none is no column of the table.
+    Id,
+}
+
+/// The columns of a table or struct.
+#[derive(Debug, Default)]
+struct Names {
+    columns: Vec<Mapped>,
+    /// By what files call them.
+    by_name: HashMap<String, usize>,
+    by_id: HashMap<i64, usize>,
+}
 
 #[derive(Debug)]
 struct Mapped {
     name: String,
     inner: Inner,
+}
+
+impl Names {
+    /// The column that a field of a file is.
+    fn of(&self, field: &Field, by: By) -> Option<&Mapped> {
+        let at = match by {
+            By::Name => self.by_name.get(field.name())?,
+            By::Id => self.by_id.get(&field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()?)?,
+        };
+        self.columns.get(*at)
+    }
 }
 
 /// What lies in a column.
@@ -47,28 +78,29 @@ impl Mapping {
     /// The mapping of a table that has one.
     ///
     /// # Errors
-    /// It is by field ids, or a column has no name for files.
+    /// It is of a kind that is not known, or a column has no name or no number for files.
     pub(super) fn of(table: &str, state: &DeltaTableState) -> Result<Option<Self>, DeltaError> {
         let refused = |feature: String| DeltaError::Feature { table: table.to_owned(), feature };
-        match state.metadata().configuration().get(MODE).map(String::as_str) {
+        let by = match state.metadata().configuration().get(MODE).map(String::as_str) {
             None | Some("none") => return Ok(None),
-            Some("name") => {}
+            Some("name") => By::Name,
+            Some("id") => By::Id,
             Some(mode) => return Err(refused(format!("columnMapping by {mode}"))),
-        }
+        };
         let schema = serde_json::to_value(state.schema()).map_err(|source| DeltaError::Log {
             table: table.to_owned(),
             version: state.version(),
             source,
         })?;
-        names(&schema["fields"])
-            .map(|names| Some(Self(names)))
-            .ok_or_else(|| refused("columnMapping of columns without names for files".to_owned()))
+        names(&schema["fields"], by)
+            .map(|names| Some(Self { names, by }))
+            .ok_or_else(|| refused("columnMapping of columns without names or numbers for files".to_owned()))
     }
 
     /// The table's names for the columns of a file. What the table has dropped gets a name that no
     /// column has.
     pub(super) fn schema(&self, stored: &Schema) -> Schema {
-        Schema::new(renamed(stored.fields(), &self.0))
+        Schema::new(renamed(stored.fields(), &self.names, self.by))
     }
 
     /// Rows of a file under the table's names.
@@ -82,7 +114,8 @@ impl Mapping {
     /// A file as the log describes it, in the table's names. Its bounds go: they are by the names of
     /// files, and a column may be called now what another one was called then.
     pub(super) fn file(&self, file: DataRef) -> DataRef {
-        let name = |physical: String| self.0.get(&physical).map_or(physical, |mapped| mapped.name.clone());
+        let column = |physical: &str| self.names.columns.get(*self.names.by_name.get(physical)?);
+        let name = |physical: String| column(&physical).map_or(physical, |mapped| mapped.name.clone());
         let partition = file.partition.into_iter().map(|(column, value)| (name(column), value)).collect();
         let stats: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
         let rows = stats.map(|stats| serde_json::json!({ "numRecords": stats["numRecords"] }).to_string());
@@ -90,26 +123,30 @@ impl Mapping {
     }
 }
 
-fn names(fields: &Value) -> Option<Names> {
-    let fields = fields.as_array()?.iter().map(|field| {
-        let physical = field["metadata"][PHYSICAL].as_str()?.to_owned();
-        Some((physical, Mapped { name: field["name"].as_str()?.to_owned(), inner: inner(&field["type"])? }))
-    });
-    fields.collect()
+fn names(fields: &Value, by: By) -> Option<Names> {
+    let mut names = Names::default();
+    for (at, field) in fields.as_array()?.iter().enumerate() {
+        names.by_name.insert(field["metadata"][PHYSICAL].as_str()?.to_owned(), at);
+        if by == By::Id {
+            names.by_id.insert(field["metadata"][ID].as_i64()?, at);
+        }
+        names.columns.push(Mapped { name: field["name"].as_str()?.to_owned(), inner: inner(&field["type"], by)? });
+    }
+    Some(names)
 }
 
-fn inner(kind: &Value) -> Option<Inner> {
+fn inner(kind: &Value, by: By) -> Option<Inner> {
     Some(match kind["type"].as_str() {
-        Some("struct") => Inner::Struct(names(&kind["fields"])?),
-        Some("array") => Inner::List(Box::new(inner(&kind["elementType"])?)),
-        Some("map") => Inner::Map(Box::new(inner(&kind["keyType"])?), Box::new(inner(&kind["valueType"])?)),
+        Some("struct") => Inner::Struct(names(&kind["fields"], by)?),
+        Some("array") => Inner::List(Box::new(inner(&kind["elementType"], by)?)),
+        Some("map") => Inner::Map(Box::new(inner(&kind["keyType"], by)?), Box::new(inner(&kind["valueType"], by)?)),
         _ => Inner::Plain,
     })
 }
 
-fn renamed(fields: &Fields, names: &Names) -> Fields {
-    let fields = fields.iter().map(|field| match names.get(field.name()) {
-        Some(mapped) => Arc::new(of_type(field, &mapped.inner).with_name(&mapped.name)),
+fn renamed(fields: &Fields, names: &Names, by: By) -> Fields {
+    let fields = fields.iter().map(|field| match names.of(field, by) {
+        Some(mapped) => Arc::new(of_type(field, &mapped.inner, by).with_name(&mapped.name)),
         // What happened to a row is said under the same name in every file.
         None if field.name() == column::CHANGE_TYPE => field.clone(),
         None => Arc::new(field.as_ref().clone().with_name(format!("\0{}", field.name()))),
@@ -117,13 +154,13 @@ fn renamed(fields: &Fields, names: &Names) -> Fields {
     fields.collect()
 }
 
-fn of_type(field: &FieldRef, inner: &Inner) -> Field {
+fn of_type(field: &FieldRef, inner: &Inner, by: By) -> Field {
     let kind = match (field.data_type(), inner) {
-        (DataType::Struct(fields), Inner::Struct(names)) => DataType::Struct(renamed(fields, names)),
-        (DataType::List(item), Inner::List(inner)) => DataType::List(Arc::new(of_type(item, inner))),
+        (DataType::Struct(fields), Inner::Struct(names)) => DataType::Struct(renamed(fields, names, by)),
+        (DataType::List(item), Inner::List(inner)) => DataType::List(Arc::new(of_type(item, inner, by))),
         (DataType::Map(entries, sorted), Inner::Map(key, value)) => match entries.data_type() {
             DataType::Struct(fields) if fields.len() == 2 => {
-                let fields = [of_type(&fields[0], key), of_type(&fields[1], value)];
+                let fields = [of_type(&fields[0], key, by), of_type(&fields[1], value, by)];
                 let entries = entries.as_ref().clone().with_data_type(DataType::Struct(fields.into_iter().collect()));
                 DataType::Map(Arc::new(entries), *sorted)
             }
@@ -169,7 +206,7 @@ mod tests {
     use serde_json::json;
 
     fn mapping(fields: &Value) -> Mapping {
-        Mapping(names(fields).expect("every column has a name for files"))
+        Mapping { names: names(fields, By::Name).expect("every column has a name for files"), by: By::Name }
     }
 
     fn field(name: &str, physical: &str, kind: Value) -> Value {
@@ -187,6 +224,38 @@ mod tests {
         let rows = mapping.rows(&rows).unwrap();
         assert_eq!(rows.column_by_name("a").unwrap(), &numbers([3, 4]));
         assert_eq!(rows.column_by_name("b").unwrap(), &numbers([1, 2]));
+    }
+
+    #[test]
+    fn columns_are_told_by_their_numbers_at_every_depth() {
+        let numbered = |name: &str, physical: &str, id: i64, kind: Value| {
+            let metadata = json!({ PHYSICAL: physical, ID: id });
+            json!({ "name": name, "type": kind, "nullable": true, "metadata": metadata })
+        };
+        let inside = numbered("n", "p", 3, json!("integer"));
+        let fields = json!([
+            numbered("a", "p1", 1, json!("integer")),
+            numbered("s", "p2", 2, json!({ "type": "struct", "fields": [inside] })),
+        ]);
+        let mapping = Mapping { names: names(&fields, By::Id).unwrap(), by: By::Id };
+        let stored = |name: &str, id: i64, kind: DataType| {
+            let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
+            Arc::new(Field::new(name, kind, true).with_metadata(id))
+        };
+        // A file may call its columns anything, other columns' names among it.
+        let child = stored("s", 3, DataType::Int32);
+        let inner = Fields::from(vec![child]);
+        let schema = Schema::new(vec![
+            stored("s", 1, DataType::Int32),
+            stored("a", 2, DataType::Struct(inner.clone())),
+            Arc::new(Field::new("p1", DataType::Int32, true)),
+        ]);
+        let structs: ArrayRef = Arc::new(StructArray::new(inner, vec![numbers([3, 4])], None));
+        let rows = RecordBatch::try_new(Arc::new(schema), vec![numbers([1, 2]), structs, numbers([5, 6])]).unwrap();
+        let rows = mapping.rows(&rows).unwrap();
+        assert_eq!(rows.column_by_name("a").unwrap(), &numbers([1, 2]));
+        assert_eq!(rows.column_by_name("s").unwrap().as_struct().column_by_name("n").unwrap(), &numbers([3, 4]));
+        assert!(names(&json!([field("a", "p1", json!("integer"))]), By::Id).is_none());
     }
 
     #[test]

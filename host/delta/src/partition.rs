@@ -13,10 +13,15 @@ use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, Date32Array, Decimal128Array, PrimitiveArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, TimeUnit};
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use sha2::{Digest, Sha256};
 
 /// What Hive and Delta call the folder of a null.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+/// Bytes of a folder's name at most: file systems allow 255, and the log writes it with further escapes.
+const FOLDER_BYTES: usize = 120;
+/// Digits of the digest at the end of a name that was cut.
+const DIGEST_DIGITS: usize = 16;
 
 /// Whether values of this type can be told apart by their text in the log.
 pub(super) fn can_partition(data_type: &DataType) -> bool {
@@ -34,7 +39,7 @@ pub(super) fn can_partition(data_type: &DataType) -> bool {
     )
 }
 
-/// One row's value as the log has it. An empty string is null: Delta has no other way to write it.
+/// One row's value as the log has it. The empty text is null there, so that rows which have it are refused before.
 pub(super) fn value(array: &ArrayRef, row: usize) -> Option<String> {
     if array.is_null(row) {
         return None;
@@ -58,21 +63,68 @@ pub(super) fn value(array: &ArrayRef, row: usize) -> Option<String> {
     }
 }
 
-/// The folder of a partition: `a=1/b=x%20y`.
+/// Which rows have a value that the log cannot write so that every reader gets it back: it writes the empty text
+/// as it writes null, and of years only those of four digits are read alike.
+pub(super) fn unwritable(values: &ArrayRef) -> Vec<usize> {
+    let year = |row: usize| match values.data_type() {
+        DataType::Date32 => values.as_primitive::<Date32Type>().value_as_date(row).map(|date| date.year()),
+        _ => DateTime::from_timestamp_micros(values.as_primitive::<TimestampMicrosecondType>().value(row))
+            .map(|time| time.year()),
+    };
+    let unwritable = |row: &usize| match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().value(*row).is_empty(),
+        DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            year(*row).is_none_or(|year| !(1..=9999).contains(&year))
+        }
+        _ => false,
+    };
+    (0..values.len()).filter(|row| values.is_valid(*row)).filter(unwritable).collect()
+}
+
+/// The text that this program writes for a value that the log has as `text`, whoever wrote that; `None` for
+/// null, and for a text that is no value of the type.
+pub(super) fn normal(data_type: &DataType, text: &str) -> Option<String> {
+    let one = column(data_type, Some(text), 1)?;
+    value(&one, 0)
+}
+
+/// The folder of a partition: `a=1/b=x%20y`. The values stand in the log; a folder's name only has to be
+/// another for another value, so that a long one is cut and ends with a digest of the whole.
 pub(super) fn folder<'a>(values: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
     let mut folder = String::new();
     for (column, value) in values {
         if !folder.is_empty() {
             folder.push('/');
         }
-        escape(column, &mut folder);
-        folder.push('=');
+        let mut name = String::new();
+        escape(column, &mut name);
+        name.push('=');
         match value {
-            Some(value) => escape(value, &mut folder),
-            None => folder.push_str(NULL_FOLDER),
+            Some(value) => escape(value, &mut name),
+            None => name.push_str(NULL_FOLDER),
         }
+        if name.len() > FOLDER_BYTES {
+            name = shortened(&name);
+        }
+        folder.push_str(&name);
     }
     folder
+}
+
+/// The beginning of a name, and a digest of all of it.
+fn shortened(name: &str) -> String {
+    let mut end = FOLDER_BYTES - DIGEST_DIGITS - 1;
+    // An escape stays whole; names are plain ASCII by now.
+    if let Some(escape) = name[..end].rfind('%').filter(|escape| escape + 3 > end) {
+        end = escape;
+    }
+    let digest = Sha256::digest(name.as_bytes());
+    let mut short = format!("{}-", &name[..end]);
+    for byte in digest.iter().take(DIGEST_DIGITS / 2) {
+        // Writing to a String cannot fail.
+        let _ = write!(short, "{byte:02x}");
+    }
+    short
 }
 
 /// Folder names keep to characters that every file system and URL takes as they are.
@@ -158,6 +210,34 @@ mod tests {
     fn folders_are_plain() {
         let folder = folder([("a", Some("x y/z%ü")), ("b", None)]);
         assert_eq!(folder, "a=x%20y%2Fz%25%C3%BC/b=__HIVE_DEFAULT_PARTITION__");
+    }
+
+    #[test]
+    fn long_values_have_short_folders_of_their_own() {
+        let of = |text: &str| folder([("authority", Some(text))]);
+        let long = "ü".repeat(200);
+        let (one, other) = (of(&long), of(&format!("{long}x")));
+        assert_ne!(one, other);
+        for name in [one, other, of(&"x".repeat(10_000)), folder([("c".repeat(300).as_str(), None)])] {
+            assert!(name.len() <= FOLDER_BYTES && !name.ends_with('.'), "{name}");
+            let escapes = name.match_indices('%').all(|(at, _)| {
+                name.as_bytes()[at + 1..].iter().take(2).filter(|digit| digit.is_ascii_hexdigit()).count() == 2
+            });
+            assert!(escapes, "{name}");
+        }
+    }
+
+    #[test]
+    fn texts_of_other_writers_are_the_same_values() {
+        let same = |data_type: &DataType, text: &str, ours: &str| {
+            assert_eq!(normal(data_type, text).as_deref(), Some(ours), "{text}");
+        };
+        same(&DataType::Int32, "+7", "7");
+        same(&DataType::Boolean, "TRUE", "true");
+        same(&DataType::Decimal128(10, 2), "1.5", "1.50");
+        same(&super::super::schema::timestamp(), "1969-12-31 23:59:59", "1969-12-31T23:59:59.000000Z");
+        same(&super::super::schema::timestamp(), "1969-12-31T23:59:59.000Z", "1969-12-31T23:59:59.000000Z");
+        assert_eq!(normal(&DataType::Int32, "x"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use super::data_file::{DataFile, Target, Written};
 use super::error::DeltaError;
+use super::handles;
 use super::partition;
 use super::read::BATCH_ROWS;
 use super::schema::find;
@@ -18,8 +19,8 @@ use sluicebox_stores::discard;
 
 /// Rows of partitions that wait for their row group, over all partitions.
 const PENDING_BYTES: usize = 32 << 20;
-/// Files open at once; an open one costs a handle and its footer.
-const OPEN_FILES: usize = 128;
+/// Partitions that are remembered; of more, those without rows in memory are forgotten.
+const KNOWN_PARTS: usize = 16 << 10;
 
 /// Writes rows of a table's schema to data files.
 pub(super) struct PartitionedWriter {
@@ -31,6 +32,9 @@ pub(super) struct PartitionedWriter {
     converter: Option<RowConverter>,
     by_key: HashMap<Vec<u8>, usize>,
     parts: Vec<Part>,
+    /// Files that may be open, and that are.
+    most_open: usize,
+    open: usize,
     pending_bytes: usize,
     clock: u64,
     done: Vec<Written>,
@@ -57,6 +61,8 @@ impl PartitionedWriter {
             converter: None,
             by_key: HashMap::new(),
             parts: Vec::new(),
+            most_open: handles::open_files(),
+            open: 0,
             pending_bytes: 0,
             clock: 0,
             done: Vec::new(),
@@ -108,6 +114,9 @@ impl PartitionedWriter {
         if rows.num_rows() == 0 {
             return Ok(());
         }
+        if self.parts.len() > KNOWN_PARTS {
+            self.forget_idle();
+        }
         let failed = || DeltaError::arrow("split rows by partition", &self.target.location.name);
         let Some(converter) = &self.converter else {
             let part = self.part(&[], rows)?;
@@ -158,20 +167,33 @@ impl PartitionedWriter {
         }
         let values: Vec<Option<String>> =
             self.partition_columns.iter().map(|index| partition::value(rows.column(*index), row)).collect();
-        // Values that the log cannot tell apart, such as null and the empty string, share a part.
-        let part = self.parts.iter().position(|part| part.values == values).unwrap_or_else(|| {
-            self.parts.push(Part {
-                values,
-                pending: Vec::new(),
-                pending_rows: 0,
-                pending_bytes: 0,
-                file: None,
-                used: 0,
-            });
-            self.parts.len() - 1
+        self.parts.push(Part { values, pending: Vec::new(), pending_rows: 0, pending_bytes: 0, file: None, used: 0 });
+        self.by_key.insert(key.to_vec(), self.parts.len() - 1);
+        Ok(self.parts.len() - 1)
+    }
+
+    /// Forgets the partitions that have no rows in memory and no open file.
+    fn forget_idle(&mut self) {
+        let is_idle = |part: &Part| part.file.is_none() && part.pending.is_empty();
+        let mut left = 0;
+        let places: Vec<Option<usize>> = self
+            .parts
+            .iter()
+            .map(|part| {
+                (!is_idle(part)).then(|| {
+                    left += 1;
+                    left - 1
+                })
+            })
+            .collect();
+        self.parts.retain(|part| !is_idle(part));
+        self.by_key.retain(|_, part| match places.get(*part).copied().flatten() {
+            Some(place) => {
+                *part = place;
+                true
+            }
+            None => false,
         });
-        self.by_key.insert(key.to_vec(), part);
-        Ok(part)
     }
 
     fn push(&mut self, index: usize, rows: RecordBatch) -> Result<(), DeltaError> {
@@ -276,10 +298,9 @@ impl PartitionedWriter {
 
     fn append(&mut self, index: usize, rows: &[RecordBatch]) -> Result<(), DeltaError> {
         if self.parts[index].file.is_none() {
-            self.make_room()?;
-            let values = self.parts[index].values.clone();
-            let file = DataFile::create(&self.target, Arc::clone(&self.data_schema), values, rows)?;
+            let file = self.create(index, rows)?;
             self.parts[index].file = Some(file);
+            self.open += 1;
         }
         self.clock += 1;
         let part = &mut self.parts[index];
@@ -294,14 +315,27 @@ impl PartitionedWriter {
         if full { self.complete(index) } else { Ok(()) }
     }
 
-    /// Completes the file that was idle for longest, if there are too many.
-    fn make_room(&mut self) -> Result<(), DeltaError> {
-        let open = self.parts.iter().filter(|part| part.file.is_some()).count();
-        if open < OPEN_FILES {
-            return Ok(());
+    /// A new file for a partition. Where the process may open no more, those that are open make room.
+    fn create(&mut self, index: usize, rows: &[RecordBatch]) -> Result<DataFile, DeltaError> {
+        while self.open >= self.most_open {
+            self.complete_idlest()?;
         }
-        let idle = (0..self.parts.len()).filter(|index| self.parts[*index].file.is_some());
-        match idle.min_by_key(|index| self.parts[*index].used) {
+        loop {
+            let values = self.parts[index].values.clone();
+            match DataFile::create(&self.target, Arc::clone(&self.data_schema), values, rows) {
+                Err(error) if error.is_out_of_handles() && self.open > 0 => {
+                    self.most_open = self.open;
+                    self.complete_idlest()?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Completes the open file that was idle for longest.
+    fn complete_idlest(&mut self) -> Result<(), DeltaError> {
+        let open = (0..self.parts.len()).filter(|index| self.parts[*index].file.is_some());
+        match open.min_by_key(|index| self.parts[*index].used) {
             Some(index) => self.complete(index),
             None => Ok(()),
         }
@@ -309,6 +343,7 @@ impl PartitionedWriter {
 
     fn complete(&mut self, index: usize) -> Result<(), DeltaError> {
         if let Some(file) = self.parts[index].file.take() {
+            self.open -= 1;
             self.done.push(file.finish()?);
         }
         Ok(())

@@ -12,11 +12,20 @@ pub(super) const CHANGES: &str = "delta.enableChangeDataFeed";
 /// Rows of the table may be marked as deleted.
 pub(super) const VECTORS: &str = "delta.enableDeletionVectors";
 
-/// Features that our reader knows.
-const READ: [&str; 4] = ["columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint"];
+/// Features that our reader knows, or that ask nothing of whoever reads a table's present rows: what is to be
+/// minded before files are removed is for those who remove them, and widened types are read as what they are now.
+const READ: [&str; 7] = [
+    "columnMapping",
+    "deletionVectors",
+    "timestampNtz",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    VACUUM_CHECK,
+];
 /// Features that our writer knows, or that ask nothing of a table without what they are about:
 /// such columns and conditions are looked for before anything is written.
-const WRITTEN: [&str; 10] = [
+const WRITTEN: [&str; 11] = [
     "appendOnly",
     "changeDataFeed",
     "checkConstraints",
@@ -27,7 +36,10 @@ const WRITTEN: [&str; 10] = [
     "invariants",
     "timestampNtz",
     "v2Checkpoint",
+    VACUUM_CHECK,
 ];
+/// Files are removed only by those who could write the table.
+const VACUUM_CHECK: &str = "vacuumProtocolCheck";
 
 /// The oldest protocol that has what we write: everybody can read it.
 pub(super) fn protocol(changes: bool, vectors: bool) -> Value {
@@ -116,13 +128,49 @@ pub(super) fn can_write(table: &str, state: &DeltaTableState) -> Result<(), Delt
     if let Some(constraint) = settings.keys().find_map(|key| key.strip_prefix("delta.constraints.")) {
         return refuse(format!("the constraint '{constraint}'"));
     }
-    let rules = ["delta.invariants", "delta.generationExpression", "delta.identity.start"];
-    let schema = state.schema();
-    let constrained = schema.fields().find(|field| rules.iter().any(|rule| field.metadata().contains_key(*rule)));
-    match constrained {
-        Some(field) => refuse(format!("an invariant on column '{}'", field.name())),
+    let schema = serde_json::to_value(state.schema()).map_err(|source| DeltaError::Log {
+        table: table.to_owned(),
+        version: state.version(),
+        source,
+    })?;
+    match constrained("", &schema["fields"]) {
+        Some((rule, column)) => refuse(format!("{rule} on column '{column}'")),
         None => Ok(()),
     }
+}
+
+/// Rules of columns, by their key in a field's metadata.
+const COLUMN_RULES: [(&str, &str); 3] = [
+    ("delta.invariants", "an invariant"),
+    ("delta.generationExpression", "a generation expression"),
+    ("delta.identity.start", "an identity"),
+];
+
+/// The first column, at any depth, that has a rule for its values.
+fn constrained(above: &str, fields: &Value) -> Option<(&'static str, String)> {
+    fields.as_array()?.iter().find_map(|field| {
+        let path = format!("{above}{}", field["name"].as_str().unwrap_or_default());
+        let rule = COLUMN_RULES.iter().find(|(key, _)| field["metadata"].get(key).is_some());
+        match rule {
+            Some((_, rule)) => Some((*rule, path)),
+            None => constrained_within(&path, &field["type"]),
+        }
+    })
+}
+
+fn constrained_within(path: &str, kind: &Value) -> Option<(&'static str, String)> {
+    let inner = |key: &str| constrained_within(path, kind.get(key)?);
+    constrained(&format!("{path}."), kind.get("fields").unwrap_or(&Value::Null))
+        .or_else(|| inner("elementType"))
+        .or_else(|| inner("keyType"))
+        .or_else(|| inner("valueType"))
+}
+
+/// Refuses to remove files of a table that asks for a writer's knowledge there, if ours has it not.
+pub(super) fn can_vacuum(table: &str, state: &DeltaTableState) -> Result<(), DeltaError> {
+    let protocol = as_json(table, state)?;
+    let asked = features(&protocol, "writerFeatures", true, &[]);
+    if asked.iter().any(|feature| feature == VACUUM_CHECK) { can_write(table, state) } else { Ok(()) }
 }
 
 /// Whether the table's rows may only be added to.

@@ -101,7 +101,7 @@ impl Table {
         }
         let context = Arc::new(self.context()?);
         let pruner = Pruner::new(&groups.keys, &context.partition_by).map_err(groups.failed())?;
-        let files = self.files()?.into_iter().filter(|file| pruner.may_hold(file)).collect();
+        let files = self.file_set()?.select(|file| pruner.may_hold(file));
         let rows = rows_of(context, files, self.known_schema()?.clone());
         let rows = rows.and_then(move |rows| std::future::ready(groups.filter(&rows)));
         Ok(rows.try_filter(|rows| std::future::ready(rows.num_rows() > 0)).boxed())

@@ -116,14 +116,40 @@ fn check_name(name: &str) -> Result<(), DeltaError> {
     }
 }
 
-fn check_names(table: &str, fields: &[FieldRef]) -> Result<(), DeltaError> {
-    let mut seen = HashSet::with_capacity(fields.len());
-    for field in fields {
-        if !seen.insert(field.name().to_lowercase()) {
-            return Err(DeltaError::DuplicateColumn { table: table.to_owned(), column: field.name().clone() });
-        }
+/// Refuses names that differ at most in case, beside each other or in one struct: Delta takes them for one.
+pub(super) fn check_names<'a>(table: &str, fields: impl IntoIterator<Item = &'a FieldRef>) -> Result<(), DeltaError> {
+    match twin("", fields) {
+        Some(column) => Err(DeltaError::DuplicateColumn { table: table.to_owned(), column }),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The first field whose name another one has before it, at any depth, with its parents.
+fn twin<'a>(above: &str, fields: impl IntoIterator<Item = &'a FieldRef>) -> Option<String> {
+    let mut seen = HashSet::new();
+    fields.into_iter().find_map(|field| {
+        let path = format!("{above}{}", field.name());
+        if !seen.insert(field.name().to_lowercase()) {
+            return Some(path);
+        }
+        within(&path, field.data_type())
+    })
+}
+
+fn within(path: &str, data_type: &DataType) -> Option<String> {
+    match data_type {
+        DataType::Struct(fields) => twin(&format!("{path}."), fields),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => within(&format!("{path}.element"), item.data_type()),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(entry) => entry.iter().find_map(|part| within(path, part.data_type())),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The position of a column in `schema`; names are equal when they differ only in case.

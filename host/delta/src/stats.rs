@@ -1,7 +1,7 @@
 //! The statistics of a data file for the log, from the file's footer.
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, SecondsFormat, Utc};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
@@ -81,16 +81,13 @@ pub(crate) fn of_file(schema: &Schema, footer: &ParquetMetaData, with_nan: &[boo
         let rows = footer.file_metadata().num_rows();
         let all_null = missing.is_some_and(|missing| i64::try_from(missing) == Ok(rows));
         let has_nan = with_nan.get(position).copied().unwrap_or(false);
+        // A reader may take a bound that is missing for one that no value fulfils, so there are both or none.
         if !all_null
             && !has_nan
-            && let Some((low, high)) = bounds(field.data_type(), descriptor.physical_type(), &chunks)
+            && let Some((Some(low), Some(high))) = bounds(field.data_type(), descriptor.physical_type(), &chunks)
         {
-            if let Some(low) = low {
-                min.insert(name.clone(), low);
-            }
-            if let Some(high) = high {
-                max.insert(name.clone(), high);
-            }
+            min.insert(name.clone(), low);
+            max.insert(name.clone(), high);
         }
     }
     json!({
@@ -216,12 +213,18 @@ fn date(days: i64) -> Option<Value> {
     let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
     let span = Days::new(days.unsigned_abs());
     let date = if days < 0 { epoch.checked_sub_days(span) } else { epoch.checked_add_days(span) }?;
-    Some(json!(date.format("%Y-%m-%d").to_string()))
+    is_written(date.year()).then(|| json!(date.format("%Y-%m-%d").to_string()))
 }
 
 fn instant(millis: i64) -> Option<Value> {
     let time: DateTime<Utc> = DateTime::from_timestamp_millis(millis)?;
-    Some(json!(time.to_rfc3339_opts(SecondsFormat::Millis, true)))
+    is_written(time.year()).then(|| json!(time.to_rfc3339_opts(SecondsFormat::Millis, true)))
+}
+
+/// Whether every reader makes the same of a year's digits: beyond four of them, and before the first year, each
+/// has a way of its own. A bound that cannot be written is left out, and nothing is skipped by it.
+fn is_written(year: i32) -> bool {
+    (1..=9999).contains(&year)
 }
 
 /// A decimal as a JSON number; one that a reader's double would round outwards is left out.
@@ -302,6 +305,14 @@ mod tests {
     fn instants_widen() {
         assert_eq!(instant((-1_i64).div_euclid(1_000)), Some(json!("1969-12-31T23:59:59.999Z")));
         assert_eq!(date(-1), Some(json!("1969-12-31")));
+        // Whole milliseconds are beyond the last year that four digits hold.
+        let last = 253_402_300_799_999_999_i64;
+        assert_eq!(instant(last.div_euclid(1_000)), Some(json!("9999-12-31T23:59:59.999Z")));
+        assert_eq!(instant(last.div_euclid(1_000) + 1), None);
+        assert_eq!(instant(-62_135_596_800_000), Some(json!("0001-01-01T00:00:00.000Z")));
+        assert_eq!(instant(-62_135_596_800_001), None);
+        assert_eq!((date(2_932_896), date(2_932_897)), (Some(json!("9999-12-31")), None));
+        assert_eq!((date(-719_162), date(-719_163)), (Some(json!("0001-01-01")), None));
     }
 
     #[test]

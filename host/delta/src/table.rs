@@ -17,6 +17,7 @@ use super::data_file::{Keeping, Target};
 use super::derive::derived_schema;
 use super::error::DeltaError;
 use super::expect::Checks;
+use super::file_set::FileSet;
 use super::log;
 use super::mapping::Mapping;
 use super::partition;
@@ -136,7 +137,8 @@ impl Table {
 
     async fn open_pinned(location: Location, options: TableOptions, pinned: Option<u64>) -> Result<Self, DeltaError> {
         location.check_folder()?;
-        let log = logstore_with(Arc::clone(&location.root), &location.url, StorageConfig::default());
+        let (store, url) = location.from_lake();
+        let log = logstore_with(store, url, StorageConfig::default());
         let delta = DeltaTable::new(log.map_err(DeltaError::delta("find the log of", &location.name))?);
         let mut table = Self {
             options,
@@ -402,22 +404,13 @@ impl Table {
         })
     }
 
-    /// The data files of the present version, oldest first.
+    /// The data files of the present version.
+    pub(super) fn file_set(&self) -> Result<FileSet, DeltaError> {
+        Ok(FileSet::new(self.state()?.clone(), self.context()?))
+    }
+
+    /// All data files of the present version, oldest first.
     pub(super) fn files(&self) -> Result<Vec<DataRef>, DeltaError> {
-        let mut files = Vec::new();
-        let context = self.context()?;
-        for view in self.state()?.log_data().iter() {
-            files.push(context.named(DataRef {
-                path: view.path().into_owned(),
-                size: u64::try_from(view.size()).unwrap_or_default(),
-                partition: view.partition_values_map(),
-                stats: view.stats(),
-                modified: view.modification_time(),
-                vector: view.deletion_vector_descriptor(),
-                only: None,
-            }));
-        }
-        files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-        Ok(files)
+        Ok(self.file_set()?.select(|_| true))
     }
 }

@@ -50,6 +50,15 @@ pub enum VectorError {
     Bitmap(#[source] std::io::Error),
 }
 
+/// The file of a vector of which the log says `<prefix><uuid in base 85>`, from the table's folder; `None` where
+/// it is not written so.
+pub(super) fn relative_path(text: &str) -> Option<String> {
+    let (prefix, id) = text.split_at_checked(text.len().checked_sub(UUID_TEXT)?)?;
+    let id: [u8; 16] = z85::decode(id).ok()?.try_into().ok()?;
+    let name = file_name(u128::from_be_bytes(id));
+    Some(if prefix.is_empty() { name } else { format!("{prefix}/{name}") })
+}
+
 /// Reads a vector.
 pub(super) async fn load(
     context: &ReadContext,
@@ -67,13 +76,7 @@ pub(super) async fn load(
             bytes.truncate(size);
             return parse(&bytes).map_err(failed);
         }
-        StorageType::UuidRelativePath => {
-            let at = text.len().checked_sub(UUID_TEXT).filter(|at| text.is_char_boundary(*at)).ok_or_else(wrong)?;
-            let (prefix, id) = text.split_at(at);
-            let id: [u8; 16] = z85::decode(id).ok().and_then(|id| id.try_into().ok()).ok_or_else(wrong)?;
-            let name = file_name(u128::from_be_bytes(id));
-            Path::parse(if prefix.is_empty() { name } else { format!("{prefix}/{name}") })
-        }
+        StorageType::UuidRelativePath => Path::parse(relative_path(text).ok_or_else(wrong)?),
         StorageType::AbsolutePath => {
             let feature = format!("a deletion vector outside of it ({text})");
             return Err(DeltaError::Feature { table: context.table.clone(), feature });
@@ -168,6 +171,18 @@ impl Vectors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vectors_are_named_as_the_protocol_says() {
+        // The example of the protocol's own text.
+        let path = relative_path("ab^-aqEH.-t@S}K{vb[*k^");
+        assert_eq!(path.as_deref(), Some("ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"));
+        // What a damaged log may hold: too short, no base 85, and characters that do not end where the name begins.
+        for text in ["", "short", "ééééééééééé", "x^-aqEH.-t@S}K{vb[*k\u{20}", "日本語日本語日本語"]
+        {
+            assert_eq!(relative_path(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn vectors_come_back() {

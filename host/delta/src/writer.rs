@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow_array::{BooleanArray, Int64Array, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use super::contract::{Refused, Rules, Shape};
@@ -12,12 +12,13 @@ use super::data_file::{Target, Written};
 use super::derive;
 use super::error::DeltaError;
 use super::expect::{Checks, Judged, Origin, Unmet};
+use super::partition;
 use super::partitioned_writer::PartitionedWriter;
 use super::read::{select, to_schema};
 use super::row_changes;
 use super::schema::find;
-use super::upsert::{Fold, Keys, Source, Sums};
-use sluicebox_core::plan::WriteMode;
+use super::upsert::{Fold, Keys, Source, Sums, without_order};
+use sluicebox_core::plan::{Otherwise, WriteMode};
 
 /// What became of rows that were written.
 #[derive(Debug)]
@@ -109,9 +110,9 @@ impl Writer {
         if shape.schema != self.shaped {
             self.evolve(&shape.schema)?;
         }
-        let (shaped, mut refused) = shape.apply(&rows)?;
+        let (shaped, mut refused) = shape.apply(&rows, weights.as_ref())?;
         self.shape = Some(shape);
-        let Judged { rows, unmet, .. } = self.judge(&rows, shaped, weights.as_ref(), &mut refused)?;
+        let Judged { rows, mut unmet, .. } = self.judge(&rows, shaped, weights.as_ref(), &mut refused)?;
         if rows.num_rows() == 0 {
             return Ok(Accepted { rows, refused, unmet });
         }
@@ -126,6 +127,7 @@ impl Writer {
             numbers => Ok(numbers),
         };
         let (weights, counts) = (kept(weights)?, kept(counts)?);
+        unmet.extend(self.without_order(&rows, weights.as_ref())?);
         self.rows += rows.num_rows() as u64;
         match &mut self.body {
             Body::Keyed(source) => source.write(&rows, weights.as_ref(), counts.as_ref())?,
@@ -174,6 +176,26 @@ impl Writer {
         Ok(judged)
     }
 
+    /// How many of the rows that say when they were made do not: they are older than all that do.
+    fn without_order(&self, rows: &RecordBatch, weights: Option<&Int64Array>) -> Result<Option<Unmet>, DeltaError> {
+        let WriteMode::Upsert { order_by: Some(column), .. } = &self.mode else {
+            return Ok(None);
+        };
+        let Some(index) = find(rows.schema_ref(), column) else {
+            return Ok(None);
+        };
+        let mut values = Arc::clone(rows.column(index));
+        if let Some(weights) = weights {
+            // A row that is there no more was counted when it came.
+            let came: BooleanArray = weights.values().iter().map(|weight| Some(*weight != -1)).collect();
+            let failed = DeltaError::arrow("compare rows", &self.rules.table);
+            values = arrow_select::filter::filter(&values, &came).map_err(failed)?;
+        }
+        let rows = without_order(&values) as u64;
+        let column = column.clone();
+        Ok((rows > 0).then_some(Unmet { column, rule: "order_by", otherwise: Otherwise::Warn, rows }))
+    }
+
     /// Names groups that are emptied, even if no row of them is written. `groups` has the columns
     /// that a replaced table is replaced by; others are not looked at.
     pub fn replace_groups(&mut self, groups: &RecordBatch) -> Result<(), DeltaError> {
@@ -187,8 +209,8 @@ impl Writer {
             return Err(DeltaError::MissingColumn { table, column: field.name().clone() });
         }
         let failed = || DeltaError::arrow("compare groups", &table);
-        let named = without_empty(&to_schema(groups, &schema).map_err(failed())?, &self.target.partition_by);
-        keys.add(&named.map_err(failed())?).map_err(failed())
+        let named = to_schema(groups, &schema).map_err(failed())?;
+        keys.add(&writable(&named, &self.target.partition_by).map_err(failed())?).map_err(failed())
     }
 
     /// The columns that are stored or worked with, and what each row counts where the mode asks for it.
@@ -210,7 +232,6 @@ impl Writer {
                 self.shaped.fields().iter().filter_map(|field| find(rows.schema_ref(), field.name())).collect();
             rows = rows.project(&wanted).map_err(failed())?;
         }
-        let rows = without_empty(&rows, &self.target.partition_by).map_err(failed())?;
         Ok(Split { rows, weights, counts })
     }
 
@@ -269,22 +290,13 @@ impl Writer {
     }
 }
 
-/// Rows whose empty texts in partition columns are null, as they will come back: Delta has no
-/// other way to write them, and a key must be the same before and after.
-fn without_empty(rows: &RecordBatch, partition_by: &[String]) -> Result<RecordBatch, ArrowError> {
-    let mut columns = rows.columns().to_vec();
-    for column in partition_by {
-        let Some(index) = find(rows.schema_ref(), column) else {
-            continue;
-        };
-        if let Some(texts) = columns[index].as_string_opt::<i32>()
-            && texts.iter().any(|text| text == Some(""))
-        {
-            let texts: StringArray = texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect();
-            columns[index] = Arc::new(texts);
-        }
+/// The groups that a table can have rows of: no row has a value that its log cannot write.
+fn writable(groups: &RecordBatch, partition_by: &[String]) -> Result<RecordBatch, ArrowError> {
+    let mut kept = vec![true; groups.num_rows()];
+    for index in partition_by.iter().filter_map(|column| find(groups.schema_ref(), column)) {
+        partition::unwritable(groups.column(index)).into_iter().for_each(|row| kept[row] = false);
     }
-    RecordBatch::try_new(rows.schema(), columns)
+    arrow_select::filter::filter_record_batch(groups, &BooleanArray::from(kept))
 }
 
 /// What is left of a body when its files are complete: what the table's rows are matched with.

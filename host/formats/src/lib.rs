@@ -42,6 +42,7 @@ pub use message::{BadMessage, MessageDecoder, Messages};
 use self::guard::{Guarded, guarded};
 use self::scalar::Exactness;
 use sluicebox_core::plan::{Compression, Demands, Encoding, Format, Timestamps};
+use sluicebox_core::reject::RejectCode;
 
 /// Rows of a batch at most.
 pub const BATCH_ROWS: usize = 8_192;
@@ -88,8 +89,8 @@ pub struct BadRecord {
     pub record: u64,
     /// The line it begins on, from 1, in a text file.
     pub line: Option<u64>,
-    /// A short stable code, such as `csv.column-count`.
-    pub reason: &'static str,
+    /// What is wrong with it.
+    pub reason: RejectCode,
     /// A sentence with the offending value.
     pub message: String,
     /// Its original bytes, at most [`PAYLOAD_BYTES`] of them.

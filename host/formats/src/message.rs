@@ -14,6 +14,7 @@ use super::json::ObjectDecoder;
 use super::scalar::Exactness;
 use super::{FormatError, Rows, text};
 use sluicebox_core::plan::{AvroSchemas, CsvFormat, Demands, MessageFormat, Timestamps};
+use sluicebox_core::reject::RejectCode;
 
 /// Decodes bodies of messages.
 pub struct MessageDecoder(How);
@@ -41,8 +42,8 @@ pub struct Messages {
 pub struct BadMessage {
     /// Its place in what was given.
     pub at: usize,
-    /// A short stable code, such as `json.syntax`.
-    pub reason: &'static str,
+    /// What is wrong with it.
+    pub reason: RejectCode,
     /// A sentence with the offending value.
     pub message: String,
 }
@@ -212,7 +213,7 @@ impl Found {
     ) -> Result<(), FormatError> {
         if !self.read(csv, columns, bodies, &[at])? {
             let message = "the message is not one record of text".to_owned();
-            self.bad.push(BadMessage { at, reason: "csv.records", message });
+            self.bad.push(BadMessage { at, reason: RejectCode::CsvRecords, message });
         }
         Ok(())
     }

@@ -7,22 +7,27 @@ mod artifacts;
 mod error;
 mod landed;
 mod quarantine;
+mod readers;
 mod state;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::StreamExt as _;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
-use sluicebox_delta::{Followers, Table, TableOptions};
+use sluicebox_delta::{Table, TableOptions};
 use sluicebox_stores::{Location, StoreError};
+
+use readers::Readers;
 
 pub use error::LakeError;
 pub use landed::LandedFile;
 pub use quarantine::{Quarantined, quarantine_batch, quarantine_schema, quarantined};
+pub use readers::Remembered;
 pub use state::{Piece, States};
 
 /// The folder of the quarantine tables, and the layer that [`Lake::tables`] gives for them.
@@ -34,6 +39,8 @@ pub struct Lake {
     location: Location,
     /// Tables pinned to another lake, each at one version.
     pins: HashMap<TableName, (Location, u64)>,
+    /// How far the readers of tables have come, as far as it was read.
+    readers: Readers,
 }
 
 impl Lake {
@@ -41,13 +48,13 @@ impl Lake {
     pub fn open(location: &str) -> Result<Self, LakeError> {
         let location = Location::parse(location)?;
         location.check_folder()?;
-        Ok(Self { location, pins: HashMap::new() })
+        Ok(Self { location, pins: HashMap::new(), readers: Readers::default() })
     }
 
     /// A lake in a given store, whose root is the root of `url`: for tests with a failing store, and for stores with
     /// a wrapper.
     pub fn with_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, LakeError> {
-        Ok(Self { location: Location::with_store(store, url)?, pins: HashMap::new() })
+        Ok(Self { location: Location::with_store(store, url)?, pins: HashMap::new(), readers: Readers::default() })
     }
 
     /// This lake with one table pinned to that of another lake at `version`. It can be read and followed up to there,
@@ -127,43 +134,19 @@ impl Lake {
                 let Some(name) = table.filename() else {
                     continue;
                 };
-                let inside = store.list_with_delimiter(Some(&table)).await.map_err(failed())?;
-                if inside.common_prefixes.iter().any(|inner| inner.filename() == Some("_delta_log")) {
+                let log = table.clone().join("_delta_log");
+                let is_table = match &self.location.folder {
+                    Some(folder) => folder.join(layer).join(name).join("_delta_log").is_dir(),
+                    // A folder of a store is there when something is in it.
+                    None => store.list(Some(&log)).next().await.transpose().map_err(failed())?.is_some(),
+                };
+                if is_table {
                     tables.push((layer.to_owned(), name.to_owned()));
                 }
             }
         }
         tables.sort();
         Ok(tables)
-    }
-
-    /// How far the readers of a table have come, in any pipeline: each records its position in the tables that it
-    /// writes. `readers` are hops, as `<pipeline>/<hop>`, that read it and may not have started.
-    pub async fn followers(&self, table: &str, readers: &[String]) -> Result<Followers, LakeError> {
-        let mut behind: Option<(u64, String)> = None;
-        let mut begun: Vec<String> = Vec::new();
-        for (layer, name) in self.tables().await? {
-            let Some(layer) = [Layer::Bronze, Layer::Silver, Layer::Gold].into_iter().find(|it| it.as_str() == layer)
-            else {
-                continue;
-            };
-            let spec = TableSpec::new(TableName { layer, name }, WriteMode::Append);
-            let below = self.table(&spec).await?;
-            for (app, position) in below.transactions() {
-                let Some(reader) = app.strip_suffix(table).and_then(|rest| rest.strip_suffix('/')) else {
-                    continue;
-                };
-                begun.push(reader.to_owned());
-                let version = u64::try_from(*position).unwrap_or_default();
-                if behind.as_ref().is_none_or(|(least, _)| version < *least) {
-                    behind = Some((version, reader.to_owned()));
-                }
-            }
-        }
-        if let Some(reader) = readers.iter().find(|reader| !begun.contains(reader)) {
-            return Ok(Followers::NotBegun { reader: reader.clone() });
-        }
-        Ok(behind.map_or(Followers::None, |(version, reader)| Followers::Taken { version, reader }))
     }
 
     /// Copies a landed file unchanged to `<lake>/<layer>/<table>/_files/<lane>`, unless a complete copy exists. What

@@ -10,6 +10,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
 use sluicebox_core::batch::{Reject, Stage};
+use sluicebox_core::reject::Reason;
 use sluicebox_delta::{Provenance, timestamp};
 
 /// The columns of every quarantine table.
@@ -47,7 +48,7 @@ pub fn quarantine_batch(maker: &Provenance, rejects: &[Reject], at: DateTime<Utc
         lane.append_value(&reject.lane);
         position.append_value(reject.position);
         line.append_option(reject.line.and_then(|line| i64::try_from(line).ok()));
-        reason.append_value(&reject.reason);
+        reason.append_value(reject.reason.as_str());
         message.append_value(&reject.message);
         payload.append_value(&reject.payload);
         stage.append_value(reject.stage.to_string());
@@ -92,12 +93,16 @@ pub fn quarantined(rows: &RecordBatch) -> Vec<Option<Quarantined>> {
     let payloads = rows.column_by_name("payload").and_then(|column| column.as_binary_opt::<i32>());
     let payload = |row: usize| payloads.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_vec());
     let one = |row: usize| {
+        let stage = Stage::read(text("stage", row)?)?;
         let reject = Reject {
-            stage: Stage::read(text("stage", row)?)?,
+            reason: match (&stage, text("reason", row).unwrap_or_default()) {
+                (Stage::Module, reason) => Reason::Module(reason.to_owned()),
+                (Stage::Source | Stage::Table(_), reason) => Reason::of_host(reason),
+            },
+            stage,
             lane: text("lane", row)?.into(),
             position: number("position", row)?,
             line: number("line", row).and_then(|line| u64::try_from(line).ok()),
-            reason: text("reason", row).unwrap_or_default().to_owned(),
             message: text("message", row).unwrap_or_default().to_owned(),
             payload: payload(row)?,
         };

@@ -111,6 +111,14 @@ pub enum PipelineError {
     /// The lake could not be opened.
     #[error("the lake could not be opened")]
     OpenLake(#[source] Box<LakeError>),
+    /// The hop was forgotten: what it has read is not known any more.
+    #[error("hop `{hop}`: `{app}` was forgotten, so what it has read of its upstream is not known any more")]
+    Forgotten {
+        /// The hop.
+        hop: String,
+        /// Its name in tables, as `<pipeline>/<hop>`.
+        app: String,
+    },
     /// Two outputs of one hop were left at positions that cannot be reconciled.
     #[error("hop `{hop}`: {message}")]
     Positions {
@@ -215,6 +223,7 @@ impl PipelineError {
             | Self::Positions { hop, .. }
             | Self::Abandoned { hop, .. }
             | Self::State { hop, .. }
+            | Self::Forgotten { hop, .. }
             | Self::Overtaken { hop, .. }
             | Self::Thread { hop, .. }
             | Self::Panic { hop, .. } => Some(hop),
@@ -238,6 +247,7 @@ impl PipelineError {
             | Self::Positions { .. }
             | Self::Abandoned { .. }
             | Self::State { .. }
+            | Self::Forgotten { .. }
             | Self::Overtaken { .. }
             | Self::Thread { .. }
             | Self::Panic { .. }
@@ -260,6 +270,9 @@ impl Fault for PipelineError {
             Self::Ports { hint, .. } | Self::Table { hint, .. } | Self::State { hint, .. } => Some(hint.clone()),
             Self::Positions { .. } => {
                 Some("each output of a hop must only ever be written by that hop; if a table was restored or deleted by hand, delete the hop's other outputs too".into())
+            }
+            Self::Forgotten { .. } => {
+                Some("give the hop another name and tables of its own, or delete its tables to make them anew".into())
             }
             Self::Overtaken { .. } => {
                 Some("let one run of a pipeline write a lake at a time; nothing was lost, and the next run continues".into())

@@ -21,7 +21,7 @@ use super::sink::{Sink, lake_error};
 use super::state::Memory;
 use sluicebox_core::batch::{Lane, Positions, column};
 use sluicebox_core::meter::Meters;
-use sluicebox_core::plan::{TableName, Upstream};
+use sluicebox_core::plan::{OnDeletes, TableName, Upstream};
 use sluicebox_delta::Groups;
 use sluicebox_lake::{Lake, LandedFile};
 use sluicebox_sources::FinishedFile;
@@ -140,9 +140,9 @@ impl Hop {
 
     /// Hands the rows of one of its tables to a downstream hop from now on, which has read the table up to version
     /// `seen`.
-    pub fn follow(&mut self, table: &TableName, to: queue::Sender<Flow>, seen: Option<u64>) {
+    pub fn follow(&mut self, table: &TableName, to: queue::Sender<Flow>, seen: Option<u64>, on_deletes: OnDeletes) {
         if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == *table) {
-            sink.follow(to, seen);
+            sink.follow(to, seen, on_deletes);
         }
     }
 

@@ -13,7 +13,8 @@ use super::queue::Receiver;
 use super::run::{Run, panic_message};
 use super::schedule::Taking;
 use super::sink::lake_error;
-use sluicebox_core::batch::{Lane, Positions};
+use sluicebox_core::batch::{FORGOTTEN, Lane, Positions};
+use sluicebox_core::plan::OnDeletes;
 use sluicebox_delta::{Added, Groups, Table};
 use sluicebox_lake::LakeError;
 use sluicebox_sources::{self as source, OpenSource};
@@ -34,6 +35,7 @@ pub(super) enum Input {
         table: Box<Table>,
         after: Option<u64>,
         changes: bool,
+        on_deletes: OnDeletes,
         live: Option<Receiver<Flow>>,
     },
     Scan {
@@ -72,6 +74,9 @@ impl Run {
         let context = hop.context();
         let version = table.version();
         let after = hop.cursor().get(&lane);
+        if after == Some(FORGOTTEN) {
+            return Err(PipelineError::Forgotten { hop: context.spec.name.clone(), app: context.app.clone() });
+        }
         if after > version.map(|version| version as i64) {
             return Err(PipelineError::Positions {
                 hop: context.spec.name.clone(),
@@ -83,7 +88,8 @@ impl Run {
             });
         }
         let changes = context.taking == Taking::Changes;
-        let feed = Input::Follow { table: Box::new(table), after: after.map(|after| after as u64), changes, live };
+        let (after, on_deletes) = (after.map(|after| after as u64), context.spec.on_deletes);
+        let feed = Input::Follow { table: Box::new(table), after, changes, on_deletes, live };
         Ok(Ready { hop, feed })
     }
 
@@ -99,6 +105,9 @@ impl Run {
             if let Some((lane, recorded)) =
                 sink.recorded.iter().find(|(lane, at)| versions.get(lane).is_some_and(|now| now < *at))
             {
+                if recorded == FORGOTTEN {
+                    return Err(PipelineError::Forgotten { hop: name.clone(), app: context.app.clone() });
+                }
                 return Err(PipelineError::Positions {
                     hop: name.clone(),
                     message: format!(

@@ -17,6 +17,7 @@ use super::queue::{Receiver, Sender};
 use super::sink::lake_error;
 use sluicebox_core::batch::{Lane, Positions};
 use sluicebox_core::meter::Meters;
+use sluicebox_core::plan::OnDeletes;
 use sluicebox_delta::{Added, Groups, Table};
 use sluicebox_lake::LakeError;
 use sluicebox_sources::{LaneChange, Next, Source, SourceError};
@@ -128,11 +129,21 @@ impl Feeder<'_> {
 
     /// Reads the rows added to a table after version `after`, or with `changes` the changes, up to the version that
     /// `table` was opened at; then what the upstream hop hands on while it runs.
-    pub fn follow_table(&self, table: &Table, after: Option<u64>, changes: bool, live: Option<Receiver<Flow>>) -> Fed {
+    pub fn follow_table(
+        &self,
+        table: &Table,
+        after: Option<u64>,
+        (changes, on_deletes): (bool, OnDeletes),
+        live: Option<Receiver<Flow>>,
+    ) -> Fed {
         let lane = Lane::from(self.upstream);
         if table.version().is_some() {
             let added = self.runtime.block_on(async {
-                if changes { table.changes_since(after).await } else { table.added_since(after).await }
+                // Of an append table changes are asked for by the hop, and only its deletions make the difference.
+                match changes && on_deletes != OnDeletes::Follow {
+                    true => table.changes_since(after).await,
+                    false => table.followed_since(after, on_deletes).await,
+                }
             });
             let mut added = added.map_err(self.failed())?;
             while let Some(next) = self.runtime.block_on(added.try_next()).map_err(self.failed())? {

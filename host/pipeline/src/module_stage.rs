@@ -13,6 +13,7 @@ use super::sink::lake_error;
 use super::state::Memory;
 use sluicebox_core::batch::{Lane, Reject, Stage};
 use sluicebox_core::meter::Meters;
+use sluicebox_core::reject::Reason;
 use sluicebox_sandbox::{self as transform, Job};
 
 /// A job and the schema of the rows that it was opened for.
@@ -103,7 +104,10 @@ impl Hop {
             let upstream = Lane::from(self.context.upstream());
             let rejects = describe(pushed, &rows, &upstream, &Stage::Module);
             for (reject, rejection) in rejects.into_iter().zip(output.rejections) {
-                self.reject(Reject { reason: rejection.code, message: rejection.message, ..reject }, quarantining)?;
+                self.reject(
+                    Reject { reason: Reason::Module(rejection.code), message: rejection.message, ..reject },
+                    quarantining,
+                )?;
             }
         }
         for (name, value) in output.metrics {
@@ -138,12 +142,7 @@ impl Hop {
             let upstream = Lane::from(self.context.upstream());
             for (reject, refused) in describe(rows, &indexes, &upstream, &stage).into_iter().zip(refused) {
                 self.reject(
-                    Reject {
-                        reason: refused.code.to_owned(),
-                        message: refused.message,
-                        stage: stage.clone(),
-                        ..reject
-                    },
+                    Reject { reason: refused.code.into(), message: refused.message, stage: stage.clone(), ..reject },
                     quarantining,
                 )?;
             }

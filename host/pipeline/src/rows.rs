@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::quarantine::UNKNOWN_POSITION;
 use sluicebox_core::batch::{Lane, Reject, Stage, column};
+use sluicebox_core::reject::Reason;
 use sluicebox_formats as format;
 
 /// Rows of one call of a module. More rows fall out of the processor's cache and are slower per row; fewer pay more
@@ -80,7 +81,7 @@ pub fn describe(rows: &RecordBatch, indexes: &[usize], upstream: &Lane, stage: &
                 _ => UNKNOWN_POSITION,
             },
             line: None,
-            reason: String::new(),
+            reason: Reason::Module(String::new()),
             message: String::new(),
             stage: stage.clone(),
             payload,

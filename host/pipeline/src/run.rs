@@ -194,7 +194,7 @@ impl Run {
                 };
                 if let Some(above) = above {
                     let (to, from) = queue(self.meters[index].clone());
-                    above.follow(name, to, table.version());
+                    above.follow(name, to, table.version(), hop.on_deletes);
                     live = Some(from);
                 }
             }
@@ -298,7 +298,9 @@ fn work(
             let feeder = Feeder { hop: &name, upstream: &upstream, to, runtime, stop, gone: &gone };
             let source = source.as_deref_mut();
             let feed = move || match feed {
-                Input::Follow { table, after, changes, live } => feeder.follow_table(&table, after, changes, live),
+                Input::Follow { table, after, changes, on_deletes, live } => {
+                    feeder.follow_table(&table, after, (changes, on_deletes), live)
+                }
                 Input::Scan { table, groups, versions } => {
                     feeder.scan_table(&table, groups.map(|groups| *groups), versions)
                 }

@@ -3,7 +3,7 @@
 //! A hop that can read its upstream's rows from memory runs together with the hop that writes them. Any other hop
 //! waits until everything it reads is complete. A group is a hop with all hops that follow it in memory.
 
-use sluicebox_core::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
+use sluicebox_core::plan::{HopSpec, OnDeletes, Plan, TableName, TableSpec, Upstream, WriteMode};
 
 /// Hops that run at the same time, by their index in the plan.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub fn taking(plan: &Plan, hop: &HopSpec) -> Taking {
         return if alike { Taking::Groups(first.groups_from.clone()) } else { Taking::Whole };
     }
     match &hop.from {
+        Upstream::Table(_) if hop.on_deletes == OnDeletes::Follow => Taking::Changes,
         Upstream::Table(table) if plan.table(table).is_some_and(|table| has_changes(&table.mode)) => Taking::Changes,
         _ => Taking::Rows,
     }
@@ -154,6 +155,7 @@ mod tests {
                     },
                     module: None,
                     to: vec![(None, table(to))],
+                    on_deletes: OnDeletes::Stop,
                     lookups: lookups.iter().map(|lookup| ((*lookup).into(), table(lookup))).collect(),
                     flush: Flush::default(),
                 })

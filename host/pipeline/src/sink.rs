@@ -13,7 +13,8 @@ use super::queue::Sender;
 use super::schedule;
 use sluicebox_core::batch::{Positions, Reject};
 use sluicebox_core::meter::{Expected, Meters};
-use sluicebox_core::plan::{Contract, Drift, Plan, TableName, TableSpec, WriteMode};
+use sluicebox_core::plan::{Contract, Drift, OnDeletes, Plan, TableName, TableSpec, WriteMode};
+use sluicebox_core::reject::{Difference, Reason};
 use sluicebox_delta::{Added, Changes, Commit, Groups, Provenance, Table, Writer};
 use sluicebox_lake::{Lake, LakeError};
 
@@ -44,6 +45,9 @@ struct Follower {
     to: Sender<Flow>,
     /// The version up to which it has read the table.
     seen: Option<u64>,
+    /// Whether it reads changes. Those of an append table are known at the commit, as those of a keyed table are.
+    changes: bool,
+    on_deletes: OnDeletes,
 }
 
 impl Sink {
@@ -105,8 +109,9 @@ impl Sink {
     }
 
     /// Hands the table's rows to a downstream hop from now on, which has read it up to version `seen`.
-    pub fn follow(&mut self, to: Sender<Flow>, seen: Option<u64>) {
-        self.followers.push(Follower { to, seen });
+    pub fn follow(&mut self, to: Sender<Flow>, seen: Option<u64>, on_deletes: OnDeletes) {
+        let changes = self.changes || on_deletes == OnDeletes::Follow;
+        self.followers.push(Follower { to, seen, changes, on_deletes });
     }
 
     /// Writes rows for the next commit and hands them downstream. Returns the rows that the table's contract or its
@@ -128,9 +133,9 @@ impl Sink {
         self.rows += written.rows.num_rows() as u64;
         self.unmet.extend(written.unmet);
         // Which rows of a keyed table change is known only at the commit.
-        if written.rows.num_rows() > 0 && !self.changes {
+        if written.rows.num_rows() > 0 {
             // A follower that is gone has failed and reports that itself; this table goes on.
-            self.followers.retain(|follower| follower.to.send(Flow::Rows(written.rows.clone())));
+            self.followers.retain(|follower| follower.changes || follower.to.send(Flow::Rows(written.rows.clone())));
         }
         Ok(written.refused)
     }
@@ -160,20 +165,17 @@ impl Sink {
         Ok(committed)
     }
 
-    /// Applies the table's contract to a record that could not be decoded because of its types or fields: it is
-    /// rejected, unless the contract says to stop.
+    /// What the table's contract says to a record that is no row for its type, or for fields too many or too
+    /// few: it is refused, unless the contract's answer is to stop.
     pub fn check_drift(&self, reject: &Reject) -> Result<(), sluicebox_lake::LakeError> {
-        let kept = match reject.reason.as_str() {
-            // An existing table cannot change its type for a single value.
-            "csv.type" | "json.type" | "parquet.type" | "avro.type"
-                if matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve) =>
-            {
+        let Reason::Host(code) = &reject.reason else { return Ok(()) };
+        let kept = match code.difference() {
+            // A table that is there cannot follow a single value.
+            Some(Difference::Type) if matches!(self.contract.type_change, Drift::Freeze | Drift::Evolve) => {
                 "the types of its columns"
             }
-            "json.new-field" | "avro.new-field" if self.contract.new_column == Drift::Freeze => "its columns",
-            "json.missing-field" | "avro.missing-field" if self.contract.missing_column == Drift::Freeze => {
-                "all of its columns"
-            }
+            Some(Difference::NewField) if self.contract.new_column == Drift::Freeze => "its columns",
+            Some(Difference::MissingField) if self.contract.missing_column == Drift::Freeze => "all of its columns",
             _ => return Ok(()),
         };
         let place = match reject.line {
@@ -198,7 +200,7 @@ impl Sink {
     /// Whether rows were handed downstream that another run has committed: which of its versions have them is not
     /// known here.
     pub fn is_overtaken(&self, committed: &sluicebox_delta::Committed) -> bool {
-        committed.already && !self.changes && !self.followers.is_empty()
+        committed.already && self.followers.iter().any(|follower| !follower.changes)
     }
 
     /// Hands the changes of a commit to the followers, and a barrier after them.
@@ -207,7 +209,9 @@ impl Sink {
         for mut follower in std::mem::take(&mut self.followers) {
             let own = match &committed.changes {
                 // Rows of an append table were handed on as they were written.
-                _ if !self.changes => Some(&[][..]),
+                _ if !follower.changes => Some(&[][..]),
+                // They are the changes of a table that records none.
+                _ if !self.changes => None,
                 // Another run made this commit. Its version is read like any other.
                 _ if committed.already => None,
                 // No change data was recorded; the files tell the changes.
@@ -260,7 +264,7 @@ impl Sink {
         let Some(last) = last.filter(|last| Some(*last) > follower.seen) else { return Ok(true) };
         let mut added = match self.changes {
             true => self.table.changes_since(follower.seen).await?,
-            false => self.table.added_since(follower.seen).await?,
+            false => self.table.followed_since(follower.seen, follower.on_deletes).await?,
         };
         while let Some(next) = added.try_next().await? {
             match next {

@@ -30,6 +30,7 @@ pub use files::{NOT_WHOLE, Position, Seal};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject};
 use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{Contract, Demands, SourceKind, SourceSpec};
+use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::{FormatError, Input};
 use sluicebox_simulate as simulate;
 
@@ -234,8 +235,8 @@ pub struct Record<'a> {
 pub struct Redecoded {
     /// Records that are rows now, with `_lane` and `_position`.
     pub rows: RecordBatch,
-    /// Records that still cannot be decoded: index, reason and message.
-    pub bad: Vec<(usize, String, String)>,
+    /// Those that are still none: which of them, a reason and a message.
+    pub bad: Vec<(usize, RejectCode, String)>,
 }
 
 /// Decodes rejected records of one lane again, with the present settings of the source. `Ok(Err(why))` if single

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use super::{SourceError, http, secret};
 use sluicebox_core::plan::Registry;
 use sluicebox_core::redact::redact;
+use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::BadSchema;
 
 /// The deepest nesting of schema references.
@@ -54,12 +55,12 @@ impl SchemaRegistry {
     /// # Errors
     /// The registry does not answer, or denies access.
     pub(super) fn schema(&self, number: u32) -> Result<Result<String, BadSchema>, SourceError> {
-        let unusable = |message: String| Ok(Err(BadSchema { reason: "avro.schema", message }));
+        let unusable = |message: String| Ok(Err(BadSchema { reason: RejectCode::AvroSchema, message }));
         let found = match self.ask(&format!("schemas/ids/{number}"))? {
             Ok(found) => found,
             Err(why) => {
                 let message = format!("the registry has no schema {number}: {why}");
-                return Ok(Err(BadSchema { reason: "avro.schema-unknown", message }));
+                return Ok(Err(BadSchema { reason: RejectCode::AvroSchemaUnknown, message }));
             }
         };
         if let Some(kind) = found["schemaType"].as_str().filter(|kind| *kind != "AVRO") {

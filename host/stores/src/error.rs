@@ -114,10 +114,23 @@ pub fn io_hint(kind: io::ErrorKind) -> Option<&'static str> {
             Some("free some space; nothing was committed, so the run can simply be started again")
         }
         Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Some(FORBIDDEN),
+        Kind::InvalidFilename => {
+            Some("the path is longer than the file system allows: give the lake or the table a shorter one")
+        }
         Kind::NotADirectory | Kind::AlreadyExists => Some("something that is not a folder lies in the way"),
         _ => None,
     }
 }
+
+/// Whether the process or the system may open no more files, whichever library passed it on.
+pub fn is_out_of_handles<'a>(mut causes: impl Iterator<Item = Cause<'a>>) -> bool {
+    // EMFILE and ENFILE: the standard library has no kind for them.
+    causes.any(|error| matches!(error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error), Some(23 | 24)))
+}
+
+/// What helps if no more files can be opened.
+pub const TOO_MANY_FILES: &str =
+    "this process may open no more files: raise its limit (`ulimit -n`), or let fewer hops run at a time";
 
 /// Whether an error of the operating system may pass by itself.
 pub fn is_passing(kind: io::ErrorKind) -> bool {
@@ -144,6 +157,8 @@ impl Fault for StoreError {
             Self::Object { .. } | Self::Io { .. } | Self::Task { .. } => {
                 if is_forbidden(self.causes()) {
                     FORBIDDEN
+                } else if is_out_of_handles(self.causes()) {
+                    TOO_MANY_FILES
                 } else {
                     io_hint(io_kind(self.causes())?)?
                 }

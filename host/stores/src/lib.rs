@@ -5,11 +5,15 @@
 
 mod disk;
 mod error;
+mod hint;
 mod location;
 mod put;
 mod upload;
 
-pub use error::{Cause, FORBIDDEN, StoreError, io_hint, io_kind, is_forbidden, is_passing};
+pub use error::{
+    Cause, FORBIDDEN, StoreError, TOO_MANY_FILES, io_hint, io_kind, is_forbidden, is_out_of_handles, is_passing,
+};
+pub use hint::checkpoint_name;
 pub use location::Location;
 pub use put::{PutError, create_folder, discard, new_id, put_local, put_new, sync_folder};
 pub use upload::Upload;

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::disk::Disk;
 use crate::error::StoreError;
+use crate::hint::CheckedHints;
 
 /// A folder of an object store.
 #[derive(Clone, Debug)]
@@ -21,9 +22,15 @@ pub struct Location {
     pub name: String,
     /// Set for a folder on a local disk. Files there are written directly and synced before a commit names them.
     pub folder: Option<PathBuf>,
-    /// The store whose root is the root of `url`.
-    pub root: Arc<dyn ObjectStore>,
+    /// Of an object store; a local disk is opened anew for each folder.
+    root: Option<Arc<dyn ObjectStore>>,
+    /// The folder in its store.
     prefix: Path,
+    /// The lake in its store.
+    lake: Path,
+    /// The folder as deltalake is to know it: from the lake, so that its address is made of plain names
+    /// whatever characters the lake's own has.
+    log_url: Url,
 }
 
 /// An absolute path without `..`, which URLs and object paths cannot hold. The part of it
@@ -43,6 +50,17 @@ fn without_parents(path: PathBuf) -> PathBuf {
         }
     }
     plain
+}
+
+/// The root of a store of which the URL is a folder, as a URL in that store alone.
+fn root_of(url: &Url) -> Url {
+    let mut root = url.clone();
+    if root.scheme() == "file" {
+        // Whoever gets a file URL looks the folder up on the disk, past the store.
+        return Url::parse("memory:///").unwrap_or(root);
+    }
+    root.set_path("/");
+    root
 }
 
 impl Location {
@@ -76,8 +94,7 @@ impl Location {
         let url = Url::from_directory_path(&path).map_err(|()| refuse("it is not an absolute path"))?;
         let prefix = Path::from_absolute_path(&path).map_err(|error| refuse(&error.to_string()))?;
         let name = path.display().to_string();
-        let root = Arc::new(Disk::new());
-        Ok(Self { url, name, folder: Some(path), root, prefix })
+        Ok(Self { log_url: root_of(&url), url, name, folder: Some(path), root: None, lake: prefix.clone(), prefix })
     }
 
     /// The folder `url` of a store whose root is the root of that URL.
@@ -91,7 +108,8 @@ impl Location {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        Ok(Self { name: url.to_string(), url, folder: None, root, prefix })
+        let (name, log_url) = (url.to_string(), root_of(&url));
+        Ok(Self { name, url, folder: None, root: Some(root), lake: prefix.clone(), prefix, log_url })
     }
 
     /// Fails if a part of the path exists and is not a folder.
@@ -113,10 +131,12 @@ impl Location {
     pub fn below(&self, name: &str) -> Result<Self, StoreError> {
         let mut below = self.clone();
         for part in name.split('/') {
-            below.url = below.url.join(&format!("{part}/")).map_err(|error| StoreError::Location {
+            let failed = |error: url::ParseError| StoreError::Location {
                 location: format!("{}{name}", self.url),
                 reason: error.to_string(),
-            })?;
+            };
+            below.url = below.url.join(&format!("{part}/")).map_err(failed)?;
+            below.log_url = below.log_url.join(&format!("{part}/")).map_err(failed)?;
             below.prefix = below.prefix.join(part);
             below.folder = below.folder.map(|folder| folder.join(part));
         }
@@ -127,8 +147,22 @@ impl Location {
         Ok(below)
     }
 
+    /// The store that the folder is in. On a local disk it deletes nothing outside of the folder.
+    fn whole(&self) -> Arc<dyn ObjectStore> {
+        match (&self.root, &self.folder) {
+            (Some(root), _) => Arc::clone(root),
+            (None, folder) => Arc::new(Disk::new(folder.clone().unwrap_or_default())),
+        }
+    }
+
     /// A store whose root is this folder.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
-        Arc::new(PrefixStore::new(Arc::clone(&self.root), self.prefix.clone()))
+        Arc::new(PrefixStore::new(self.whole(), self.prefix.clone()))
+    }
+
+    /// A store whose root is the lake, and the folder's URL in it. Such a URL is made of plain names whatever
+    /// characters the lake's own place has, so that everybody takes it for the same folder.
+    pub fn from_lake(&self) -> (Arc<dyn ObjectStore>, &Url) {
+        (Arc::new(CheckedHints::new(PrefixStore::new(self.whole(), self.lake.clone()))), &self.log_url)
     }
 }

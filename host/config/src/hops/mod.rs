@@ -14,8 +14,8 @@ use timing::{EVENT_TIME, FLUSH};
 
 use crate::diagnostics::{At, Context};
 use crate::document::{Entry, Value};
-use crate::keys::{AnyKey, File, Key, KeySet, Maybe, NamedTables, Section, SubTable, check_name};
-use sluicebox_core::plan::{EventTime, Flush, HopSpec, Limits, ModuleSpec, TableName, Upstream};
+use crate::keys::{AnyKey, File, Key, KeySet, Maybe, NamedTables, Section, SubTable, Word, Words, check_name};
+use sluicebox_core::plan::{EventTime, Flush, HopSpec, Limits, ModuleSpec, OnDeletes, TableName, Upstream};
 
 const FROM: Key<UpstreamName> =
     Key::new("from", UpstreamName, "A source, or a table as `layer.table`.").example(r#""bronze.orders""#);
@@ -48,6 +48,14 @@ const EVENT_TIME_KEY: Key<Maybe<SubTable<EventTime>>> =
         .more("See [below](#event_time).")
         .optional()
         .example(r#"{ column = "ordered_at", lateness = "10m" }"#);
+const ON_DELETES: Key<Word<OnDeletes>> = Key::new(
+    "on_deletes",
+    Word::new(),
+    "What happens when another program removes rows of the append table that the hop reads.",
+)
+.more("See below.")
+.default(|| OnDeletes::Stop)
+.example(r#""follow""#);
 const FLUSH_KEY: Key<SubTable<Flush>> = Key::new("flush", FLUSH, "When the hop commits: at whichever comes first.")
     .default(Flush::default)
     .absent("see [below](#flush)")
@@ -56,7 +64,7 @@ const FLUSH_KEY: Key<SubTable<Flush>> = Key::new("flush", FLUSH, "When the hop c
 /// `[hops.<name>]`.
 static KEYS: KeySet = KeySet {
     about: "Moves rows from one upstream, through a module if there is one, into tables.",
-    keys: &[&FROM, &MODULE, &CONFIG, &LOOKUPS, &TO, &LIMITS_KEY, &FIXTURES, &EVENT_TIME_KEY, &FLUSH_KEY],
+    keys: &[&FROM, &MODULE, &CONFIG, &LOOKUPS, &TO, &LIMITS_KEY, &FIXTURES, &EVENT_TIME_KEY, &ON_DELETES, &FLUSH_KEY],
 };
 
 /// Key sets of hops with their names on the reference page.
@@ -96,6 +104,10 @@ fn draft(cx: &Context, entry: &Entry) -> HopDraft {
     let lookups = section.get(&LOOKUPS).unwrap_or_else(Ports::unreadable);
     let module = module(&section);
     let event_time = section.get(&EVENT_TIME_KEY);
+    let on_deletes = section.get(&ON_DELETES);
+    if matches!(&from, Some(At { value: Upstream::Source(_), .. })) {
+        section.misplaced(&ON_DELETES, "has no use with a source, of which rows are only added", "remove it");
+    }
     let flush = section.get(&FLUSH_KEY);
     let spec = || {
         Some(HopSpec {
@@ -105,11 +117,17 @@ fn draft(cx: &Context, entry: &Entry) -> HopDraft {
             to: to.bare()?,
             lookups: lookups.bare()?,
             event_time: event_time?,
+            on_deletes: on_deletes?,
             flush: flush?,
         })
     };
     let spec = spec().filter(|_| named);
     HopDraft { name, spec, from, to_is_whole: to.whole, to: to.tables(), lookups: lookups.tables() }
+}
+
+impl Words for OnDeletes {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("stop", Self::Stop), ("follow", Self::Follow), ("skip", Self::Skip)];
 }
 
 /// Reports ports in `to` that cannot be.

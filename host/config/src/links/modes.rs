@@ -6,7 +6,7 @@ use crate::diagnostics::{At, Context, Draft};
 use crate::hops::HopDraft;
 use crate::keys::word_of;
 use crate::tables::ModeName;
-use sluicebox_core::plan::{Layer, TableName, Upstream, WriteMode};
+use sluicebox_core::plan::{Layer, OnDeletes, TableName, Upstream, WriteMode};
 
 /// Reports every hop whose upstream does not fit the tables that it writes.
 pub(crate) fn check(cx: &Context, parts: &Parts, writers: &Writers) {
@@ -43,6 +43,12 @@ impl Modes<'_> {
         let outputs = hop.to.iter().filter_map(|table| Some(Output { table, mode: mode(self.parts, &table.value)? }));
         let (incremental, whole): (Vec<_>, Vec<_>) = outputs.partition(|output| is_incremental(output.mode));
         let from = hop.from.as_ref().map(|from| (from, &from.value));
+        if let Some((at, Upstream::Table(table))) = from
+            && hop.spec.as_ref().is_some_and(|spec| spec.on_deletes != OnDeletes::Stop)
+            && let Some(mode) = mode(self.parts, table).filter(|mode| *mode != ModeName::Append)
+        {
+            self.report_deletes(hop, at, table, mode);
+        }
         match (incremental.first(), whole.first(), from) {
             (Some(rows), Some(all), _) => self.report_two_kinds(hop, rows, all),
             (None, Some(all), Some((from, Upstream::Source(source)))) => self.report_source(hop, from, source, all),
@@ -64,6 +70,16 @@ impl Modes<'_> {
                 .at(&off.span)
                 .also(&from.span, format!("`{}` takes its changes", output.table.value))
                 .hint("remove `change_feed`: it is on where a hop follows the table"),
+        );
+    }
+
+    /// Only of append tables a deletion is news that has to be answered.
+    fn report_deletes(&self, hop: &HopDraft, from: &At<Upstream>, table: &TableName, mode: ModeName) {
+        let message = format!("hop `{}` has `on_deletes`, and `{table}` is not an append table", hop.name.value);
+        self.cx.report(
+            Draft::error(message)
+                .at(&from.span)
+                .hint(format!("remove it: rows of a table of mode `{}` come and go", word_of(mode))),
         );
     }
 

@@ -25,7 +25,10 @@ pub(super) const KEY: Key<Maybe<Columns>> = Key::new(
 .example(r#"["order_id"]"#);
 pub(super) const ORDER_BY: Key<Maybe<Column>> =
     Key::new("order_by", Column, "The column that says which of two rows is newer; only with `mode = \"upsert\"`.")
-        .more("Without it, the later of two rows with the same key is.")
+        .more(
+            "Without it, the later of two rows with the same key is. A row with null or NaN in it is older than every \
+             row with a value; see [below](#delete_when).",
+        )
         .optional()
         .example(r#""updated_at""#);
 pub(super) const DELETE_WHEN: Key<Maybe<SubTable<DeleteWhen>>> = Key::new(

@@ -306,8 +306,22 @@ pub struct HopSpec {
     pub lookups: Vec<(String, TableName)>,
     /// The event time of rows; `None` if the hop does not use it.
     pub event_time: Option<EventTime>,
+    /// What happens when somebody else removes rows of the append table that it reads.
+    pub on_deletes: OnDeletes,
     /// When to commit.
     pub flush: Flush,
+}
+
+/// What a hop does with a version of an append table that removed rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDeletes {
+    /// It stops and names the version.
+    #[default]
+    Stop,
+    /// It takes the table's changes, so that what was removed is taken away downstream.
+    Follow,
+    /// It leaves the version out.
+    Skip,
 }
 
 /// Event time in a hop.

@@ -18,6 +18,7 @@ use regex::Regex;
 
 use crate::upsert::Keys;
 use sluicebox_core::plan::Rule;
+use sluicebox_core::reject::RejectCode;
 
 /// A rule, prepared for a column's type.
 pub(super) enum Judge {
@@ -65,17 +66,18 @@ impl Judge {
 
     /// Its name in counts.
     pub(super) fn name(&self) -> &'static str {
-        &self.code()["expect.".len()..]
+        let code = self.code().as_str();
+        code.strip_prefix("expect.").unwrap_or(code)
     }
 
     /// Its code in quarantine.
-    pub(super) fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> RejectCode {
         match self {
-            Self::NotNull => "expect.not-null",
-            Self::Range { .. } | Self::Floats { .. } => "expect.range",
-            Self::Matches(_) => "expect.matches",
-            Self::Words { .. } | Self::Values { .. } => "expect.one-of",
-            Self::Unique(_) => "expect.unique",
+            Self::NotNull => RejectCode::ExpectNotNull,
+            Self::Range { .. } | Self::Floats { .. } => RejectCode::ExpectRange,
+            Self::Matches(_) => RejectCode::ExpectMatches,
+            Self::Words { .. } | Self::Values { .. } => RejectCode::ExpectOneOf,
+            Self::Unique(_) => RejectCode::ExpectUnique,
         }
     }
 

@@ -258,7 +258,7 @@ impl Table {
 
     /// What the version before says about its maker, who made these rows, too: whoever asks the last
     /// version whether the table is up to date gets the same answer as before.
-    async fn maker_before(&self, version: u64) -> Result<Map<String, Value>, DeltaError> {
+    pub(super) async fn maker_before(&self, version: u64) -> Result<Map<String, Value>, DeltaError> {
         let entry = log::read(self.store.as_ref(), self.name(), version).await?;
         let mut info = entry.and_then(|entry| entry.info).map(|info| info.info).unwrap_or_default();
         let mut maker = match info.remove("sluicebox") {

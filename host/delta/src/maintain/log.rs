@@ -7,8 +7,8 @@ use object_store::{ObjectMeta, ObjectStore as _};
 use super::vacuum::{Unused, before};
 use super::{Followers, Maintained, Maintenance};
 use crate::error::DeltaError;
-use crate::log::checkpoint_name;
 use crate::table::Table;
+use sluicebox_stores::checkpoint_name;
 
 impl Table {
     /// The versions of the complete checkpoints, ascending.
@@ -40,6 +40,10 @@ impl Table {
             return Ok(());
         };
         if boundary(young) > Some(first_kept) {
+            done.held_reader = match &task.followers {
+                Followers::Taken { reader, .. } | Followers::NotBegun { reader } => Some(reader.clone()),
+                Followers::None => None,
+            };
             done.held_by = match &task.followers {
                 Followers::Taken { reader, version } => Some(format!("{reader}, which has taken version {version}")),
                 Followers::NotBegun { reader } => Some(format!("{reader}, which has not begun")),

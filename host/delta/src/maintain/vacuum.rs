@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt};
 
 use super::{Maintained, Maintenance};
 use crate::error::DeltaError;
-use crate::log;
 use crate::table::Table;
+use crate::vectors;
+use crate::{log, protocol};
 
 /// The folder of what commits changed.
 const CHANGES: &str = "_change_data";
@@ -26,6 +28,7 @@ pub struct Unused {
 
 impl Table {
     pub(super) async fn vacuum(&self, task: &Maintenance, done: &mut Maintained) -> Result<(), DeltaError> {
+        protocol::can_vacuum(self.name(), self.state()?)?;
         let cutoff = before(task.now, task.upkeep.keep_files);
         let mut old: Vec<ObjectMeta> = Vec::new();
         let mut listing = self.store.list(None);
@@ -58,7 +61,7 @@ impl Table {
         for view in self.state()?.log_data().iter() {
             needed.insert(view.path().into_owned());
             if let Some(vector) = view.deletion_vector_descriptor() {
-                needed.extend(vector_path(&vector.path_or_inline_dv, vector.storage_type.as_ref()));
+                needed.extend(vector_path(&vector));
             }
         }
         // From the newest version back to the first that is kept.
@@ -79,14 +82,14 @@ impl Table {
             for remove in entry.removes.into_iter().filter(|remove| young || remove.data_change) {
                 needed.insert(remove.path);
                 if let Some(vector) = remove.deletion_vector {
-                    needed.extend(vector_path(&vector.path_or_inline_dv, vector.storage_type.as_ref()));
+                    needed.extend(vector_path(&vector));
                 }
             }
             needed.extend(entry.changes.into_iter().map(|change| change.path));
             for add in entry.adds.into_iter().filter(|add| young || add.data_change) {
                 needed.insert(add.path);
                 if let Some(vector) = add.deletion_vector {
-                    needed.extend(vector_path(&vector.path_or_inline_dv, vector.storage_type.as_ref()));
+                    needed.extend(vector_path(&vector));
                 }
             }
         }
@@ -135,34 +138,13 @@ fn is_draft(path: &Path) -> bool {
         && id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The file of a deletion vector: `u<prefix><uuid in base 85>` stands for one below the table.
-fn vector_path(text: &str, storage: &str) -> Option<String> {
-    match storage {
-        "p" => Some(text.to_owned()),
-        "u" => {
-            let (prefix, encoded) = text.split_at(text.len().checked_sub(20)?);
-            let id = uuid_of(encoded)?;
-            let name = format!("deletion_vector_{id}.bin");
-            Some(if prefix.is_empty() { name } else { format!("{prefix}/{name}") })
-        }
-        _ => None,
+/// The file that holds a deletion vector, from the table's folder; `None` for one that lies elsewhere.
+fn vector_path(vector: &DeletionVectorDescriptor) -> Option<String> {
+    match vector.storage_type {
+        StorageType::UuidRelativePath => vectors::relative_path(&vector.path_or_inline_dv),
+        StorageType::AbsolutePath => Some(vector.path_or_inline_dv.clone()),
+        StorageType::Inline => None,
     }
-}
-
-/// A UUID out of Z85, 20 characters for 16 bytes.
-fn uuid_of(text: &str) -> Option<String> {
-    const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-    let mut bytes = Vec::with_capacity(16);
-    for block in text.as_bytes().chunks(5) {
-        let mut word = 0_u64;
-        for digit in block {
-            let value = DIGITS.iter().position(|known| known == digit)? as u64;
-            word = word * 85 + value;
-        }
-        bytes.extend_from_slice(&u32::try_from(word).ok()?.to_be_bytes());
-    }
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    (hex.len() == 32).then(|| format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
 }
 
 #[cfg(test)]
@@ -192,13 +174,5 @@ mod tests {
         for path in [format!("_delta_log/{id}.tmp"), format!(".{id}.tmp"), "_delta_log/.x.tmp".to_owned()] {
             assert!(!is_draft(&Path::from(path.as_str())), "{path}");
         }
-    }
-
-    #[test]
-    fn vectors_are_named_as_the_protocol_says() {
-        // The example of the protocol's own text.
-        let path = vector_path("ab^-aqEH.-t@S}K{vb[*k^", "u");
-        assert_eq!(path.as_deref(), Some("ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"));
-        assert_eq!(vector_path("wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L", "i"), None);
     }
 }

@@ -3,9 +3,11 @@
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow_row::{RowConverter, Rows, SortField};
-use arrow_schema::{ArrowError, Schema};
+use arrow_schema::{ArrowError, DataType, Schema};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::bloom_filter::BloomFilter;
@@ -23,6 +25,21 @@ pub(crate) struct Keys {
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
     sieve: OnceLock<Option<BloomFilter>>,
+}
+
+/// A key column in which every NaN is the same: there are many, and as a key they are one value.
+fn with_one_nan(values: &ArrayRef) -> ArrayRef {
+    match values.data_type() {
+        DataType::Float64 => {
+            let one = |value: f64| if value.is_nan() { f64::NAN } else { value };
+            Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
+        }
+        DataType::Float32 => {
+            let one = |value: f32| if value.is_nan() { f32::NAN } else { value };
+            Arc::new(values.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
+        }
+        _ => Arc::clone(values),
+    }
 }
 
 impl Keys {
@@ -59,7 +76,7 @@ impl Keys {
         self.columns
             .iter()
             .map(|column| match find(rows.schema_ref(), column) {
-                Some(index) => Ok(Arc::clone(rows.column(index))),
+                Some(index) => Ok(with_one_nan(rows.column(index))),
                 None => Err(ArrowError::SchemaError(format!("no key column '{column}'"))),
             })
             .collect()

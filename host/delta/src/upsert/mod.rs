@@ -11,11 +11,13 @@ mod file;
 mod file_rewriter;
 mod keys;
 mod lane;
+mod order;
 mod pass;
 mod prune;
 mod rewrite;
 mod source;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,12 +32,14 @@ use tokio::runtime::Handle;
 
 pub(super) use accumulate::{Sums, accumulated};
 pub(super) use keys::Keys;
+pub(super) use order::without_order;
 pub(super) use prune::Pruner;
 pub(super) use source::{Fold, Source};
 
 use super::change_data::ChangeDataWriter;
 use super::data_file::{Target, Written};
 use super::error::DeltaError;
+use super::file_set::FileSet;
 use super::partition;
 use super::partitioned_writer::PartitionedWriter;
 use super::read::{DataRef, ReadContext, open, select};
@@ -88,7 +92,7 @@ impl std::ops::AddAssign for Counts {
 /// A table as of one version, and where its rewritten rows go.
 pub(super) struct Rewrite<'a> {
     pub(super) context: &'a ReadContext,
-    pub(super) files: Vec<DataRef>,
+    pub(super) files: FileSet,
     pub(super) schema: &'a SchemaRef,
     pub(super) runtime: &'a Handle,
     pub(super) target: &'a Target,
@@ -187,8 +191,7 @@ impl Rewrite<'_> {
     fn remove_partitions(&self, keys: &Keys) -> Result<Change, DeltaError> {
         let schema = select(&self.context.table, self.schema, Some(&keys.columns))?;
         let failed = || DeltaError::arrow("compare partitions", &self.context.table);
-        let mut change = Change::default();
-        for file in &self.files {
+        let is_named = |file: &DataRef| -> Result<bool, DeltaError> {
             let mut columns = Vec::with_capacity(keys.columns.len());
             for field in schema.fields() {
                 let own = file.partition.iter().find(|(column, _)| column.eq_ignore_ascii_case(field.name()));
@@ -203,11 +206,20 @@ impl Rewrite<'_> {
             }
             let row = RecordBatch::try_new(schema.clone(), columns).map_err(failed())?;
             let key = keys.encode(&row).map_err(failed())?;
-            if keys.find(key.row(0).as_ref()).is_some() {
-                change.counts.deleted += file.rows().unwrap_or(0);
-                change.removed.push(file.clone());
-            }
+            Ok(keys.find(key.row(0).as_ref()).is_some())
+        };
+        let failure = RefCell::new(None);
+        let removed = self.files.select(|file| {
+            is_named(file).unwrap_or_else(|error| {
+                failure.borrow_mut().get_or_insert(error);
+                false
+            })
+        });
+        if let Some(error) = failure.into_inner() {
+            return Err(error);
         }
+        let deleted = removed.iter().filter_map(DataRef::rows).sum();
+        let change = Change { removed, counts: Counts { deleted, ..Counts::default() }, ..Change::default() };
         Ok(change)
     }
 }
@@ -230,7 +242,7 @@ struct Work<'a> {
     threads: usize,
     target: Target,
     /// The table's files as they are after the passes so far.
-    files: Vec<DataRef>,
+    files: FileSet,
     /// Files that were written so far.
     made: Vec<Written>,
     out: Option<PartitionedWriter>,
@@ -250,8 +262,7 @@ impl Work<'_> {
         self.turn_over()?;
         let target = Target { keeping: None, ..self.target.clone() };
         let rewriter = Rewriter::new(self.context, self.schema, self.runtime, pass, target)?;
-        let files = std::mem::take(&mut self.files);
-        let candidates: Vec<&DataRef> = files.iter().filter(|file| rewriter.may_hold(file)).collect();
+        let candidates = self.files.select(|file| rewriter.may_hold(file));
         let marks = self.marks.clone();
         let (turns, next, feeds) = (Turns::new(), AtomicUsize::new(0), self.feed.is_some());
         let threads = self.threads.min(candidates.len());
@@ -291,7 +302,7 @@ impl Work<'_> {
             return Err(error);
         }
         let gone = std::mem::take(&mut self.gone);
-        self.files.extend(files.into_iter().filter(|file| !gone.contains(&file.path)));
+        self.files.remove(gone);
         Ok(())
     }
 
@@ -322,7 +333,7 @@ impl Work<'_> {
             None => self.removed.push(file.clone()),
         }
         if let Some(written) = written {
-            self.files.push(DataRef::of(&written.add));
+            self.files.add(DataRef::of(&written.add));
             self.made.push(written);
         }
     }
@@ -377,7 +388,7 @@ impl Work<'_> {
             return Ok(());
         };
         for written in out.finish()? {
-            self.files.push(DataRef::of(&written.add));
+            self.files.add(DataRef::of(&written.add));
             self.made.push(written);
         }
         Ok(())

@@ -11,6 +11,7 @@ use arrow_schema::ArrowError;
 
 use super::accumulate::Sums;
 use super::keys::Keys;
+use super::order::{Order, Orders};
 use crate::error::DeltaError;
 use crate::schema::find;
 
@@ -48,15 +49,30 @@ impl Deref for KeySet<'_> {
 
 enum Kind<'a> {
     /// Rows take the place of rows, unless these are newer.
-    Newest { gone: BooleanArray, order: Option<Box<Order>> },
+    Newest { gone: BooleanArray, measure: Option<Box<Measure>> },
     /// Rows are added to rows.
     Sums(&'a Sums),
     /// Rows go.
     Groups,
 }
 
-/// The column that says which row is newer, and its values by position of the key.
-type Order = (String, RowConverter, Rows);
+/// What says which row is newer.
+pub(super) struct Measure {
+    /// The column that does.
+    pub(super) column: String,
+    pub(super) order: Order,
+    /// By position of the key: the order of its newest row.
+    pub(super) newest: Rows,
+    /// By position of the key: the table's row gives way however new it is.
+    pub(super) by_arrival: Vec<bool>,
+}
+
+impl Measure {
+    /// Whether the table's row, which is `own` of `orders`, is newer than the row of a key.
+    fn is_newer(&self, orders: &Orders, own: usize, key: usize) -> bool {
+        !self.by_arrival[key] && self.newest.row(key) < orders.values.row(own)
+    }
+}
 
 /// What becomes of one row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +93,8 @@ pub(super) struct Settled {
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn newest(keys: Keys, rows: RecordBatch, gone: BooleanArray, order: Option<Order>) -> Self {
-        Self::of(KeySet::Own(Box::new(keys)), Some(rows), Kind::Newest { gone, order: order.map(Box::new) })
+    pub(super) fn newest(keys: Keys, rows: RecordBatch, gone: BooleanArray, measure: Option<Measure>) -> Self {
+        Self::of(KeySet::Own(Box::new(keys)), Some(rows), Kind::Newest { gone, measure: measure.map(Box::new) })
     }
 
     pub(super) fn sums(keys: Keys, rows: RecordBatch, sums: &'a Sums) -> Self {
@@ -106,21 +122,22 @@ impl<'a> Pass<'a> {
         let fresh = arrow_select::take::take_record_batch(rows, &indexes).map_err(failed())?;
         match &self.kind {
             Kind::Groups => Ok(Settled { verdicts: vec![Verdict::Goes; keys.len()], fresh }),
-            Kind::Newest { gone, order } => {
-                let newer = match order.as_deref() {
+            Kind::Newest { gone, measure } => {
+                let measured = match measure.as_deref() {
                     None => None,
-                    Some((column, converter, values)) => {
+                    Some(measure) => {
+                        let column = &measure.column;
                         let index = find(old.schema_ref(), column)
                             .ok_or_else(|| ArrowError::SchemaError(format!("no column '{column}'")))
                             .map_err(failed())?;
-                        let own = converter.convert_columns(&[Arc::clone(old.column(index))]).map_err(failed())?;
-                        Some((own, values))
+                        Some((measure.order.of(old.column(index)).map_err(failed())?, measure))
                     }
                 };
                 let same = equal_rows(old, &fresh).map_err(failed())?;
                 let verdicts = keys.iter().enumerate().map(|(row, key)| {
                     let first = meet(*key);
-                    if newer.as_ref().is_some_and(|(own, values)| values.row(*key as usize) < own.row(row)) {
+                    let newer = |(own, measure): &(Orders, &Measure)| measure.is_newer(own, row, *key as usize);
+                    if measured.as_ref().is_some_and(newer) {
                         Verdict::Stays
                     } else if gone.value(*key as usize) || !first {
                         // A second row of one key should not be; the first has taken its place.
@@ -155,7 +172,7 @@ impl<'a> Pass<'a> {
 
     /// Whether rows take the place of others without a look at which is newer.
     pub(super) fn is_plain(&self) -> bool {
-        matches!(self.kind, Kind::Newest { order: None, .. })
+        matches!(self.kind, Kind::Newest { measure: None, .. })
     }
 
     /// As [`Self::settle`] where it is plain, and known which rows of the table are the same.

@@ -13,7 +13,7 @@ use parquet::file::statistics::Statistics;
 use serde_json::Value;
 
 use super::keys::Keys;
-use crate::partition;
+use crate::partition::{self, normal};
 use crate::read::DataRef;
 
 /// Keys that are unpacked at once.
@@ -25,8 +25,8 @@ pub(crate) struct Pruner {
 }
 
 enum Known {
-    /// The values of a partition column.
-    Partition(HashSet<Option<String>>),
+    /// The values of a partition column, as this program writes them.
+    Partition { values: HashSet<Option<String>>, data_type: DataType },
     /// Integers, days or microseconds, in order.
     Integers { sorted: Vec<i64>, null: bool, unit: Unit },
     /// The least and the greatest text.
@@ -72,9 +72,17 @@ impl Pruner {
     pub(crate) fn may_hold(&self, file: &DataRef) -> bool {
         let stats: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
         self.columns.iter().all(|(name, known)| match known {
-            Known::Partition(values) => {
+            Known::Partition { values, data_type } => {
                 let own = file.partition.iter().find(|(column, _)| column.eq_ignore_ascii_case(name));
-                own.is_none_or(|(_, value)| values.contains(&value.clone().filter(|text| !text.is_empty())))
+                own.is_none_or(|(_, value)| match value.as_deref().filter(|text| !text.is_empty()) {
+                    None => values.contains(&None),
+                    Some(text) => {
+                        let there = |text: String| values.contains(&Some(text));
+                        // Another program may write the same value in another way.
+                        there(text.to_owned())
+                            || (is_spelt_freely(data_type) && normal(data_type, text).is_none_or(there))
+                    }
+                })
             }
             Known::Anything => true,
             Known::Integers { sorted, null, unit } => {
@@ -124,7 +132,7 @@ impl Pruner {
             };
             let may_be_null = statistics.null_count_opt() != Some(0);
             match known {
-                Known::Partition(_) | Known::Anything => true,
+                Known::Partition { .. } | Known::Anything => true,
                 Known::Integers { null, .. } if *null && may_be_null => true,
                 Known::Integers { sorted, unit, .. } => {
                     let descriptor = columns.column(leaf);
@@ -142,6 +150,11 @@ impl Pruner {
             }
         })
     }
+}
+
+/// Whether one value of a type may be written as several texts.
+fn is_spelt_freely(data_type: &DataType) -> bool {
+    !matches!(data_type, DataType::Utf8)
 }
 
 fn any_between(sorted: &[i64], low: i64, high: i64) -> bool {
@@ -205,7 +218,7 @@ fn instant(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
 impl Known {
     fn for_type(data_type: &DataType, partitions: bool) -> Self {
         if partitions {
-            return Self::Partition(HashSet::new());
+            return Self::Partition { values: HashSet::new(), data_type: data_type.clone() };
         }
         let integers = |unit| Self::Integers { sorted: Vec::new(), null: false, unit };
         match data_type {
@@ -220,7 +233,7 @@ impl Known {
     fn learn(&mut self, array: &ArrayRef) -> Result<(), ArrowError> {
         match self {
             Self::Anything => {}
-            Self::Partition(values) => {
+            Self::Partition { values, .. } => {
                 values.extend((0..array.len()).map(|row| partition::value(array, row)));
             }
             Self::Integers { sorted, null, .. } => {

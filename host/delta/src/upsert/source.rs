@@ -11,7 +11,6 @@ use arrow_array::builder::BooleanBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int8Type;
 use arrow_array::{Array, ArrayRef, Int8Array, Int64Array, RecordBatch, UInt32Array, new_empty_array};
-use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use hashbrown::DefaultHashBuilder;
 use parquet::arrow::ArrowWriter;
@@ -21,7 +20,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::accumulate::Sums;
 use super::keys::Keys;
-use super::pass::Pass;
+use super::order::{Order, Orders};
+use super::pass::{Measure, Pass};
 use crate::error::DeltaError;
 use crate::read::to_schema;
 use crate::row_changes;
@@ -101,7 +101,7 @@ impl Source {
         Keys::new(&self.table, schema, self.key(), "key")
     }
 
-    fn order(&self, schema: &Schema) -> Result<Option<(usize, RowConverter)>, DeltaError> {
+    fn order(&self, schema: &Schema) -> Result<Option<(usize, Order)>, DeltaError> {
         let Fold::Newest { order_by: Some(column), .. } = &self.fold else {
             return Ok(None);
         };
@@ -110,10 +110,8 @@ impl Source {
             column: column.clone(),
             role: "order_by",
         })?;
-        // The default order puts nulls first, which is to say oldest.
-        let fields = vec![SortField::new(schema.field(index).data_type().clone())];
-        let converter = RowConverter::new(fields).map_err(DeltaError::arrow("compare rows", &self.table))?;
-        Ok(Some((index, converter)))
+        let order = Order::new(schema.field(index).data_type());
+        Ok(Some((index, order.map_err(DeltaError::arrow("compare rows", &self.table))?)))
     }
 
     /// Adds rows of the table's schema, or of what is summed up; those of a negative weight delete.
@@ -275,10 +273,11 @@ impl Source {
                 let rows = choose(&batches, &rows, &with_gone).map_err(arrow())?;
                 let order = match self.order(schema)? {
                     None => None,
-                    Some((index, converter)) => {
+                    Some((index, order)) => {
                         let newest = choose_values(&batches, schema, index, &newest).map_err(arrow())?;
-                        let values = converter.convert_columns(&[newest]).map_err(arrow())?;
-                        Some((schema.field(index).name().clone(), converter, values))
+                        let newest = order.of(&newest).map_err(arrow())?.values;
+                        let by_arrival = winners.iter().map(|winner| winner.by_arrival).collect();
+                        Some(Measure { column: schema.field(index).name().clone(), order, newest, by_arrival })
                     }
                 };
                 drop(batches);
@@ -296,31 +295,40 @@ impl Source {
         let mut keys = self.keys(schema)?;
         let order = self.order(schema)?;
         let mut winners: Vec<Winner> = Vec::new();
-        let mut orders: Vec<Rows> = Vec::new();
+        let mut orders: Vec<Orders> = Vec::new();
         let gone = |(batch, row): (usize, usize)| {
             let gone = batches[batch].column(schema.fields().len()).as_primitive::<Int8Type>();
             if gone.is_valid(row) { gone.value(row) } else { 0 }
         };
         for (batch, rows) in batches.iter().enumerate() {
-            if let Some((index, converter)) = &order {
-                orders.push(converter.convert_columns(&[Arc::clone(rows.column(*index))]).map_err(failed())?);
+            if let Some((index, order)) = &order {
+                orders.push(order.of(rows.column(*index)).map_err(failed())?);
             }
             let not_older = |(batch, row): (usize, usize), than: (usize, usize)| {
-                order.is_none() || orders[batch].row(row) >= orders[than.0].row(than.1)
+                order.is_none() || orders[batch].values.row(row) >= orders[than.0].values.row(than.1)
+            };
+            // Change feeds often tell of a deletion with the key alone. It counts when it comes.
+            let by_arrival = |(batch, row): (usize, usize)| {
+                order.is_some() && gone((batch, row)) == DELETED && !orders[batch].is_known(row)
             };
             let found = keys.encode(rows).map_err(failed())?;
             for (row, key) in found.iter().enumerate() {
                 let row = (batch, row);
                 let (at, added) = keys.insert(key);
                 if added {
-                    winners.push(Winner { row, newest: row });
+                    winners.push(Winner { row, order: row, newest: row, by_arrival: by_arrival(row) });
                     continue;
                 }
                 let winner = &mut winners[at as usize];
+                if by_arrival(row) {
+                    // It holds off what is older than the newest that came before it.
+                    (winner.row, winner.order, winner.by_arrival) = (row, winner.newest, true);
+                    continue;
+                }
                 // Of equals the later one wins. What follows a row that was taken away is not measured by it: an
                 // upstream table may go back to an older row.
-                if not_older(row, winner.row) || (gone(winner.row) == TAKEN && gone(row) != TAKEN) {
-                    winner.row = row;
+                if not_older(row, winner.order) || (gone(winner.row) == TAKEN && gone(row) != TAKEN) {
+                    (winner.row, winner.order) = (row, row);
                 }
                 if not_older(row, winner.newest) {
                     winner.newest = row;
@@ -339,8 +347,12 @@ impl Source {
 /// The row of a key, each by batch and row.
 struct Winner {
     row: (usize, usize),
+    /// The row whose order counts for it.
+    order: (usize, usize),
     /// The newest row that the key had: rows of the table that are not newer have had their time.
     newest: (usize, usize),
+    /// A deletion that says nothing of its order was among them: the table's row goes, however new it is.
+    by_arrival: bool,
 }
 
 fn with_gone_field(schema: &SchemaRef) -> SchemaRef {

@@ -16,6 +16,7 @@ use crate::message::{BadMessage, Messages};
 use crate::{FormatError, is_system_column};
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::{Demands, Timestamps};
+use sluicebox_core::reject::RejectCode;
 
 /// What a body begins with that names its schema: a zero byte, and the number.
 const FRAME: usize = 5;
@@ -38,7 +39,7 @@ pub(crate) struct BodyDecoder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSchema {
     /// A short stable code.
-    pub reason: &'static str,
+    pub reason: RejectCode,
     /// A sentence.
     pub message: String,
 }
@@ -124,7 +125,8 @@ impl BodyDecoder {
         let mut taken: Vec<usize> = Vec::with_capacity(bodies.len());
         for group in groups {
             let refused = |bad: &BadSchema| bad.clone();
-            let unheard = || BadSchema { reason: "avro.schema", message: "its schema is not known".to_owned() };
+            let unheard =
+                || BadSchema { reason: RejectCode::AvroSchema, message: "its schema is not known".to_owned() };
             let writer = match self.writers.get_mut(&group.number) {
                 Some(Ok(writer)) => Ok(writer),
                 Some(Err(bad)) => Err(refused(bad)),
@@ -177,7 +179,7 @@ impl BodyDecoder {
                         "the message begins with the byte 0x{byte:02x}; one that names its schema in a registry begins with 0x00"
                     ),
                 };
-                bad.push(BadMessage { at, reason: "avro.frame", message });
+                bad.push(BadMessage { at, reason: RejectCode::AvroFrame, message });
                 continue;
             };
             // Neighbours are mostly of one schema, and there are few of them.

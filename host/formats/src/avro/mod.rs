@@ -25,8 +25,9 @@ use self::codec::Codec;
 use super::plain::{Codes, Plan, check_types, has_union};
 use super::{BATCH_ROWS, Decoded, FormatError, Rows};
 use crate::limits::{self, BATCH_BYTES, HEADER_BYTES, PAGE_BYTES};
+use sluicebox_core::reject::RejectCode;
 
-pub(super) const CODES: Codes = Codes { kind: "avro.type", null: "avro.null" };
+pub(super) const CODES: Codes = Codes { kind: RejectCode::AvroType, null: RejectCode::AvroNull };
 
 /// The rows of one Avro file.
 pub(super) struct AvroRows {

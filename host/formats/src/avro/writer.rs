@@ -16,6 +16,7 @@ use crate::message::BadMessage;
 use crate::plain::{Plan, check_types, flat_json, has_union, type_name};
 use crate::{BATCH_ROWS, Decoded, FormatError, Numbers, names};
 use sluicebox_core::plan::{Demands, Timestamps};
+use sluicebox_core::reject::RejectCode;
 
 /// The mark that the decoder wants before each record (Avro's single-object encoding) and the
 /// number of the schema behind it. We put both there ourselves. A record never holds them by chance
@@ -57,7 +58,7 @@ pub(super) struct Records {
 impl Writer {
     /// Makes the columns of `target`, the last of which is `_rescued`, of what this schema says.
     pub(super) fn new(schema: &str, target: &SchemaRef) -> Result<Self, BadSchema> {
-        let unusable = |why: String| BadSchema { reason: "avro.schema", message: why };
+        let unusable = |why: String| BadSchema { reason: RejectCode::AvroSchema, message: why };
         shape::check(schema).map_err(|error| unusable(error.to_string()))?;
         let schema = AvroSchema::new(schema.to_owned());
         let number: u64 = rand::random();
@@ -143,7 +144,7 @@ impl Writer {
         let lacking = self.places.iter().position(Option::is_none).filter(|_| demands.whole);
         if let Some(at) = lacking {
             let message = format!("the message lacks the field `{}`", self.target.field(at).name());
-            let bad = |at| BadMessage { at, reason: "avro.missing-field", message: message.clone() };
+            let bad = |at| BadMessage { at, reason: RejectCode::AvroMissingField, message: message.clone() };
             return Ok((rows.slice(0, 0), Vec::new(), taken.into_iter().map(bad).collect()));
         }
         if !demands.known || self.others.is_empty() {
@@ -157,7 +158,7 @@ impl Writer {
             };
             let schema = rows.schema_ref();
             let message = format!("the message has the field `{}`, which no column takes", schema.field(*other).name());
-            bad.push(BadMessage { at: *at, reason: "avro.new-field", message });
+            bad.push(BadMessage { at: *at, reason: RejectCode::AvroNewField, message });
         }
         Ok((chosen(&rows, &keep)?, keep.iter().map(|row| taken[*row]).collect(), bad))
     }
@@ -203,7 +204,7 @@ impl Writer {
                 Ok(_) => good.push((*at, *record)),
                 Err(error) => {
                     let message = format!("the message is no record of its schema: {}", told(&error));
-                    bad.push(BadMessage { at: *at, reason: "avro.record", message });
+                    bad.push(BadMessage { at: *at, reason: RejectCode::AvroRecord, message });
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::split::{Records, Splitter};
 use crate::text::Original;
 use crate::window::Window;
 use crate::{BATCH_ROWS, BadRecord, FormatError, PAYLOAD_BYTES, RECORD_BYTES};
+use sluicebox_core::reject::RejectCode;
 
 /// Goes through a file record by record; knows the line and the number of the next one.
 pub(super) struct Cursor {
@@ -201,7 +202,7 @@ impl BadLine {
         BadRecord {
             record: self.record,
             line: Some(self.line),
-            reason: if self.open_quote { "csv.unclosed-quote" } else { "csv.too-long" },
+            reason: if self.open_quote { RejectCode::CsvUnclosedQuote } else { RejectCode::CsvTooLong },
             message: self.message(),
             payload: original.restore(&self.kept),
         }

@@ -46,6 +46,7 @@ use super::plain::type_name;
 use super::text::{Original, Text};
 use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Input, Meter, Numbers, PAYLOAD_BYTES, Rows, text};
 use sluicebox_core::plan::{Compression, CsvFormat};
+use sluicebox_core::reject::RejectCode;
 
 /// The rows of one file of delimited text.
 pub(super) struct CsvRows {
@@ -215,7 +216,12 @@ impl CsvRows {
         let mut found = Vec::with_capacity(values.len() + block.records.odd.len());
         for odd in &block.records.odd {
             let message = format!("{} fields expected, {} found", block.fields, odd.fields);
-            found.push((self.cursor.record() + odd.record as u64, odd.start..odd.end, "csv.column-count", message));
+            found.push((
+                self.cursor.record() + odd.record as u64,
+                odd.start..odd.end,
+                RejectCode::CsvColumnCount,
+                message,
+            ));
         }
         for value in values {
             let place = block.record(value.row);
@@ -242,7 +248,7 @@ impl CsvRows {
             .collect()
     }
 
-    fn describe(&self, value: BadValue, block: &Block<'_>, record: &[u8]) -> (&'static str, String) {
+    fn describe(&self, value: BadValue, block: &Block<'_>, record: &[u8]) -> (RejectCode, String) {
         let column = self.columns.iter().find(|column| column.field == value.field);
         let (name, kind) = column.map_or_else(
             || (String::new(), String::new()),
@@ -250,11 +256,13 @@ impl CsvRows {
         );
         let text = excerpt(&block.text(value.row, value.field));
         match value.why {
-            Why::Null => ("csv.null", format!("column `{name}` must not be null")),
+            Why::Null => (RejectCode::CsvNull, format!("column `{name}` must not be null")),
             Why::Type if std::str::from_utf8(record).is_ok() => {
-                ("csv.type", format!("column `{name}`: `{text}` is not of type {kind}"))
+                (RejectCode::CsvType, format!("column `{name}`: `{text}` is not of type {kind}"))
             }
-            Why::Type | Why::Encoding => ("csv.encoding", format!("column `{name}`: `{text}` is not valid UTF-8")),
+            Why::Type | Why::Encoding => {
+                (RejectCode::CsvEncoding, format!("column `{name}`: `{text}` is not valid UTF-8"))
+            }
         }
     }
 }

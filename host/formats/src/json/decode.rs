@@ -17,6 +17,7 @@ use crate::scalar::Exactness;
 use crate::{BATCH_ROWS, FormatError, is_system_column};
 use sluicebox_core::batch::column;
 use sluicebox_core::plan::Demands;
+use sluicebox_core::reject::RejectCode;
 
 /// Decodes records of one JSON object each.
 pub(crate) struct ObjectDecoder {
@@ -103,7 +104,7 @@ struct Checked {
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     /// A short stable code.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: RejectCode,
     /// A sentence.
     pub(crate) message: String,
 }
@@ -180,7 +181,7 @@ impl ObjectDecoder {
         objects.bad.iter_mut().for_each(|(at, _)| *at = kept[*at]);
         for at in (0..records.len()).filter(|at| depth::too_deep(records[*at])) {
             let message = format!("the {} has values that lie in each other deeper than {RECORD_DEPTH}", self.noun);
-            objects.bad.push((at, Problem { reason: "json.depth", message }));
+            objects.bad.push((at, Problem { reason: RejectCode::JsonDepth, message }));
         }
         objects.bad.sort_by_key(|(at, _)| *at);
         Ok(objects)
@@ -362,13 +363,13 @@ impl ObjectDecoder {
                 let (shown, kind) = (excerpt(value.text.as_bytes()), type_name(field.data_type()));
                 set_aside(
                     value.row,
-                    "json.type",
+                    RejectCode::JsonType,
                     format!("column `{}`: `{shown}` is not of type {kind}", field.name()),
                 );
             }
             if !field.is_nullable() {
                 for row in (0..array.len()).filter(|row| array.is_null(*row)) {
-                    set_aside(row, "json.null", format!("column `{}` must not be null", field.name()));
+                    set_aside(row, RejectCode::JsonNull, format!("column `{}` must not be null", field.name()));
                 }
             }
             arrays.push(array);
@@ -408,10 +409,10 @@ impl ObjectDecoder {
         if self.demands.known && rescued {
             let field = fields::unknown(record, &self.declared).unwrap_or_default();
             let message = format!("the {noun} has the field `{field}`, which no column takes");
-            return Some(Problem { reason: "json.new-field", message });
+            return Some(Problem { reason: RejectCode::JsonNewField, message });
         }
         let field = self.demands.whole.then(|| fields::lacking(record, &self.declared)).flatten()?;
-        Some(Problem { reason: "json.missing-field", message: format!("the {noun} lacks the field `{field}`") })
+        Some(Problem { reason: RejectCode::JsonMissingField, message: format!("the {noun} lacks the field `{field}`") })
     }
 
     fn batch(&self, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, FormatError> {
@@ -427,13 +428,13 @@ impl ObjectDecoder {
 fn one_object(decoder: &mut Decoder, text: &[u8], rows: usize, noun: &str) -> Result<(), Problem> {
     let problem = |reason, message: &str| Err(Problem { reason, message: format!("the {noun} {message}") });
     if std::str::from_utf8(text).is_err() {
-        return problem("json.encoding", "is not valid UTF-8");
+        return problem(RejectCode::JsonEncoding, "is not valid UTF-8");
     }
     match decoder.decode(text) {
-        Ok(_) if decoder.has_partial_record() => problem("json.syntax", "ends inside of its object"),
+        Ok(_) if decoder.has_partial_record() => problem(RejectCode::JsonSyntax, "ends inside of its object"),
         Ok(taken) if taken == text.len() && decoder.len() == rows + 1 => Ok(()),
-        Ok(_) => problem("json.syntax", kind_of(text)),
-        Err(error) => Err(Problem { reason: "json.syntax", message: told(&error.to_string()).to_owned() }),
+        Ok(_) => problem(RejectCode::JsonSyntax, kind_of(text)),
+        Err(error) => Err(Problem { reason: RejectCode::JsonSyntax, message: told(&error.to_string()).to_owned() }),
     }
 }
 
@@ -452,7 +453,7 @@ fn flushed(decoder: &mut Decoder, schema: &SchemaRef) -> Result<RecordBatch, Pro
     match decoder.flush() {
         Ok(Some(rows)) => Ok(rows),
         Ok(None) => Ok(RecordBatch::new_empty(schema.clone())),
-        Err(error) => Err(Problem { reason: "json.type", message: told(&error.to_string()).to_owned() }),
+        Err(error) => Err(Problem { reason: RejectCode::JsonType, message: told(&error.to_string()).to_owned() }),
     }
 }
 

@@ -37,6 +37,7 @@ use super::scalar::Exactness;
 use super::text::Original;
 use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Numbers, PAYLOAD_BYTES, Rows};
 use sluicebox_core::plan::Demands;
+use sluicebox_core::reject::RejectCode;
 
 /// The rows of one file of JSON.
 pub(super) struct JsonRows {
@@ -102,7 +103,8 @@ impl JsonRows {
     fn too_long(&self, line: u64, length: u64, beginning: &[u8]) -> Decoded {
         let message = format!("the {} has {length} bytes; the first {} are kept", self.decoder.noun(), beginning.len());
         let payload = self.original.restore(beginning);
-        let bad = BadRecord { record: self.record, line: Some(line), reason: "json.too-long", message, payload };
+        let bad =
+            BadRecord { record: self.record, line: Some(line), reason: RejectCode::JsonTooLong, message, payload };
         Decoded {
             rows: RecordBatch::new_empty(self.decoder.schema().clone()),
             numbers: Numbers::From(self.record),

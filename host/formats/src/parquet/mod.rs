@@ -33,8 +33,9 @@ pub use self::write::ParquetWriter;
 use super::plain::{Codes, Plan, check_types};
 use super::{Decoded, FileSpec, FormatError, Input, Meter, Rows, limits};
 use sluicebox_core::plan::Timestamps;
+use sluicebox_core::reject::RejectCode;
 
-const CODES: Codes = Codes { kind: "parquet.type", null: "parquet.null" };
+const CODES: Codes = Codes { kind: RejectCode::ParquetType, null: RejectCode::ParquetNull };
 
 struct ParquetRows {
     source: Source,
@@ -192,10 +193,7 @@ impl ParquetRows {
     }
 
     /// The rows with a time that microseconds do not hold, and what can be shown of all.
-    fn marked(
-        &self,
-        rows: &RecordBatch,
-    ) -> Result<(BTreeMap<usize, (&'static str, String)>, RecordBatch), FormatError> {
+    fn marked(&self, rows: &RecordBatch) -> Result<(BTreeMap<usize, (RejectCode, String)>, RecordBatch), FormatError> {
         let mut marked = BTreeMap::new();
         if !self.marks.any() {
             return Ok((marked, rows.clone()));

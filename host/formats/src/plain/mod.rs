@@ -24,6 +24,7 @@ use super::{
     BadRecord, Decoded, FileSpec, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, limits, names, rows_as_json,
 };
 use sluicebox_core::plan::Timestamps;
+use sluicebox_core::reject::RejectCode;
 
 /// A type as the pipeline file names it.
 pub(super) fn type_name(kind: &DataType) -> String {
@@ -155,15 +156,15 @@ fn plain_field(field: &FieldRef) -> FieldRef {
 }
 
 /// Rows with a value that does not fit, each with the code and the message of the first.
-pub(super) type Misfits = BTreeMap<usize, (&'static str, String)>;
+pub(super) type Misfits = BTreeMap<usize, (RejectCode, String)>;
 
 /// The codes of records with a value that does not fit its column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Codes {
     /// It is not of the column's type.
-    pub(super) kind: &'static str,
+    pub(super) kind: RejectCode,
     /// It is null, and the column must not be.
-    pub(super) null: &'static str,
+    pub(super) null: RejectCode,
 }
 
 /// How a file's columns become the declared ones and plain ones.
@@ -339,7 +340,7 @@ impl Plan {
 fn bad_records(rows: &RecordBatch, first: u64, misfits: Misfits) -> Vec<BadRecord> {
     let indexes: Vec<usize> = misfits.keys().copied().collect();
     let payloads = flat_json(rows, &indexes);
-    let record = |((row, (reason, message)), mut payload): ((usize, (&'static str, String)), Vec<u8>)| {
+    let record = |((row, (reason, message)), mut payload): ((usize, (RejectCode, String)), Vec<u8>)| {
         payload.truncate(PAYLOAD_BYTES);
         BadRecord { record: first + row as u64, line: None, reason, message, payload }
     };

@@ -20,8 +20,8 @@ use tokio::runtime::Handle;
 pub use artifacts::Artifacts;
 pub use fault::ReplayError;
 pub use ledger::ReadPlan;
-pub(super) use table_diff::row_hashes;
 pub use table_diff::{Sameness, Side};
+pub(super) use table_diff::{hash_of, row_hashes};
 
 use ledger::Reader;
 use rebuild::Rebuild;

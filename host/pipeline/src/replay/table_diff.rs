@@ -193,18 +193,20 @@ fn one_column(rows: &RecordBatch, index: usize) -> RecordBatch {
 
 /// A hash of each row: equal for equal values, in whatever batch.
 pub fn row_hashes(rows: &RecordBatch) -> Vec<u128> {
-    let of = |bytes: &[u8]| {
-        let digest = Sha256::digest(bytes);
-        u128::from_le_bytes(digest[..16].try_into().expect("because a SHA-256 has 32 bytes"))
-    };
     match encode(rows.columns()) {
-        Ok(encoded) if rows.num_columns() > 0 => encoded.iter().map(|row| of(row.as_ref())).collect(),
+        Ok(encoded) if rows.num_columns() > 0 => encoded.iter().map(|row| hash_of(row.as_ref())).collect(),
         // A type without a row encoding is hashed as JSON; the rows of a table without columns are equal.
         _ => {
             let all: Vec<usize> = (0..rows.num_rows()).collect();
-            format::rows_as_json(rows, &all).iter().map(|line| of(line)).collect()
+            format::rows_as_json(rows, &all).iter().map(|line| hash_of(line)).collect()
         }
     }
+}
+
+/// A number for bytes that nobody can find others for.
+pub fn hash_of(bytes: &[u8]) -> u128 {
+    let digest = Sha256::digest(bytes);
+    u128::from_le_bytes(digest[..16].try_into().expect("because a SHA-256 has 32 bytes"))
 }
 
 fn encode(columns: &[ArrayRef]) -> Result<arrow_row::Rows, ArrowError> {

@@ -25,6 +25,7 @@ use crate::rows::{describe, slices, with_ingested_at};
 use crate::{PipelineError, artifacts};
 use sluicebox_core::batch::{Lane, Positions, Reject, Stage};
 use sluicebox_core::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
+use sluicebox_core::reject::{Reason, RejectCode};
 use sluicebox_delta::{Commit, Provenance};
 use sluicebox_formats::{self as format, PAYLOAD_BYTES};
 use sluicebox_lake::{Lake, Quarantined, quarantined};
@@ -176,7 +177,7 @@ impl Attempt {
             let Quarantined { reject, pipeline } = row?;
             // A hop of another pipeline may have the same name.
             let ours = pipeline.is_none_or(|pipeline| pipeline == self.plan.name);
-            let asked = self.reason.as_ref().is_none_or(|reason| *reason == reject.reason);
+            let asked = self.reason.as_ref().is_none_or(|reason| *reason == reject.reason.as_str());
             (ours && asked).then_some((reject, hash))
         })
     }
@@ -247,7 +248,7 @@ impl Attempt {
         };
         for again in decoded {
             for (index, reason, message) in again.bad {
-                state.out.refuse(Reject { reason, message, ..rejects[index].0.clone() })?;
+                state.out.refuse(Reject { reason: reason.into(), message, ..rejects[index].0.clone() })?;
             }
             if again.rows.num_rows() > 0 {
                 self.push(&with_ingested_at(&again.rows, Utc::now()), None, state)?;
@@ -308,7 +309,7 @@ impl Attempt {
             source: Box::new(source),
         })?;
         for (index, message) in made.bad.drain(..) {
-            let reason = "retry.payload".to_owned();
+            let reason = RejectCode::RetryPayload.into();
             state.out.refuse(Reject { reason, message, ..rejects[index].clone() })?;
         }
         if !sums {
@@ -350,7 +351,11 @@ impl Attempt {
                 if let Some((lane, position)) = origin.and_then(|origin| origin.get(before + rejection.row as usize)) {
                     (reject.lane, reject.position) = (lane.clone(), *position);
                 }
-                state.out.refuse(Reject { reason: rejection.code, message: rejection.message, ..reject })?;
+                state.out.refuse(Reject {
+                    reason: Reason::Module(rejection.code),
+                    message: rejection.message,
+                    ..reject
+                })?;
             }
             before += slice.num_rows();
         }

@@ -4,15 +4,15 @@
 //! the upstream has deleted, over the one that replaced it.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value};
 
+use crate::replay::hash_of;
 use sluicebox_core::batch::{Reject, column};
 
 /// By what a row holds and where it was refused: how often it waits and how often it was undone.
 #[derive(Default)]
-pub struct NetChanges(HashMap<u64, Pair>);
+pub struct NetChanges(HashMap<u128, Pair>);
 
 #[derive(Default)]
 struct Pair {
@@ -49,28 +49,30 @@ impl NetChanges {
     }
 }
 
-/// A number for what a change's row holds, and the change's weight; `None` for what is no change.
-fn change(reject: &Reject) -> Option<(u64, i64)> {
+/// A digest of what a change's row holds, and the change's weight; `None` for what is no change.
+///
+/// Two rows of one digest would let one leave untried that nothing has undone, so that it has the bits
+/// that nobody can make meet.
+fn change(reject: &Reject) -> Option<(u128, i64)> {
     let mut row: Map<String, Value> = serde_json::from_slice(&reject.payload).ok()?;
     let weight = row.remove(column::WEIGHT)?.as_i64()?;
     row.remove(column::CHANGE_TYPE);
-    let mut hasher = DefaultHasher::new();
-    reject.stage.to_string().hash(&mut hasher);
-    Value::Object(row).to_string().hash(&mut hasher);
-    Some((hasher.finish(), weight))
+    // A stage's name has no such character, so that no two pairs are the same bytes.
+    Some((hash_of(format!("{}\0{}", reject.stage, Value::Object(row)).as_bytes()), weight))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use sluicebox_core::batch::Stage;
+    use sluicebox_core::reject::RejectCode;
 
     fn reject(payload: &str) -> Reject {
         Reject {
             lane: "l".into(),
             position: 1,
             line: None,
-            reason: "range".to_owned(),
+            reason: RejectCode::ExpectRange.into(),
             message: String::new(),
             stage: Stage::Table("gold.t".into()),
             payload: payload.as_bytes().to_vec(),

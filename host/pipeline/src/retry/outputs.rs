@@ -84,7 +84,7 @@ impl Outputs {
         let stage = Stage::Table(outlet.name.to_string().into());
         let indexes: Vec<usize> = refused.iter().map(|refused| refused.row).collect();
         for (reject, refused) in describe(rows, &indexes, &self.upstream, &stage).into_iter().zip(refused) {
-            self.refuse(Reject { reason: refused.code.to_owned(), message: refused.message, ..reject })?;
+            self.refuse(Reject { reason: refused.code.into(), message: refused.message, ..reject })?;
         }
         Ok(())
     }

@@ -147,6 +147,10 @@ fn told(table: &str, dry_run: bool, done: &Maintained) -> Vec<String> {
     }
     if let Some(held_by) = &done.held_by {
         lines.push(format!("{table}: older log entries stay for {}", report::visible(held_by)));
+        if let Some(reader) = &done.held_reader {
+            let reader = report::visible(reader);
+            lines.push(format!("  if no pipeline has that hop any more, `sluice forget {reader}` lets them go"));
+        }
     }
     lines
 }

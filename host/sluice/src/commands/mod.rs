@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod forget;
 mod head;
 mod history;
 mod maintain;
@@ -89,6 +90,8 @@ enum Command {
     Quarantine(quarantine::Command),
     /// Keep tables in shape: put small files together, remove what nobody needs.
     Maintain(maintain::Args),
+    /// Forget a hop that was renamed or removed, so that no table keeps its log for it.
+    Forget(forget::Args),
     /// Write generated CSV files, the same for the same seed.
     Simulate(simulate::Args),
 }
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Maintain(args) => maintain::run(&args),
+        Command::Forget(args) => forget::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     exit.into()

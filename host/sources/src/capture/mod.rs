@@ -35,6 +35,7 @@ use sluicebox_core::plan::{
     Timestamps,
 };
 use sluicebox_core::redact::redact;
+use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
 
 /// How many files and folders are looked at: ten years of thirty-two partitions, a file every five minutes.
@@ -170,11 +171,11 @@ impl CaptureSource {
         position: i64,
     ) -> Result<SourceBatch, SourceError> {
         let (mut bodies, mut full, mut rejects) = (Vec::with_capacity(chosen.len()), Vec::new(), Vec::new());
-        let reject = |row: usize, reason: &str, message: String, payload: &[u8]| Reject {
+        let reject = |row: usize, reason: RejectCode, message: String, payload: &[u8]| Reject {
             lane: lane.clone(),
             position: events.sequence(row),
             line: None,
-            reason: reason.to_owned(),
+            reason: reason.into(),
             message,
             stage: Stage::Source,
             payload: payload.to_vec(),
@@ -185,7 +186,7 @@ impl CaptureSource {
                     bodies.push(body);
                     full.push(*row);
                 }
-                None => rejects.push(reject(*row, "capture.no-body", "the event has no body".to_owned(), &[])),
+                None => rejects.push(reject(*row, RejectCode::CaptureNoBody, "the event has no body".to_owned(), &[])),
             }
         }
         let decoded = self.bodies.decode(lane, &bodies)?;

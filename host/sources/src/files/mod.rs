@@ -231,7 +231,7 @@ fn reject(bad: &format::BadRecord, lane: &Lane) -> Reject {
         lane: lane.clone(),
         position: Position::Records(bad.record).to_i64(),
         line: bad.line,
-        reason: bad.reason.to_owned(),
+        reason: bad.reason.into(),
         message: bad.message.clone(),
         stage: Stage::Source,
         payload: bad.payload.clone(),

@@ -11,6 +11,7 @@ use super::{declared, listing, with_columns};
 use crate::{Record, Redecoded, SourceError};
 use sluicebox_core::batch::Lane;
 use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format, Timestamps};
+use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::{self as format, FileSpec, FormatError, Input, LocalFile, Meter, PAYLOAD_BYTES};
 
 /// Why a record whose payload was truncated stays in quarantine.
@@ -87,7 +88,7 @@ pub(crate) fn redecode(
             let message = format!("the record is {counted} records by now");
             apart.push(Redecoded {
                 rows: super::stamp::no_rows(),
-                bad: vec![(index, "retry.records".to_owned(), message)],
+                bad: vec![(index, RejectCode::RetryRecords, message)],
             });
         }
     }
@@ -147,8 +148,8 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         let numbers = decoded.numbers.to_vec(decoded.rows.num_rows());
         let place = |number: u64| usize::try_from(number).ok().and_then(|number| chosen.get(number)).copied();
         let taken: Option<Vec<usize>> = numbers.into_iter().map(place).collect();
-        let bad = decoded.bad.iter().map(|bad| Some((place(bad.record)?, bad.reason.to_owned(), bad.message.clone())));
-        // More rows than records: the caller counts and reports it.
+        let bad = decoded.bad.iter().map(|bad| Some((place(bad.record)?, bad.reason, bad.message.clone())));
+        // More records than were put in: the caller counts and notices.
         let (Some(taken), Some(bad)) = (taken, bad.collect::<Option<Vec<_>>>()) else { continue };
         let positions: Int64Array = taken.iter().map(|index| records[*index].position).collect();
         let rows: RecordBatch = with_columns(&how.beside.add(decoded.rows, &how.values)?, lane, positions)?;

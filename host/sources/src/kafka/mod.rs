@@ -395,7 +395,7 @@ pub(super) fn redecode_records(
         };
         let rows = rows.and_then(|rows| with_columns(&rows, lane, positions));
         let rows = rows.map_err(|error| bodies.failed(lane, error))?;
-        let bad = decoded.bad.into_iter().map(|bad| (first + bad.at, bad.reason.to_owned(), bad.message));
+        let bad = decoded.bad.into_iter().map(|bad| (first + bad.at, bad.reason, bad.message));
         found.push(Redecoded { rows, bad: bad.collect() });
     }
     Ok(found)

@@ -13,6 +13,7 @@ use crate::files::with_columns;
 use crate::message_decoder::BodyDecoder;
 use crate::{SourceBatch, SourceError};
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
+use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::FormatError;
 
 /// The columns of a message besides its body.
@@ -68,7 +69,7 @@ impl RowMaker {
                 lane: lane.clone(),
                 position: full[bad.at].offset(),
                 line: None,
-                reason: bad.reason.to_owned(),
+                reason: bad.reason.into(),
                 message: bad.message,
                 stage: Stage::Source,
                 payload: bodies[bad.at].to_vec(),
@@ -97,7 +98,7 @@ fn no_body(lane: &Lane, message: Message<'_>) -> Reject {
         lane: lane.clone(),
         position: message.offset(),
         line: None,
-        reason: "kafka.no-body".to_owned(),
+        reason: RejectCode::KafkaNoBody.into(),
         message: format!("the message has no body{key}"),
         stage: Stage::Source,
         payload: Vec::new(),

@@ -71,7 +71,7 @@ impl Source for SimulatedEvents {
             lane: self.lane.clone(),
             position: first as i64 + bad.at as i64,
             line: None,
-            reason: bad.reason.to_owned(),
+            reason: bad.reason.into(),
             message: bad.message,
             stage: Stage::Source,
             payload: payloads[bad.at].to_vec(),
