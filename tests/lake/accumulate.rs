@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use proptest::prelude::*;
 use sluicebox_core::plan::{TableSpec, WriteMode};
 
-use super::support::{Sandbox, at, put, sorted, spec};
+use super::support::{Sandbox, at, marked, put, sorted, spec};
 
 /// Country, amount, and 1 or -1.
 type Sale = (Option<String>, Option<i64>, i8);
@@ -32,6 +32,7 @@ fn batch(sales: &[Sale]) -> RecordBatch {
         ("amount", amount, true),
         ("_weight", weight, true),
     ])
+    .map(|rows| marked(&rows))
     .expect("columns of one length")
 }
 
@@ -143,6 +144,7 @@ async fn rows_that_were_added_up_before_count_as_many_as_they_say() {
             ("rows", number(|sale| sale.2), true),
             ("_weight", number(|sale| Some(sale.3)), true),
         ])
+        .map(|rows| marked(&rows))
         .expect("columns of one length")
     };
     put(&mut table, &[rows(&[("a", 10, Some(3), 1), ("b", 5, None, 1), ("a", 1, Some(1), 1)])], at("f", 1))

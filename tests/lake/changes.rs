@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use sluicebox_core::plan::{DeleteWhen, TableSpec, WriteMode};
 use sluicebox_delta::{Added, Changes, Committed, Table};
 
-use super::support::{Sandbox, at, lines, put, put_some, rows, sorted, spec, upsert};
+use super::support::{Sandbox, at, lines, marked, put, put_some, rows, sorted, spec, upsert};
 use crate::harness::duckdb;
 
 fn changing(name: &str, mode: WriteMode) -> TableSpec {
@@ -104,7 +104,7 @@ async fn rows_can_delete() {
     let mut columns = rows(&[2, 5, 3], &["b", "b", "back"]).columns().to_vec();
     columns.extend([word, weight]);
     let names = ["id", "word", "_change_type", "_weight"];
-    let batch = RecordBatch::try_from_iter(names.into_iter().zip(columns)).expect("batch");
+    let batch = marked(&RecordBatch::try_from_iter(names.into_iter().zip(columns)).expect("batch"));
     let (done, refused) = put_some(&mut table, &[batch], at("f", 3)).await.expect("commit");
     assert_eq!(refused, []);
     assert_eq!(sorted(&table).await, ["5|b"]);

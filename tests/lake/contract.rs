@@ -13,7 +13,7 @@ use sluicebox_core::fault::Fault;
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
 use sluicebox_delta::{Provenance, Refused, Table};
 
-use super::support::{Sandbox, at, put, put_some, rows, scanned, sorted, spec};
+use super::support::{Sandbox, at, marked, put, put_some, rows, scanned, sorted, spec};
 
 fn one(name: &'static str, column: ArrayRef) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable([(name, column, true)]).expect("one column")
@@ -230,6 +230,7 @@ async fn what_the_host_adds_is_never_new() {
             ("word", words(&[Some("b"), Some("c")])),
             ("_rescued", words(&[Some(kept), None])),
         ]);
+        let batch = marked(&batch);
         let contract = Contract { new_column, ..Contract::default() };
         for layer in [Layer::Bronze, Layer::Silver] {
             let (rows, refused) = outcome(layer, contract, batch.clone()).await.expect("goes in");

@@ -8,12 +8,12 @@ use arrow_array::{
     StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema};
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::fault::{Fault, Remedy};
 use sluicebox_core::plan::{Contract, Drift, Expectation, Otherwise, Rule, TableSpec, WriteMode};
 use sluicebox_delta::{Accepted, Provenance, unfit_expectations};
 
-use super::support::{Sandbox, at, put_some, rows, sorted, spec};
+use super::support::{Sandbox, at, marked, put_some, rows, sorted, spec};
 
 fn expect(column: &str, rule: Rule, otherwise: Otherwise) -> Expectation {
     Expectation { column: column.into(), rules: vec![rule], otherwise }
@@ -174,9 +174,13 @@ async fn stop_names_the_row_and_where_it_came_from() {
     let lanes: ArrayRef = Arc::new(StringArray::from(vec!["a.csv", "a.csv"]));
     let positions: ArrayRef = Arc::new(Int64Array::from(vec![7, 8]));
     let price: ArrayRef = Arc::new(Int64Array::from(vec![1, -1]));
-    let batch = RecordBatch::try_from_iter([("price", price), (column::LANE, lanes), (column::POSITION, positions)]);
+    let batch = RecordBatch::try_from_iter([
+        ("price", price),
+        (SystemColumn::Lane.name(), lanes),
+        (SystemColumn::Position.name(), positions),
+    ]);
     let stop = vec![expect("price", range(Some("0"), None), Otherwise::Stop)];
-    let error = written(stop, &batch.expect("batch")).await.expect_err("stops");
+    let error = written(stop, &marked(&batch.expect("batch"))).await.expect_err("stops");
     assert!(matches!(error, DeltaError::Unmet { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::Stop);
     let message = error.to_string();

@@ -4,8 +4,10 @@ use sluicebox_delta::DeltaError;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{FieldRef, Schema};
 use futures::TryStreamExt;
 use sluicebox_core::batch::Positions;
+use sluicebox_core::columns::{SystemNames, relabelled};
 use sluicebox_core::plan::{Layer, TableName, TableSpec, WriteMode};
 use sluicebox_delta::{Added, Commit, Committed, Provenance, Refused, Table};
 use sluicebox_lake::Lake;
@@ -43,6 +45,17 @@ pub fn rows(ids: &[i64], words: &[&str]) -> RecordBatch {
     let id: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
     let word: ArrayRef = Arc::new(StringArray::from(words.to_vec()));
     RecordBatch::try_from_iter([("id", id), ("word", word)]).expect("columns of one length")
+}
+
+/// The same rows, in which columns with the standard names of the host's are the host's.
+pub fn marked(rows: &RecordBatch) -> RecordBatch {
+    let names = SystemNames::default();
+    let field = |field: &FieldRef| match names.named(field.name()) {
+        Some(column) => Arc::new(column.mark(field.as_ref().clone())),
+        None => field.clone(),
+    };
+    let fields: Vec<FieldRef> = rows.schema().fields().iter().map(field).collect();
+    relabelled(rows, Arc::new(Schema::new(fields)))
 }
 
 pub fn at(lane: &str, position: i64) -> Positions {

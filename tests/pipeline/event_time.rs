@@ -84,7 +84,7 @@ fn an_event_time_that_means_nothing_is_refused_before_anything_runs() {
     drop(folder.path(), "1.jsonl", &[("a", "12:00:00")]);
     for (module_name, event_time, words) in [
         ("order_clean", "event_time = { column = \"at\" }", "`at`, which its upstream does not have"),
-        ("order_clean", "event_time = { column = \"state\" }", "`state`, which is Utf8 and not an instant"),
+        ("order_clean", "event_time = { column = \"state\" }", "`state`, which is string and not an instant"),
         (
             "select",
             "event_time = { column = \"timestamp\" }\nconfig = { columns = [{ name = \"state\", type = \"string\" }] }",

@@ -7,6 +7,7 @@ mod event_time;
 mod files;
 mod groups;
 mod hostile;
+mod names;
 pub mod orders;
 mod readers;
 mod refused_changes;

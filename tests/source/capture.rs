@@ -84,7 +84,8 @@ fn read_into(
     read: &mut Read,
 ) -> Result<(), SourceError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-    let source = SourceSpec { name: "captured".to_owned(), kind: SourceKind::Capture(spec.clone()) };
+    let source =
+        SourceSpec { name: "captured".to_owned(), kind: SourceKind::Capture(spec.clone()), names: Default::default() };
     let mut open = source::open(OpenSource {
         spec: &source,
         done,

@@ -9,7 +9,8 @@ use arrow_array::{Array, RecordBatch};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
-use sluicebox_core::batch::{Positions, Reject, column};
+use sluicebox_core::batch::{Positions, Reject};
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{
     ChangedFiles, Compression, CsvFormat, Encoding, FileColumns, FilesSpec, Format, Links, SourceKind, SourceSpec,
@@ -90,7 +91,7 @@ impl Folder {
     }
 
     pub fn source(&self) -> SourceSpec {
-        SourceSpec { name: "files".to_owned(), kind: SourceKind::Files(self.spec.clone()) }
+        SourceSpec { name: "files".to_owned(), kind: SourceKind::Files(self.spec.clone()), names: Default::default() }
     }
 
     pub fn open(&self, done: &Positions, known: Option<SchemaRef>) -> Result<Box<dyn source::Source>, SourceError> {
@@ -182,9 +183,11 @@ impl Read {
     pub fn places(&self) -> Vec<(String, i64)> {
         let mut places = Vec::new();
         for batch in &self.batches {
-            let lanes = batch.column_by_name(column::LANE).unwrap().as_dictionary::<Int32Type>();
-            let positions =
-                batch.column_by_name(column::POSITION).unwrap().as_primitive::<arrow_array::types::Int64Type>();
+            let lanes = batch.column_by_name(SystemColumn::Lane.name()).unwrap().as_dictionary::<Int32Type>();
+            let positions = batch
+                .column_by_name(SystemColumn::Position.name())
+                .unwrap()
+                .as_primitive::<arrow_array::types::Int64Type>();
             let lane = lanes.values().as_string::<i32>();
             assert_eq!(lane.len(), 1, "a batch has one lane");
             places.extend(positions.values().iter().map(|position| (lane.value(0).to_owned(), *position)));

@@ -81,13 +81,13 @@ fn columns_are_inferred_in_their_order() {
     assert_eq!(kinds[0], "z Int64");
     assert_eq!(kinds[1], "a Utf8");
     assert!(kinds[2].starts_with("n Struct("), "{kinds:?}");
-    assert_eq!(&kinds[3..], ["none Utf8", "m Float64"]);
+    assert_eq!(&kinds[3..], ["none Utf8", "_lane Utf8", "m Float64"]);
     let read = folder.read();
     assert_eq!(
         read.table(),
         [
-            ["1", "x", "{b: [true], c: , q: 1}", "∅", "∅", "{\"_lane\":\"mine\"}"],
-            ["2", "∅", "{b: , c: t, q: }", "∅", "1.5", "∅"],
+            ["1", "x", "{b: [true], c: , q: 1}", "∅", "mine", "∅", "∅"],
+            ["2", "∅", "{b: , c: t, q: }", "∅", "∅", "1.5", "∅"],
         ]
     );
 }
@@ -187,7 +187,7 @@ fn a_wrong_value_deep_inside_costs_its_row() {
     let read = folder.read();
     assert_eq!(read.rows(), 4);
     assert_eq!(read.bad().iter().map(|bad| (bad.0, bad.2)).collect::<Vec<_>>(), [(2, "json.type"), (3, "json.type")]);
-    assert_eq!(read.rejects[0].message, "column `n`: `2.5` is not of type struct");
+    assert_eq!(read.rejects[0].message, "column `n`: `2.5` is not of type struct<p struct<z int64>, q list<int64>>");
 }
 
 /// Every reader of these numbers would lose a digit of one.

@@ -138,7 +138,11 @@ fn what_is_written_as_csv_is_read_back() {
 #[test]
 fn a_source_of_generated_rows_resumes() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec(Dataset::Orders, 20_000)) };
+    let source = SourceSpec {
+        name: "s".to_owned(),
+        kind: SourceKind::Simulate(spec(Dataset::Orders, 20_000)),
+        names: Default::default(),
+    };
     let read = |done: &Positions| {
         let mut open = source::open(OpenSource {
             spec: &source,
@@ -228,7 +232,8 @@ fn events_are_bad_late_and_sent_again_as_often_as_asked_for() {
 /// Everything that a source of generated events gives after `done`.
 fn drain(spec: &SimulateSpec, done: &Positions) -> (Vec<RecordBatch>, Vec<sluicebox_core::batch::Reject>, Positions) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let source = SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec.clone()) };
+    let source =
+        SourceSpec { name: "s".to_owned(), kind: SourceKind::Simulate(spec.clone()), names: Default::default() };
     let mut open = source::open(OpenSource {
         spec: &source,
         done,

@@ -38,7 +38,7 @@ fn a_reader_that_had_to_wait_goes_on_where_it_was() {
         reset: 0,
         capture: None,
     };
-    let spec = SourceSpec { name: "events".into(), kind: SourceKind::Kafka(spec) };
+    let spec = SourceSpec { name: "events".into(), kind: SourceKind::Kafka(spec), names: Default::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let done = Positions::default();
     let request = OpenSource {

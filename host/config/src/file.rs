@@ -8,11 +8,16 @@ use sha2::{Digest, Sha256};
 use crate::diagnostics::Context;
 use crate::document::{self, Entry, Node, Places, Value};
 use crate::hops::{HOPS, HopDraft};
-use crate::keys::{Key, KeySet, Location, Maybe, Name, NamedTables, Section, SubTable, Text, json_schema as schema_of};
+use crate::kept;
+use crate::keys::{
+    Found, Key, KeySet, Kind, Location, Maybe, Name, NamedTables, Section, Shape, SubTable, Text,
+    json_schema as schema_of,
+};
 use crate::links::{self, Parts};
 use crate::sources::{self, Sources};
 use crate::tables::{self, Tables};
 use crate::vars::{self, Vars};
+use sluicebox_core::columns::SystemNames;
 use sluicebox_core::plan::{Plan, TableName, TableSpec, Upstream};
 
 const PIPELINE: Key<SubTable<Pipeline>> =
@@ -55,8 +60,50 @@ const LAKE: Key<Maybe<Location>> =
         .absent("`lake` in the working directory")
         .example(r#""lake""#);
 
+const SYSTEM_PREFIX: Key<Prefix> =
+    Key::new("system_prefix", Prefix, "What the names of the columns begin with that the host adds.")
+        .more("Those are `_lane`, `_position`, `_ingested_at`, `_rescued` and the ones of messages and changes.")
+        .default(SystemNames::default)
+        .example(r#""_sluice_""#);
+
 /// `[pipeline]`.
-static PIPELINE_KEYS: KeySet = KeySet { about: "What the pipeline is.", keys: &[&NAME, &DESCRIPTION, &LAKE] };
+static PIPELINE_KEYS: KeySet =
+    KeySet { about: "What the pipeline is.", keys: &[&NAME, &DESCRIPTION, &LAKE, &SYSTEM_PREFIX] };
+
+/// What the names of the host's own columns begin with.
+#[derive(Clone, Copy)]
+struct Prefix;
+
+impl Shape for Prefix {
+    fn label(&self) -> String {
+        "letters, digits and `_`".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        schema_of::pattern("^[A-Za-z_][A-Za-z0-9_]*$")
+    }
+}
+
+impl Kind for Prefix {
+    type Value = SystemNames;
+
+    fn read(&self, found: &Found<'_, '_>) -> Option<SystemNames> {
+        let prefix = found.text()?.value;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if prefix.chars().all(plain) && !prefix.starts_with(|c: char| c.is_ascii_digit()) {
+            return Some(SystemNames::new(&prefix));
+        }
+        found.report(
+            format!("`{}` is `{prefix}`, and a prefix is made of letters, digits and `_`", found.name()),
+            Some("write `system_prefix = \"_sluice_\"`, for example".to_owned()),
+        );
+        None
+    }
+
+    fn toml(&self, value: &SystemNames) -> Option<String> {
+        Some(format!("\"{}\"", value.prefix()))
+    }
+}
 
 /// Key sets of the file as a whole with their names on the reference page.
 pub(crate) static REFERENCE: &[(&str, &KeySet)] = &[("pipeline", &PIPELINE_KEYS), ("vars", &vars::KEYS)];
@@ -81,13 +128,15 @@ pub(crate) struct Read {
 struct Pipeline {
     name: String,
     lake: Option<String>,
+    system: SystemNames,
 }
 
 fn pipeline(section: &Section<'_>) -> Option<Pipeline> {
     let name = section.get(&NAME);
     let lake = section.get(&LAKE);
+    let system = section.get(&SYSTEM_PREFIX);
     section.get(&DESCRIPTION)?;
-    Some(Pipeline { name: name?, lake: lake? })
+    Some(Pipeline { name: name?, lake: lake?, system: system? })
 }
 
 /// Reads the file, its variables set by `given`. `None` only after an error was reported.
@@ -99,7 +148,9 @@ pub(crate) fn read(cx: &Context, given: &BTreeMap<String, String>) -> Option<Rea
         // Keys that take a secret are keys of sources.
         let keys_of: fn(&Node) -> Option<&'static KeySet> =
             if entry.key == "sources" { sources::keys_of } else { |_| None };
-        vars.fill(cx, &mut entry.node, keys_of);
+        // What makes tables must be known to make them again.
+        let may_be_secret = matches!(entry.key.as_str(), "sources" | "pipeline");
+        vars.fill(cx, &mut entry.node, may_be_secret, keys_of);
     }
     let file = Section::open_file(cx, &KEYS, &root)?;
     let pipeline = file.get(&PIPELINE);
@@ -119,9 +170,11 @@ pub(crate) fn read(cx: &Context, given: &BTreeMap<String, String>) -> Option<Rea
     links::report_unused(cx, &parts);
     let Value::Table(entries) = &root.value else { return None };
     let followed = links::followed(&parts);
-    let text = document::resolved_text(entries);
-    let Pipeline { name, lake } = pipeline?;
-    let plan = assemble(name, config_hash(entries), text, parts, &order?, &followed)?;
+    let kept = kept::entries(entries, &vars);
+    let text = document::resolved_text(&kept);
+    let Pipeline { name, lake, system } = pipeline?;
+    let head = Head { name, config_hash: config_hash(&kept), text, system };
+    let plan = assemble(head, parts, &order?, &followed)?;
     Some(Read { plan, lake, places: Places::new(cx.text.clone(), entries) })
 }
 
@@ -129,14 +182,15 @@ fn config_hash(entries: &[Entry]) -> String {
     hex::encode(Sha256::digest(document::canonical(entries).as_bytes()))
 }
 
-fn assemble(
+/// What a plan says of the pipeline as a whole.
+struct Head {
     name: String,
     config_hash: String,
     text: String,
-    parts: Parts,
-    order: &[usize],
-    followed: &[TableName],
-) -> Option<Plan> {
+    system: SystemNames,
+}
+
+fn assemble(head: Head, parts: Parts, order: &[usize], followed: &[TableName]) -> Option<Plan> {
     let sources = parts.sources.into_iter().map(|source| source.spec).collect::<Option<Vec<_>>>()?;
     let mut hops: Vec<_> = parts.hops.into_iter().map(|hop| hop.spec).collect();
     let hops = order.iter().map(|&index| hops[index].take()).collect::<Option<Vec<_>>>()?;
@@ -158,5 +212,9 @@ fn assemble(
     for table in tables.iter_mut().filter(|table| followed.contains(&table.name)) {
         table.changes = true;
     }
-    Some(Plan { name, config_hash, text, sources, tables, hops })
+    for table in &mut tables {
+        table.system = head.system.clone();
+    }
+    let Head { name, config_hash, text, system } = head;
+    Some(Plan { name, config_hash, text, system, sources, tables, hops })
 }

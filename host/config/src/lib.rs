@@ -7,6 +7,7 @@ mod diagnostics;
 mod document;
 mod file;
 mod hops;
+mod kept;
 mod keys;
 mod links;
 mod reference;
@@ -15,7 +16,7 @@ mod tables;
 mod vars;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,13 +49,25 @@ pub struct Loaded {
 /// and the lake are not touched.
 pub fn load(path: &Path, vars: &BTreeMap<String, String>) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
-    let body = std::fs::read(path).map_err(|error| unreadable(&name, error))?;
+    let body = read_file(path).map_err(|error| unreadable(&name, error))?;
     let body = match String::from_utf8(body) {
         Ok(body) => body,
         Err(error) => return Err(not_utf8(name, &error)),
     };
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     read(Context::new(Arc::new(Text::new(name, body)), folder), vars)
+}
+
+/// Bytes that a pipeline file may have.
+const MOST_BYTES: u64 = 16 << 20;
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut body)?;
+    if body.len() as u64 > MOST_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} MiB", MOST_BYTES >> 20)));
+    }
+    Ok(body)
 }
 
 /// Reads a pipeline that was kept beside its tables: [`Plan::text`] of a plan that ran, which

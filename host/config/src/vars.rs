@@ -1,7 +1,7 @@
 //! Variables: what `${name}` stands for, and filling it in.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
@@ -11,7 +11,7 @@ use crate::document::{Entry, Node, Value, entries};
 use crate::keys::{Found, Key, KeySet, Kind, Maybe, Section, Shape, Text, Word, Words, absolute, check_name, is_url};
 
 const TYPE: Key<Word<VarType>> = Key::new("type", Word::new(), "What its value is.")
-    .more("A `path` from `--var` is relative to the working directory, a default one to the pipeline file.")
+    .more("A `path` from `--var` is relative to the working directory, a default one to the pipeline file. A `secret` may be used in sources and for the lake alone, and is not kept with the pipeline beside its tables.")
     .default(|| VarType::String)
     .example(r#""path""#);
 const DESCRIPTION: Key<Maybe<Text>> = Key::new("description", Text, "One sentence for its readers.")
@@ -32,20 +32,35 @@ pub(crate) static KEYS: KeySet =
 pub(crate) enum VarType {
     String,
     Path,
+    /// A string that is nowhere kept.
+    Secret,
 }
 
 impl Words for VarType {
-    const ALL: &'static [(&'static str, Self)] = &[("string", Self::String), ("path", Self::Path)];
+    const ALL: &'static [(&'static str, Self)] =
+        &[("string", Self::String), ("path", Self::Path), ("secret", Self::Secret)];
 }
 
 /// Every variable that the file declares.
-pub(crate) struct Vars(BTreeMap<String, Var>);
+pub(crate) struct Vars {
+    declared: BTreeMap<String, Var>,
+    /// Bytes that were filled in so far.
+    filled: Cell<usize>,
+    /// Whether the part of the file at hand may have secrets.
+    may_be_secret: Cell<bool>,
+    /// By where they stand, texts with a secret in them, as they may be shown.
+    shown: RefCell<HashMap<usize, String>>,
+}
+
+/// Bytes that variables may add to a file: a file of some kilobytes must not become gigabytes.
+const MOST_FILLED: usize = 16 << 20;
 
 struct Var {
     /// `None` when it could not be found out; that is already reported.
     value: Option<String>,
     declared: Span,
     used: Cell<bool>,
+    secret: bool,
 }
 
 impl Vars {
@@ -53,9 +68,9 @@ impl Vars {
     pub(crate) fn read(cx: &Context, root: &[Entry], given: &BTreeMap<String, String>) -> Self {
         let declared = root.iter().find(|entry| entry.key == "vars");
         let declared = declared.and_then(|entry| entries(cx, "`vars`", &entry.node)).unwrap_or_default();
-        let vars = declared.iter().map(|entry| (entry.key.clone(), read(cx, entry, given))).collect();
-        let vars = Self(vars);
-        for name in given.keys().filter(|name| !vars.0.contains_key(*name)) {
+        let declared = declared.iter().map(|entry| (entry.key.clone(), read(cx, entry, given))).collect();
+        let vars = Self { declared, filled: Cell::new(0), may_be_secret: Cell::new(false), shown: RefCell::default() };
+        for name in given.keys().filter(|name| !vars.declared.contains_key(*name)) {
             let hint = match vars.names().as_slice() {
                 [] => "this pipeline declares no variables".to_owned(),
                 names => meant_or_known(name, "variable", names).unwrap_or_default(),
@@ -67,7 +82,14 @@ impl Vars {
 
     /// Fills in the variables of every string below `node`. `keys_of` says of a table right below it which keys it has,
     /// where some of them may refer to a secret.
-    pub(crate) fn fill(&self, cx: &Context, node: &mut Node, keys_of: fn(&Node) -> Option<&'static KeySet>) {
+    pub(crate) fn fill(
+        &self,
+        cx: &Context,
+        node: &mut Node,
+        may_be_secret: bool,
+        keys_of: fn(&Node) -> Option<&'static KeySet>,
+    ) {
+        self.may_be_secret.set(may_be_secret);
         let Value::Table(entries) = &mut node.value else { return self.fill_in(cx, node, None) };
         for entry in entries {
             let keys = keys_of(&entry.node);
@@ -99,9 +121,14 @@ impl Vars {
         }
     }
 
+    /// The text at `span` without the secrets in it, if there are any.
+    pub(crate) fn shown(&self, span: &Span) -> Option<String> {
+        self.shown.borrow().get(&span.start).cloned()
+    }
+
     /// Warns of every variable that nothing uses.
     pub(crate) fn report_unused(&self, cx: &Context) {
-        for (name, var) in self.0.iter().filter(|(_, var)| !var.used.get()) {
+        for (name, var) in self.declared.iter().filter(|(_, var)| !var.used.get()) {
             cx.report(
                 Draft::warning(format!("variable `{name}` is never used"))
                     .at(&var.declared)
@@ -111,11 +138,13 @@ impl Vars {
     }
 
     fn names(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).collect()
+        self.declared.keys().map(String::as_str).collect()
     }
 
     fn filled(&self, cx: &Context, text: &str, span: &Span, secret: bool) -> Option<String> {
         let mut out = String::with_capacity(text.len());
+        // The same with a dot in the place of each secret, once there is one.
+        let mut shown: Option<String> = None;
         let mut rest = text;
         let mut sound = true;
         while let Some(start) = rest.find("${") {
@@ -123,10 +152,17 @@ impl Vars {
             if let Some(escaped) = before.strip_suffix('$') {
                 out.push_str(escaped);
                 out.push_str("${");
+                if let Some(shown) = &mut shown {
+                    shown.push_str(escaped);
+                    shown.push_str("${");
+                }
                 rest = &reference[2..];
                 continue;
             }
             out.push_str(before);
+            if let Some(shown) = &mut shown {
+                shown.push_str(before);
+            }
             let Some(end) = reference.find('}') else {
                 cx.report(
                     Draft::error("a `${` without its `}`")
@@ -137,17 +173,50 @@ impl Vars {
             };
             let name = &reference[2..end];
             match self.value(cx, name, &reference[..=end], span) {
-                Some(value) => out.push_str(value),
+                Some(value) if self.fits(value) => {
+                    if self.declared.get(name).is_some_and(|var| var.secret) {
+                        shown.get_or_insert_with(|| out.clone()).push('…');
+                    } else if let Some(shown) = &mut shown {
+                        shown.push_str(value);
+                    }
+                    out.push_str(value);
+                }
+                Some(_) => {
+                    self.report_filled(cx, span);
+                    return None;
+                }
                 None => sound = false,
             }
             rest = &reference[end + 1..];
         }
         out.push_str(rest);
+        if let Some(mut shown) = shown {
+            shown.push_str(rest);
+            self.shown.borrow_mut().insert(span.start, shown);
+        }
         if let Some(scheme) = secret_scheme(&out).filter(|_| !secret) {
             report_secret(cx, scheme, span);
             return None;
         }
         sound.then_some(out)
+    }
+
+    /// Whether there is room for one more value.
+    fn fits(&self, value: &str) -> bool {
+        self.filled.set(self.filled.get().saturating_add(value.len()));
+        self.filled.get() <= MOST_FILLED
+    }
+
+    /// Said once: what comes after it is too much as well.
+    fn report_filled(&self, cx: &Context, span: &Span) {
+        if self.filled.replace(usize::MAX) < usize::MAX {
+            let most = MOST_FILLED >> 20;
+            cx.report(
+                Draft::error(format!("the variables of this file fill in more than {most} MiB"))
+                    .at(span)
+                    .hint("hand large values to a module as a lookup table, and not in the pipeline file"),
+            );
+        }
     }
 
     fn value(&self, cx: &Context, name: &str, written: &str, span: &Span) -> Option<&str> {
@@ -160,7 +229,16 @@ impl Vars {
             report_secret(cx, scheme, &within);
             return None;
         }
-        match self.0.get(name) {
+        match self.declared.get(name) {
+            Some(var) if var.secret && !self.may_be_secret.get() => {
+                var.used.set(true);
+                cx.report(
+                    Draft::error(format!("`{name}` is a secret, and secrets are for sources and the lake"))
+                        .at(&within)
+                        .hint("what makes tables is kept beside them, so that they can be made again; use a variable of type `string`"),
+                );
+                None
+            }
             Some(var) => {
                 var.used.set(true);
                 var.value.as_deref()
@@ -183,14 +261,16 @@ fn read(cx: &Context, entry: &Entry, given: &BTreeMap<String, String>) -> Var {
     let what = format!("variable `{name}`");
     let value = Section::open(cx, &KEYS, what, &entry.key_span, &entry.node)
         .and_then(|section| value(&section, name, given.get(name)));
-    Var { value, declared: entry.key_span.clone(), used: Cell::new(false) }
+    let (value, kind) = value.unzip();
+    let secret = kind == Some(VarType::Secret);
+    Var { value, declared: entry.key_span.clone(), used: Cell::new(false), secret }
 }
 
-fn value(section: &Section<'_>, name: &str, given: Option<&String>) -> Option<String> {
+fn value(section: &Section<'_>, name: &str, given: Option<&String>) -> Option<(String, VarType)> {
     section.get(&DESCRIPTION);
     let kind = section.get(&TYPE)?;
     if let Some(given) = given {
-        return resolve(section, name, kind, given, Path::new(""));
+        return resolve(section, name, kind, given, Path::new("")).map(|value| (value, kind));
     }
     let Some(default) = section.get(&DEFAULT)? else {
         section.cx.report(
@@ -208,7 +288,7 @@ fn value(section: &Section<'_>, name: &str, given: Option<&String>) -> Option<St
         );
         return None;
     }
-    resolve(section, name, kind, &default.value, &section.cx.folder)
+    resolve(section, name, kind, &default.value, &section.cx.folder).map(|value| (value, kind))
 }
 
 /// The default of a variable. An empty one is a value like any other.
@@ -242,7 +322,7 @@ impl Kind for DefaultText {
 
 /// The value as it is filled in: a path is made absolute, from `base` or the working directory.
 fn resolve(section: &Section<'_>, name: &str, kind: VarType, value: &str, base: &Path) -> Option<String> {
-    if kind == VarType::String || is_url(value) {
+    if kind != VarType::Path || is_url(value) {
         return Some(value.to_owned());
     }
     let refuse = |message: String| {

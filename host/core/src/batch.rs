@@ -12,41 +12,6 @@ use crate::reject::Reason;
 /// partition, an upstream table.
 pub type Lane = Arc<str>;
 
-/// System columns that the host adds to bronze rows. Names beginning with an
-/// underscore are reserved for them.
-pub mod column {
-    /// `Dictionary(Int32, Utf8)` in memory, string in the table: the lane a row came from.
-    pub const LANE: &str = "_lane";
-    /// `Int64`: the row's own position in its lane.
-    pub const POSITION: &str = "_position";
-    /// `Timestamp(µs, UTC)`: when the host landed the row.
-    pub const INGESTED_AT: &str = "_ingested_at";
-    /// `Utf8`, JSON object: fields outside the table's contract.
-    pub const RESCUED: &str = "_rescued";
-    /// `Binary`: the original bytes of the row, where the source keeps them.
-    pub const RAW: &str = "_raw";
-    /// `Binary`: the key of the message.
-    pub const KEY: &str = "_key";
-    /// `Utf8`, a JSON list of `{"key": …, "value": …}`: the headers of the message. A value that is not text has
-    /// `base64` instead of `value`.
-    pub const HEADERS: &str = "_headers";
-    /// `Timestamp(µs, UTC)`: when the message was made, or when the broker got it.
-    pub const TIMESTAMP: &str = "_timestamp";
-    /// `UInt32`: in an emitted pass-through batch, the input row of each output row.
-    pub const ROW: &str = "_row";
-    /// The kind of a row change, as in Delta's change data feed: `insert`, `update_preimage`, `update_postimage`,
-    /// `delete`.
-    pub const CHANGE_TYPE: &str = "_change_type";
-    /// The weight of a row change: 1 for a row that is there now, -1 for one that was.
-    pub const WEIGHT: &str = "_weight";
-
-    /// Whether this is a system column. Such columns come from the source and are not subject to a contract.
-    pub fn is_own(name: &str) -> bool {
-        let own = [LANE, POSITION, INGESTED_AT, RESCUED, RAW, KEY, HEADERS, TIMESTAMP, ROW, CHANGE_TYPE, WEIGHT];
-        own.contains(&name)
-    }
-}
-
 /// The position of a lane whose reader was forgotten: nothing is kept for it, and where it stood is not known.
 pub const FORGOTTEN: i64 = i64::MAX;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
 
 use super::data_file::{Target, Written};
 use super::error::DeltaError;
 use super::partitioned_writer::PartitionedWriter;
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_parquet_writer::Encodings;
 
 /// The folder of change data, as Delta calls it.
@@ -17,7 +17,7 @@ const FOLDER: &str = "_change_data";
 /// The columns of change data of a table of `schema`.
 pub(super) fn feed_schema(schema: &SchemaRef) -> SchemaRef {
     let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(column::CHANGE_TYPE, DataType::Utf8, true)));
+    fields.push(Arc::new(SystemColumn::ChangeType.field()));
     Arc::new(Schema::new(fields))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use deltalake::kernel::Remove;
 use futures::stream::{self, BoxStream};
@@ -24,7 +24,7 @@ use super::read::{Arrangement, DataRef, ReadContext, path_of};
 use super::row_changes;
 use super::table::Table;
 use super::vectors;
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 
 /// The rows that a commit changed.
 #[derive(Clone, Debug)]
@@ -208,8 +208,9 @@ fn told(rows: &RecordBatch, change: &str) -> Result<RecordBatch, ArrowError> {
 
 /// Rows of change data with their weight.
 fn weighed(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let absent = || ArrowError::SchemaError(format!("change data without column '{}'", column::CHANGE_TYPE));
-    let words = rows.column_by_name(column::CHANGE_TYPE).and_then(|words| words.as_string_opt::<i32>());
+    let absent =
+        || ArrowError::SchemaError(format!("change data without column '{}'", SystemColumn::ChangeType.name()));
+    let words = SystemColumn::ChangeType.values(rows).and_then(|words| words.as_string_opt::<i32>());
     let words = words.ok_or_else(absent)?;
     let weights: Int64Array = words.iter().map(|word| word.map(row_changes::weight_of)).collect();
     let mut columns = rows.columns().to_vec();
@@ -222,8 +223,8 @@ fn weighed(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 /// All removals of a version come before all its insertions: a row may move to another partition, and so to another
 /// file of change data, and a follower by key would otherwise delete the row just inserted.
 fn of_kind(rows: &RecordBatch, removals: bool) -> Result<RecordBatch, ArrowError> {
-    let weights = rows.column_by_name(column::WEIGHT).and_then(|weights| weights.as_primitive_opt::<Int64Type>());
-    let absent = || ArrowError::SchemaError(format!("changes without column '{}'", column::WEIGHT));
+    let weights = SystemColumn::Weight.values(rows).and_then(|weights| weights.as_primitive_opt::<Int64Type>());
+    let absent = || ArrowError::SchemaError(format!("changes without column '{}'", SystemColumn::Weight.name()));
     let chosen: BooleanArray = weights
         .ok_or_else(absent)?
         .iter()
@@ -234,7 +235,7 @@ fn of_kind(rows: &RecordBatch, removals: bool) -> Result<RecordBatch, ArrowError
 
 fn changes_schema(feed: &Schema) -> SchemaRef {
     let mut fields: Vec<_> = feed.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(column::WEIGHT, DataType::Int64, true)));
+    fields.push(Arc::new(SystemColumn::Weight.field()));
     Arc::new(Schema::new(fields))
 }
 

@@ -27,6 +27,7 @@ use super::table::{CHECKPOINT_INTERVAL, Table};
 use super::upsert::{Change, Counts, Rewrite};
 use super::writer::{Match, Writer};
 use sluicebox_core::batch::{Lane, Positions};
+use sluicebox_core::columns::kept_metadata;
 use sluicebox_core::crash::{self, Point};
 use sluicebox_core::plan::WriteMode;
 use sluicebox_stores::discard;
@@ -409,7 +410,12 @@ impl Table {
             let same = known.field_with_name(field.name()).ok().map(|known| known.data_type())
                 == schema.field_with_name(field.name()).ok().map(|wanted| wanted.data_type());
             match before.field(field.name()) {
-                Some(own) if same => own.clone(),
+                Some(own) if same => {
+                    let mut own = own.clone();
+                    let said = schema.field_with_name(field.name()).map(kept_metadata).unwrap_or_default();
+                    own.metadata.extend(said.into_iter().map(|(key, value)| (key, value.into())));
+                    own
+                }
                 _ => field.clone(),
             }
         });

@@ -16,9 +16,10 @@ use super::json;
 use super::partition;
 use super::schema::{check_names, find, merge_struct, table_field};
 use super::table::TableOptions;
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::{SystemColumn, SystemNames, kept_metadata, same_column};
 use sluicebox_core::plan::{Contract, Derivation, Derived, Drift, Rule, WriteMode};
 use sluicebox_core::reject::RejectCode;
+use sluicebox_core::types::Named;
 
 /// A row that the table's contract does not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +56,13 @@ pub(super) struct Rules {
     derive: Vec<Derived>,
     /// Columns that are made from others which the table does not keep, as sums do not.
     pub(super) ahead: Vec<Derived>,
+    /// What the pipeline calls the host's own columns.
+    system: SystemNames,
 }
 
 impl Rules {
     pub(super) fn new(options: &TableOptions, partition_by: &[String]) -> Self {
-        let derived =
-            |column: &String| options.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(column));
+        let derived = |column: &String| options.derive.iter().any(|derived| same_column(&derived.column, column));
         let sums = matches!(options.mode, WriteMode::Accumulate { .. });
         let placing = options.mode.key().iter().chain(partition_by);
         let mut plain: Vec<String> = placing.clone().chain(&options.layout.sort_by).cloned().collect();
@@ -89,6 +91,7 @@ impl Rules {
             plain,
             derive: if sums { Vec::new() } else { options.derive.clone() },
             ahead: if sums { options.derive.clone() } else { Vec::new() },
+            system: options.system.clone(),
         }
     }
 }
@@ -97,7 +100,7 @@ impl Rules {
     /// How the column `field` of a table of `fields` is made.
     fn derived(&self, derived: &Derived, field: &Field, fields: &[Arc<Field>]) -> Result<Take, DeltaError> {
         let table = || self.table.clone();
-        let from = fields.iter().position(|other| other.name().eq_ignore_ascii_case(&derived.from));
+        let from = fields.iter().position(|other| same_column(other.name(), &derived.from));
         let from = from.ok_or_else(|| DeltaError::NoSuchColumn {
             table: table(),
             column: derived.from.clone(),
@@ -177,11 +180,11 @@ impl Shape {
             check_names(&table, [field])?;
         }
         for (index, field) in incoming.fields().iter().enumerate() {
-            if rules.derive.iter().any(|derived| derived.column.eq_ignore_ascii_case(field.name())) {
+            if rules.derive.iter().any(|derived| same_column(&derived.column, field.name())) {
                 return Err(DeltaError::DerivedColumn { table, column: field.name().clone() });
             }
             // The rows must not name two columns that the table would hold to be one.
-            if incoming.fields()[..index].iter().any(|other| other.name().eq_ignore_ascii_case(field.name())) {
+            if incoming.fields()[..index].iter().any(|other| same_column(other.name(), field.name())) {
                 return Err(DeltaError::DuplicateColumn { table, column: field.name().clone() });
             }
             let Some(position) = find(schema, field.name()) else {
@@ -190,7 +193,8 @@ impl Shape {
                     continue;
                 }
                 // The host's own columns come and go with the source, not with the contract.
-                let answer = if column::is_own(field.name()) { Drift::Evolve } else { contract.new_column };
+                let own = SystemColumn::of(field).is_some();
+                let answer = if own { Drift::Evolve } else { contract.new_column };
                 match answer {
                     Drift::Evolve => fields.extend(table_field(field)?),
                     Drift::Freeze => {
@@ -201,11 +205,16 @@ impl Shape {
                 }
                 continue;
             };
+            // What the host says of a column is said of it from now on, whatever it was before.
+            let said = kept_metadata(field);
+            if !said.is_empty() && *fields[position].metadata() != said {
+                fields[position] = Arc::new(fields[position].as_ref().clone().with_metadata(said));
+            }
             let known = Arc::clone(&fields[position]);
             if contract.new_column == Drift::Evolve
                 && let Some(merged) = merge_struct(known.data_type(), field)?
             {
-                fields[position] = Arc::new(Field::new(known.name(), merged, known.is_nullable()));
+                fields[position] = Arc::new(known.as_ref().clone().with_data_type(merged));
             }
             let (from, to) = (field.data_type(), fields[position].data_type().clone());
             let mut differences = Vec::new();
@@ -213,7 +222,8 @@ impl Shape {
             let changed = differences.iter().any(|each| matches!(each.kind, Kind::Changed { .. }));
             if changed && contract.type_change == Drift::Evolve && rules.retype {
                 if let Some(changed) = table_field(field)? {
-                    fields[position] = Arc::new(Field::new(known.name(), changed.data_type().clone(), true));
+                    let data_type = changed.data_type().clone();
+                    fields[position] = Arc::new(known.as_ref().clone().with_data_type(data_type).with_nullable(true));
                 }
                 continue;
             }
@@ -233,12 +243,17 @@ impl Shape {
         }
 
         let rescues = rules.rescues && (!rescued.is_empty() || rescues);
-        if rescues && find(schema, column::RESCUED).is_none() && find(incoming, column::RESCUED).is_none() {
-            fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
+        let there = |schema: &Schema| SystemColumn::Rescued.find(schema).is_some();
+        if rescues && !there(schema) && !there(incoming) {
+            let field = rules.system.field(SystemColumn::Rescued);
+            if fields.iter().any(|other| same_column(other.name(), field.name())) {
+                return Err(DeltaError::SystemColumn { table, column: field.name().clone() });
+            }
+            fields.push(Arc::new(field));
         }
 
         for derived in &rules.derive {
-            if !fields.iter().any(|field| field.name().eq_ignore_ascii_case(&derived.column)) {
+            if !fields.iter().any(|field| same_column(field.name(), &derived.column)) {
                 fields.push(Arc::new(derive::field(derived)));
             }
         }
@@ -247,21 +262,20 @@ impl Shape {
         let mut takes = Vec::with_capacity(fields.len());
         for field in &fields {
             let found = find(incoming, field.name());
-            if let Some(derived) = rules.derive.iter().find(|each| each.column.eq_ignore_ascii_case(field.name())) {
+            if let Some(derived) = rules.derive.iter().find(|each| same_column(&each.column, field.name())) {
                 takes.push(rules.derived(derived, field, &fields)?);
                 continue;
             }
-            if rescues && field.name() == column::RESCUED {
+            if rescues && SystemColumn::of(field) == Some(SystemColumn::Rescued) {
                 takes.push(Take::Rescued(found));
                 continue;
             }
             takes.push(match found {
                 Some(index) => {
                     let own = incoming.field(index).data_type();
-                    let placed = rules.plain.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
+                    let placed = rules.plain.iter().any(|column| same_column(column, field.name()));
                     if rules.keyed && !placed && is_keyed_text(own) && field.data_type() == &DataType::Utf8 {
-                        let keyed = Field::new(field.name(), own.clone(), field.is_nullable());
-                        shaped[takes.len()] = Arc::new(keyed);
+                        shaped[takes.len()] = Arc::new(field.as_ref().clone().with_data_type(own.clone()));
                         Take::Column(index, Conversion::Same)
                     } else {
                         Take::Column(index, Conversion::between(own, field.data_type()))
@@ -269,11 +283,11 @@ impl Shape {
                 }
                 None => {
                     let name = field.name();
-                    if rules.required.iter().any(|column| column.eq_ignore_ascii_case(name)) {
+                    if rules.required.iter().any(|column| same_column(column, name)) {
                         return Err(DeltaError::MissingColumn { table, column: name.clone() });
                     }
                     // The host's own columns come and go with the source, not with the contract.
-                    if !name.starts_with('_') {
+                    if SystemColumn::of(field).is_none() {
                         match contract.missing_column {
                             Drift::Freeze => {
                                 return Err(DeltaError::MissingColumn { table, column: name.clone() });
@@ -422,7 +436,7 @@ impl Shape {
         let (table, column) = (self.table.clone(), loss.path.clone());
         let (drift, code, fault) = match &loss.kind {
             Kind::Changed { expected, .. } => {
-                (self.contract.type_change, RejectCode::ContractTypeChange, format!("which is no {expected}"))
+                (self.contract.type_change, RejectCode::ContractTypeChange, format!("which is no {}", Named(expected)))
             }
             Kind::New | Kind::Missing => {
                 (self.contract.new_column, RejectCode::ContractNewColumn, "which the table does not have".to_owned())
@@ -466,7 +480,7 @@ impl Shape {
                     object = all;
                 }
                 Some((text, _)) => {
-                    object.insert(column::RESCUED.to_owned(), Value::String(text.to_owned()));
+                    object.insert(SystemColumn::Rescued.name().to_owned(), Value::String(text.to_owned()));
                 }
                 None => {}
             }

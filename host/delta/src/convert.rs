@@ -9,6 +9,7 @@ use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
 
 use super::schema::{find, table_field};
+use sluicebox_core::types::is_lossless;
 
 /// How values of one type become values of another.
 #[derive(Clone, Debug, PartialEq)]
@@ -273,57 +274,23 @@ fn lossless(column: &ArrayRef, to: &DataType) -> Result<(ArrayRef, Option<Boolea
     Ok((arrow_array::make_array(data), Some(lost)))
 }
 
-/// Whether every value of `from` has a place in `to`.
+/// Whether every value of `from` has a place in `to`, a type of a table.
 fn widens(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
     match (from, to) {
-        (T::Null, _) => true,
         (T::Dictionary(_, values), _) => values.as_ref() == to || widens(values, to),
         (T::RunEndEncoded(_, values), _) => values.data_type() == to || widens(values.data_type(), to),
-        (T::Utf8 | T::LargeUtf8 | T::Utf8View, T::Utf8) => true,
-        (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), T::Binary) => true,
-        (T::Float16, T::Float32 | T::Float64) | (T::Float32, T::Float64) => true,
         (T::Date64, T::Date32) => true,
         (T::Date32 | T::Date64, T::Timestamp(TimeUnit::Microsecond, _)) => true,
         // Without a zone means UTC, and a zone says only how an instant is shown.
         (T::Timestamp(unit, _), T::Timestamp(TimeUnit::Microsecond, _)) => *unit != TimeUnit::Nanosecond,
-        (from, T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Decimal128(_, _)) if from.is_integer() => {
-            integer_fits(from, to)
-        }
-        (
-            T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s) | T::Decimal256(p, s),
-            T::Decimal128(precision, scale),
-        ) => scale >= s && i16::from(*precision) - i16::from(*scale) >= i16::from(*p) - i16::from(*s),
         // Lists and maps: only their encodings in memory may differ.
         (from, to) if from.is_nested() && !matches!(from, T::Struct(_)) => {
             let field = Field::new("value", from.clone(), true);
             table_field(&field).ok().flatten().is_some_and(|field| field.data_type() == to) && can_cast_types(from, to)
         }
-        _ => false,
-    }
-}
-
-fn integer_fits(from: &DataType, to: &DataType) -> bool {
-    use DataType as T;
-    // Bits of magnitude, and decimal digits of the greatest one.
-    let (bits, digits) = match from {
-        T::Int8 => (7, 3),
-        T::UInt8 => (8, 3),
-        T::Int16 => (15, 5),
-        T::UInt16 => (16, 5),
-        T::Int32 => (31, 10),
-        T::UInt32 => (32, 10),
-        T::Int64 => (63, 19),
-        _ => (64, 20),
-    };
-    match to {
-        T::Int16 => bits <= 15,
-        T::Int32 => bits <= 31,
-        T::Int64 => bits <= 63,
-        T::Float32 => bits <= 24,
-        T::Float64 => bits <= 53,
-        T::Decimal128(precision, scale) => i16::from(*precision) - i16::from(*scale) >= digits,
-        _ => false,
+        (from, _) if from.is_nested() => false,
+        _ => is_lossless(from, to),
     }
 }
 

@@ -8,6 +8,7 @@ use parquet::errors::ParquetError;
 
 use super::vectors::VectorError;
 use sluicebox_core::fault::{Fault, Remedy};
+use sluicebox_core::types::Named;
 use sluicebox_stores::{
     Cause, FORBIDDEN, StoreError, TOO_MANY_FILES, io_hint, io_kind, is_forbidden, is_out_of_handles, is_passing,
 };
@@ -71,7 +72,7 @@ pub enum DeltaError {
         source: serde_json::Error,
     },
     /// A column has a type that Delta tables lack.
-    #[error("column '{column}' has type {data_type}, which a Delta table cannot hold")]
+    #[error("column '{column}' has type {}, which a Delta table cannot hold", Named(.data_type))]
     UnsupportedType {
         /// The column, with its parents.
         column: String,
@@ -94,6 +95,22 @@ pub enum DeltaError {
         /// The second of them.
         column: String,
     },
+    /// A column of data has the name of one that the host adds.
+    #[error("column '{column}' of table '{table}' is data, and the host adds a column of that name")]
+    SystemColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A column of data has a name that Delta's change data feed keeps for itself.
+    #[error("column '{column}' of table '{table}' has a name that Delta keeps for the change data feed")]
+    ChangeFeedColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// The table has no columns to store.
     #[error("table '{table}' would have no column besides its partition columns")]
     NoColumns {
@@ -111,7 +128,7 @@ pub enum DeltaError {
         role: &'static str,
     },
     /// A column cannot be a partition column.
-    #[error("column '{column}' of type {data_type} cannot partition table '{table}'")]
+    #[error("column '{column}' of type {} cannot partition table '{table}'", Named(.data_type))]
     PartitionType {
         /// The table.
         table: String,
@@ -121,7 +138,7 @@ pub enum DeltaError {
         data_type: DataType,
     },
     /// A column cannot be sorted by.
-    #[error("table '{table}' cannot be sorted by column '{column}' of type {data_type}")]
+    #[error("table '{table}' cannot be sorted by column '{column}' of type {}", Named(.data_type))]
     SortType {
         /// The table.
         table: String,
@@ -131,7 +148,7 @@ pub enum DeltaError {
         data_type: DataType,
     },
     /// A column cannot be derived from one of this type.
-    #[error("column '{column}' of table '{table}' cannot be derived from '{from}', which is {data_type}")]
+    #[error("column '{column}' of table '{table}' cannot be derived from '{from}', which is {}", Named(.data_type))]
     DeriveType {
         /// The table.
         table: String,
@@ -213,7 +230,7 @@ pub enum DeltaError {
         column: String,
     },
     /// The contract's answer to a changed type is `freeze`, or `evolve` where a table cannot follow.
-    #[error("column '{column}' of table '{table}' is {expected}, but the rows have {found}")]
+    #[error("column '{column}' of table '{table}' is {}, but the rows have {}", Named(.expected), Named(.found))]
     TypeChange {
         /// The table.
         table: String,
@@ -322,7 +339,7 @@ pub enum DeltaError {
         value: String,
     },
     /// A column cannot be summed up, or holds no sum.
-    #[error("column '{column}' of table '{table}' is {data_type}, in which no sum is kept")]
+    #[error("column '{column}' of table '{table}' is {}, in which no sum is kept", Named(.data_type))]
     SumType {
         /// The table.
         table: String,
@@ -459,7 +476,13 @@ impl Fault for DeltaError {
                 "convert the column in a module or declare another type for it, for instance a string"
             }
             Self::ColumnName { .. } => {
-                "rename the column: the characters ' ,;{}()\\n\\t=' are not allowed, '_' is a good stand-in"
+                "rename it as it lands: `column_names = \"snake\"` in the source makes a name of every header, and its `rename` table names columns one by one; without that, ' ,;{}()\\n\\t=' are not allowed"
+            }
+            Self::SystemColumn { .. } => {
+                "give the host's columns other names, with `system_prefix` in `[pipeline]`, or rename the column where it lands"
+            }
+            Self::ChangeFeedColumn { .. } => {
+                "rename the column where it lands, or leave the table without `change_feed` and hops that follow it"
             }
             Self::DuplicateColumn { .. } => "rename one of them; Delta does not tell names apart by case",
             Self::NoColumns { .. } => "partition by fewer columns",

@@ -14,7 +14,7 @@ use super::json;
 use super::schema::find;
 use super::upsert::Keys;
 use rule::Judge;
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::{SystemColumn, same_column};
 use sluicebox_core::plan::{Expectation, Otherwise, Rule, TableSpec, WriteMode};
 
 /// Rows that did not fulfil an expectation.
@@ -108,7 +108,7 @@ impl Check {
         let judge = match rule {
             Rule::Unique(within) => {
                 let mut columns = vec![column.clone()];
-                columns.extend(within.iter().filter(|other| !other.eq_ignore_ascii_case(column)).cloned());
+                columns.extend(within.iter().filter(|other| !same_column(other, column)).cloned());
                 Judge::Unique(Box::new(Keys::new(table, schema, &columns, "unique_within")?))
             }
             _ => Judge::new(rule, schema.field(at).data_type()).map_err(|reason| DeltaError::Expect {
@@ -280,8 +280,8 @@ impl Origin<'_> {
     /// The lane and position of a row, if its columns have them.
     fn place(&self, row: usize) -> String {
         let row = self.number(row);
-        let value = |name| self.rows.column_by_name(name).map(|values| json::value(values, row));
-        match (value(column::LANE), value(column::POSITION)) {
+        let value = |column: SystemColumn| column.values(self.rows).map(|values| json::value(values, row));
+        match (value(SystemColumn::Lane), value(SystemColumn::Position)) {
             (Some(lane), Some(position)) => format!("row {row} of its batch, lane {lane}, position {position}"),
             _ => format!("row {row} of its batch"),
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::error::DeltaError;
 use super::read::DataRef;
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 
 /// Where a table's property says how columns are mapped.
 const MODE: &str = "delta.columnMapping.mode";
@@ -148,7 +148,7 @@ fn renamed(fields: &Fields, names: &Names, by: By) -> Fields {
     let fields = fields.iter().map(|field| match names.of(field, by) {
         Some(mapped) => Arc::new(of_type(field, &mapped.inner, by).with_name(&mapped.name)),
         // What happened to a row is said under the same name in every file.
-        None if field.name() == column::CHANGE_TYPE => field.clone(),
+        None if field.name() == SystemColumn::ChangeType.name() => field.clone(),
         None => Arc::new(field.as_ref().clone().with_name(format!("\0{}", field.name()))),
     });
     fields.collect()

@@ -23,6 +23,7 @@ use super::object::Object;
 use super::partition;
 use super::schema::find;
 use super::vectors;
+use sluicebox_core::columns::same_column;
 use sluicebox_stores::Location;
 
 /// Rows of one batch, which fit a processor's cache.
@@ -120,7 +121,7 @@ impl Arrangement {
     ) -> Result<Self, DeltaError> {
         let (mut names, mut constants) = (Vec::new(), Vec::new());
         for (position, field) in schema.fields().iter().enumerate() {
-            if let Some(column) = partition_by.iter().find(|column| column.eq_ignore_ascii_case(field.name())) {
+            if let Some(column) = partition_by.iter().find(|column| same_column(column, field.name())) {
                 let value = partition.get(column).cloned().flatten();
                 let array = partition::column(field.data_type(), value.as_deref(), BATCH_ROWS).ok_or_else(|| {
                     DeltaError::PartitionValue {

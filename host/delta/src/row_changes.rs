@@ -7,11 +7,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Int64Array, RecordBatch};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::error::DeltaError;
 use super::schema::find;
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::plan::DeleteWhen;
 
 /// What Delta calls a row that a change added.
@@ -27,17 +27,17 @@ pub(super) const DELETE: &str = "delete";
 /// -1 only says that itself is there no more.
 pub(super) const DELETES: i64 = i64::MIN;
 
-/// Whether a column speaks of the change that a row is.
-fn is_mark(name: &str) -> bool {
-    name == column::WEIGHT || name == column::CHANGE_TYPE
+/// Whether a column speaks of the change that a row is: the host says so, whatever it is called.
+fn is_mark(field: &Field) -> bool {
+    matches!(SystemColumn::of(field), Some(SystemColumn::Weight | SystemColumn::ChangeType))
 }
 
 /// The columns of `schema` that are the row itself.
 pub(super) fn without(schema: &SchemaRef) -> SchemaRef {
-    if !schema.fields().iter().any(|field| is_mark(field.name())) {
+    if !schema.fields().iter().any(|field| is_mark(field)) {
         return Arc::clone(schema);
     }
-    let own: Vec<_> = schema.fields().iter().filter(|field| !is_mark(field.name())).cloned().collect();
+    let own: Vec<_> = schema.fields().iter().filter(|field| !is_mark(field)).cloned().collect();
     Arc::new(Schema::new(own))
 }
 
@@ -46,8 +46,8 @@ pub(super) fn weight_of(change: &str) -> i64 {
     if change == BEFORE || change == DELETE { -1 } else { 1 }
 }
 
-/// The rows themselves, and the weight of each where there are any but 1: from `_weight`, else
-/// from `_change_type`, and [`DELETES`] for those that `delete_when` names.
+/// The rows themselves, and the weight of each where there are any but 1: from the host's `_weight`, else
+/// from its `_change_type`, and [`DELETES`] for those that `delete_when` names.
 pub(super) fn split(
     table: &str,
     known: &Schema,
@@ -58,10 +58,10 @@ pub(super) fn split(
     // A weight that is no number must not count as one.
     let strictly = CastOptions { safe: false, ..CastOptions::default() };
     let mut weights: Option<Vec<i64>> = None;
-    if let Some(column) = rows.column_by_name(column::WEIGHT) {
+    if let Some(column) = SystemColumn::Weight.values(rows) {
         let column = cast_with_options(column, &DataType::Int64, &strictly).map_err(failed())?;
         weights = Some(column.as_primitive::<Int64Type>().iter().map(|weight| weight.unwrap_or(1)).collect());
-    } else if let Some(column) = rows.column_by_name(column::CHANGE_TYPE) {
+    } else if let Some(column) = SystemColumn::ChangeType.values(rows) {
         let column = cast_with_options(column, &DataType::Utf8, &strictly).map_err(failed())?;
         weights = Some(column.as_string::<i32>().iter().map(|change| change.map_or(1, weight_of)).collect());
     }
@@ -88,8 +88,7 @@ pub(super) fn split(
             }
         }
     }
-    let own: Vec<usize> =
-        (0..rows.num_columns()).filter(|index| !is_mark(rows.schema_ref().field(*index).name())).collect();
+    let own: Vec<usize> = (0..rows.num_columns()).filter(|index| !is_mark(rows.schema_ref().field(*index))).collect();
     let rows = if own.len() == rows.num_columns() { rows.clone() } else { rows.project(&own).map_err(failed())? };
     Ok((rows, weights.filter(|weights| weights.iter().any(|weight| *weight != 1)).map(Int64Array::from)))
 }

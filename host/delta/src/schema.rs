@@ -8,6 +8,7 @@ use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
 
 use super::error::DeltaError;
+use sluicebox_core::columns::{ColumnName, kept_metadata};
 
 /// Delta's own limit for decimals.
 const MAX_PRECISION: u8 = 38;
@@ -40,7 +41,7 @@ pub(super) fn table_field(field: &Field) -> Result<Option<FieldRef>, DeltaError>
     }
     check_name(field.name())?;
     let data_type = table_type(field.name(), field.data_type())?;
-    Ok(Some(Arc::new(Field::new(field.name(), data_type, true))))
+    Ok(Some(Arc::new(Field::new(field.name(), data_type, true).with_metadata(kept_metadata(field)))))
 }
 
 /// The Delta type that holds every value of `data_type`.
@@ -129,7 +130,7 @@ fn twin<'a>(above: &str, fields: impl IntoIterator<Item = &'a FieldRef>) -> Opti
     let mut seen = HashSet::new();
     fields.into_iter().find_map(|field| {
         let path = format!("{above}{}", field.name());
-        if !seen.insert(field.name().to_lowercase()) {
+        if !seen.insert(ColumnName(field.name()).key()) {
             return Some(path);
         }
         within(&path, field.data_type())
@@ -154,11 +155,7 @@ fn within(path: &str, data_type: &DataType) -> Option<String> {
 
 /// The position of a column in `schema`; names are equal when they differ only in case.
 pub(super) fn find(schema: &Schema, name: &str) -> Option<usize> {
-    schema
-        .fields()
-        .iter()
-        .position(|field| field.name() == name)
-        .or_else(|| schema.fields().iter().position(|field| field.name().eq_ignore_ascii_case(name)))
+    ColumnName(name).find(schema)
 }
 
 /// A table's Delta schema as Arrow, with the field names that this program writes.
@@ -171,7 +168,8 @@ pub(super) fn from_delta(table: &str, schema: &StructType) -> Result<SchemaRef, 
             nested if nested.is_nested() => table_type(field.name(), nested)?,
             plain => plain.clone(),
         };
-        fields.push(Arc::new(Field::new(field.name(), data_type, field.is_nullable())));
+        let kept = Field::new(field.name(), data_type, field.is_nullable()).with_metadata(kept_metadata(field));
+        fields.push(Arc::new(kept));
     }
     Ok(Arc::new(Schema::new(fields)))
 }

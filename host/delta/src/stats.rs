@@ -6,6 +6,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Number, Value, json};
+use sluicebox_core::columns::same_column;
 
 /// Delta's default for `delta.dataSkippingNumIndexedCols`.
 const INDEXED_COLUMNS: usize = 32;
@@ -15,7 +16,7 @@ const TEXT_PREFIX: usize = 32;
 /// Which columns of `schema` get bounds in the log: those in `telling`, then the first ones, [`INDEXED_COLUMNS`] in
 /// all.
 pub(crate) fn indexed(schema: &Schema, telling: &[String]) -> Vec<bool> {
-    let named = |field: &Field| telling.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
+    let named = |field: &Field| telling.iter().any(|column| same_column(column, field.name()));
     let mut indexed: Vec<bool> = schema.fields().iter().map(|field| named(field)).collect();
     let mut left = INDEXED_COLUMNS.saturating_sub(indexed.iter().filter(|is| **is).count());
     for is in indexed.iter_mut().filter(|is| !**is) {
@@ -41,7 +42,7 @@ pub(crate) fn stats_columns(schema: &Schema, telling: &[String]) -> Option<Strin
     let mut before = 0;
     let mut hidden = false;
     for (field, is) in schema.fields().iter().zip(&indexed) {
-        let named = telling.iter().any(|column| column.eq_ignore_ascii_case(field.name()));
+        let named = telling.iter().any(|column| same_column(column, field.name()));
         hidden |= *is && named && before >= INDEXED_COLUMNS;
         before += leaves(field.data_type());
     }

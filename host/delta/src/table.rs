@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use deltalake::DeltaTable;
 use deltalake::kernel::{Action, MetadataExt, Protocol, new_metadata};
 use deltalake::logstore::{StorageConfig, logstore_with};
@@ -29,6 +29,7 @@ use super::sort::Order;
 use super::stats::stats_columns;
 use super::writer::Writer;
 use sluicebox_core::batch::{Lane, Positions};
+use sluicebox_core::columns::{SystemNames, same_column};
 use sluicebox_core::plan::{Contract, Derived, Expectation, Layout, WriteMode};
 use sluicebox_parquet_writer::Encodings;
 use sluicebox_stores::Location;
@@ -59,6 +60,15 @@ pub struct TableOptions {
     pub description: Option<String>,
     /// Values without a column are kept in `_rescued`.
     pub rescues: bool,
+    /// What the host's own columns are called.
+    pub system: SystemNames,
+}
+
+/// A column of data that has a name which Delta's change data feed keeps for itself.
+fn change_feed_column(schema: &Schema) -> Option<String> {
+    const KEPT: [&str; 3] = ["_change_type", "_commit_version", "_commit_timestamp"];
+    let mut names = schema.fields().iter().map(|field| field.name());
+    names.find(|name| KEPT.iter().any(|kept| same_column(name, kept))).cloned()
 }
 
 impl TableOptions {
@@ -75,6 +85,7 @@ impl TableOptions {
             changes: false,
             description: None,
             rescues: false,
+            system: SystemNames::default(),
         }
     }
 
@@ -191,7 +202,11 @@ impl Table {
 
     /// The columns that the table gets when it is created for rows of `schema`.
     pub fn stored(&self, schema: &SchemaRef) -> Result<SchemaRef, DeltaError> {
-        self.options.stored(&self.options.name, schema)
+        let stored = self.options.stored(&self.options.name, schema)?;
+        match change_feed_column(&stored).filter(|_| self.feeds() && self.options.mode != WriteMode::Append) {
+            Some(column) => Err(DeltaError::ChangeFeedColumn { table: self.options.name.clone(), column }),
+            None => Ok(stored),
+        }
     }
 
     /// Updates the handle with the commits of other processes.
@@ -309,6 +324,12 @@ impl Table {
     /// Checks that the columns in the table's options exist and have a usable type.
     fn check_columns(&self, schema: &SchemaRef) -> Result<(), DeltaError> {
         let table = || self.options.name.clone();
+        if self.feeds()
+            && self.options.mode != WriteMode::Append
+            && let Some(column) = change_feed_column(schema)
+        {
+            return Err(DeltaError::ChangeFeedColumn { table: table(), column });
+        }
         let missing = |column: &str, role| DeltaError::NoSuchColumn { table: table(), column: column.to_owned(), role };
         for column in &self.options.partition_by {
             let field = schema.field(find(schema, column).ok_or_else(|| missing(column, "partition_by"))?);
@@ -352,7 +373,7 @@ impl Table {
         protocol::can_write(&name, state)?;
         let found = state.metadata().partition_columns().to_vec();
         let same = found.len() == self.options.partition_by.len()
-            && found.iter().zip(&self.options.partition_by).all(|(a, b)| a.eq_ignore_ascii_case(b));
+            && found.iter().zip(&self.options.partition_by).all(|(a, b)| same_column(a, b));
         if !same {
             let wanted = self.options.partition_by.join(", ");
             return Err(DeltaError::PartitionsDiffer { table: name, found: found.join(", "), wanted });

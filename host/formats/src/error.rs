@@ -56,12 +56,6 @@ pub enum FormatError {
         /// The other.
         other: String,
     },
-    /// A column has a name that the host uses itself.
-    #[error("its column `{name}` has a name that is reserved")]
-    ReservedColumn {
-        /// The name.
-        name: String,
-    },
     /// Not one declared column is in the header.
     #[error("its header has none of the declared columns; it reads `{header}`")]
     ForeignHeader {
@@ -277,7 +271,6 @@ impl Fault for FormatError {
             FormatError::NotText { kind } => kind.hint(),
             FormatError::DuplicateColumn { .. } => "rename one of them, or read the file without its header",
             FormatError::Twins { .. } => "no Delta table holds both: have one of them renamed in the file",
-            FormatError::ReservedColumn { .. } => "give it another name in the file",
             FormatError::ForeignHeader { .. } => {
                 "check `delimiter` and `encoding`; for a CSV file without a header set `header = false`"
             }

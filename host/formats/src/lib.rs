@@ -25,10 +25,8 @@ mod text;
 mod value;
 mod window;
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 
 pub use self::avro::BadSchema;
 pub use self::parquet::ParquetWriter;
@@ -234,16 +232,4 @@ impl Numbers {
             Numbers::Each(numbers) => numbers.clone(),
         }
     }
-}
-
-/// The declared columns without the system columns, for a schema that comes from a table.
-pub fn without_system_columns(schema: &Schema) -> SchemaRef {
-    let fields: Vec<_> = schema.fields().iter().filter(|field| !is_system_column(field.name())).cloned().collect();
-    Arc::new(Schema::new(fields))
-}
-
-/// Whether the host keeps this name for itself.
-pub fn is_system_column(name: &str) -> bool {
-    use sluicebox_core::batch::column::{HEADERS, INGESTED_AT, KEY, LANE, POSITION, RAW, RESCUED, ROW, TIMESTAMP};
-    [LANE, POSITION, INGESTED_AT, RESCUED, RAW, ROW, KEY, HEADERS, TIMESTAMP].contains(&name)
 }

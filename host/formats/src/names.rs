@@ -1,13 +1,14 @@
 //! Which of a file's columns a declared one is.
 
+use sluicebox_core::columns::ColumnName;
+
 /// The place of `wanted` among `names`: the same name, or else the only one that differs in
 /// the case of its letters alone. Where several do, none is meant more than another.
 pub(super) fn find<'a>(names: impl Iterator<Item = &'a str> + Clone, wanted: &str) -> Option<usize> {
     if let Some(place) = names.clone().position(|name| name == wanted) {
         return Some(place);
     }
-    let wanted = wanted.to_lowercase();
-    let mut alike = names.enumerate().filter(|(_, name)| name.to_lowercase() == wanted);
+    let mut alike = names.enumerate().filter(|(_, name)| ColumnName(name) == ColumnName(wanted));
     match (alike.next(), alike.next()) {
         (Some((place, _)), None) => Some(place),
         _ => None,

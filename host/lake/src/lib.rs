@@ -18,6 +18,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
+use sluicebox_core::columns::SystemNames;
 use sluicebox_core::plan::{Contract, Drift, Layer, TableName, TableSpec, WriteMode};
 use sluicebox_delta::{Table, TableOptions};
 use sluicebox_stores::{Location, StoreError};
@@ -82,6 +83,7 @@ impl Lake {
             changes: spec.changes,
             description: spec.description.clone(),
             rescues: spec.name.layer == Layer::Bronze,
+            system: spec.system.clone(),
         };
         match self.pins.get(&spec.name) {
             Some((folder, version)) => Ok(Table::open_at(folder.clone(), options, *version).await?),
@@ -115,6 +117,7 @@ impl Lake {
             changes: false,
             description: Some(format!("Rows that hop '{hop}' could not pass on, and why.")),
             rescues: false,
+            system: SystemNames::default(),
         }
     }
 

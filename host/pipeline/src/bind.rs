@@ -4,17 +4,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
 use tokio::runtime::Handle;
 
 use super::columns;
 use super::fault::PipelineError;
+use super::landing::{Landing, decoded_columns, with_system_columns, without_system_columns};
 use super::module::{HopModule, Loader};
-use super::rows::{ingested_at, with_marks};
+use super::rows::{CHANGE_MARKS, with_marks};
 use super::schedule::{self, Taking};
 use super::sink::lake_error;
-use sluicebox_core::batch::column;
-use sluicebox_core::plan::{Contract, HopSpec, Plan, TableName, TableSpec, Upstream};
+use sluicebox_core::columns::same_column;
+use sluicebox_core::plan::{Contract, HopSpec, Plan, TableName, Upstream};
 use sluicebox_lake::Lake;
 use sluicebox_sandbox::Sandbox;
 use sluicebox_sources as source;
@@ -27,12 +28,15 @@ pub struct Bound {
     pub schemas: HashMap<TableName, SchemaRef>,
     /// The tables that already exist in the lake, with their columns.
     pub existing: HashMap<TableName, SchemaRef>,
+    /// What each hop's source decodes, by the hop's name: its data columns under the source's names.
+    pub decoded: HashMap<String, SchemaRef>,
 }
 
 /// Loads and binds everything. Reports all problems, not only the first.
 pub fn bind(plan: &Plan, sandbox: &Arc<Sandbox>, lake: &Lake, runtime: &Handle) -> Result<Bound, Vec<PipelineError>> {
     let mut problems = Vec::new();
-    let mut bound = Bound { modules: HashMap::new(), schemas: HashMap::new(), existing: HashMap::new() };
+    let mut bound =
+        Bound { modules: HashMap::new(), schemas: HashMap::new(), existing: HashMap::new(), decoded: HashMap::new() };
     let mut tables = HashMap::new();
     for spec in &plan.tables {
         match runtime.block_on(lake.table(spec)) {
@@ -104,9 +108,13 @@ fn bind_hop(
     runtime: &Handle,
 ) -> Result<Vec<(TableName, SchemaRef)>, PipelineError> {
     let module = loader.load(hop)?;
-    let Some(rows) = upstream_schema(plan, hop, bound, runtime)? else {
+    let Some(Incoming { rows, decoded }) = upstream_schema(plan, hop, bound, runtime)? else {
         return Ok(Vec::new());
     };
+    if let Some(decoded) = decoded {
+        bound.decoded.insert(hop.name.clone(), decoded);
+    }
+    check_change_marks(plan, hop, &rows)?;
     let Some(module) = module else {
         return Ok(hop.to.iter().map(|(_, table)| (table.clone(), rows.clone())).collect());
     };
@@ -132,35 +140,69 @@ fn bind_hop(
     Ok(outputs)
 }
 
-/// The columns of the rows that a hop reads.
+/// What a hop takes in.
+pub(super) struct Incoming {
+    /// The columns of its rows.
+    pub(super) rows: SchemaRef,
+    /// Of a source the data columns that it decodes, under its own names.
+    pub(super) decoded: Option<SchemaRef>,
+}
+
+/// The columns of the rows that a hop takes in; `None` where a problem further up hides them.
 pub(super) fn upstream_schema(
     plan: &Plan,
     hop: &HopSpec,
     bound: &Bound,
     runtime: &Handle,
-) -> Result<Option<SchemaRef>, PipelineError> {
+) -> Result<Option<Incoming>, PipelineError> {
     match &hop.from {
-        Upstream::Table(table) => Ok(table_schema(bound, table).map(|schema| match schedule::taking(plan, hop) {
-            Taking::Changes => with_marks(&schema),
-            _ => schema,
+        Upstream::Table(table) => Ok(table_schema(bound, table).map(|schema| Incoming {
+            rows: match schedule::taking(plan, hop) {
+                Taking::Changes => with_marks(&schema, &plan.system),
+                _ => schema,
+            },
+            decoded: None,
         })),
         Upstream::Source(name) => {
             let Some(spec) = plan.source(name) else { return Ok(None) };
+            // The columns of a table behind a module are none of the source's business.
             let known = hop
                 .to
                 .first()
+                .filter(|_| hop.module.is_none())
                 .and_then(|(_, table)| Some(decoded_columns(bound.existing.get(table)?, plan.table(table))));
             let decoded = source::schema(spec, known, runtime).map_err(|error| PipelineError::Source {
                 hop: hop.name.clone(),
                 upstream: name.clone(),
                 source: Box::new(error),
             })?;
-            Ok(Some(landed(&decoded)))
+            let rows = Landing::of(plan, hop).schema(&with_system_columns(&decoded, source::rescues(spec)))?;
+            Ok(Some(Incoming { rows, decoded: Some(without_system_columns(&decoded)) }))
         }
     }
 }
 
-/// The columns of a table: its present ones and those that this plan adds.
+/// A table with columns of its own that are called what its changes call theirs.
+fn check_change_marks(plan: &Plan, hop: &HopSpec, rows: &SchemaRef) -> Result<(), PipelineError> {
+    let Upstream::Table(upstream) = &hop.from else { return Ok(()) };
+    if schedule::taking(plan, hop) != Taking::Changes {
+        return Ok(());
+    }
+    for name in CHANGE_MARKS.map(|mark| plan.system.name(mark)) {
+        if rows.fields().iter().filter(|field| same_column(field.name(), &name)).count() > 1 {
+            return Err(PipelineError::Ports {
+                hop: hop.name.clone(),
+                message: format!(
+                    "{upstream} has a column `{name}` of its own, and its changes come with a column of that name"
+                ),
+                hint: "give the host's columns other names, with `system_prefix = \"_sluice_\"` in `[pipeline]`, or rename the column where it lands".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A table's columns: those it has, and those that this plan would add.
 fn table_schema(bound: &Bound, table: &TableName) -> Option<SchemaRef> {
     match (bound.existing.get(table), bound.schemas.get(table)) {
         (Some(existing), Some(planned)) => {
@@ -174,35 +216,7 @@ fn table_schema(bound: &Bound, table: &TableName) -> Option<SchemaRef> {
     }
 }
 
-/// The columns of a bronze table: the decoded ones and the system columns.
-fn landed(decoded: &SchemaRef) -> SchemaRef {
-    let mut fields = decoded.fields().to_vec();
-    fields.push(Arc::new(Field::new(column::LANE, DataType::Utf8, true)));
-    fields.push(Arc::new(Field::new(column::POSITION, DataType::Int64, true)));
-    fields.push(Arc::new(ingested_at()));
-    Arc::new(Schema::new(fields))
-}
-
-/// The columns of a bronze table that its source decodes: all except the system columns.
-pub fn decoded_columns(schema: &SchemaRef, table: Option<&TableSpec>) -> SchemaRef {
-    let system = [
-        column::LANE,
-        column::POSITION,
-        column::INGESTED_AT,
-        column::RESCUED,
-        column::RAW,
-        column::KEY,
-        column::HEADERS,
-        column::TIMESTAMP,
-    ];
-    let derived = table.map_or(&[][..], |table| &table.derive);
-    let decoded = |name: &str| {
-        !system.contains(&name) && !derived.iter().any(|derived| derived.column.eq_ignore_ascii_case(name))
-    };
-    Arc::new(Schema::new(schema.fields().iter().filter(|field| decoded(field.name())).cloned().collect::<Vec<_>>()))
-}
-
-/// The contract of the table that decoded rows are written to unchanged. `None` if a module is in between.
+/// The contract of the table that a hop's rows land in as they come; `None` where a module makes others of them.
 pub fn landing(plan: &Plan, hop: &HopSpec) -> Option<Contract> {
     let (_, table) = hop.to.first().filter(|_| hop.module.is_none())?;
     plan.table(table).map(|table| table.contract)

@@ -5,8 +5,9 @@ use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use super::fault::PipelineError;
 use super::module::HopModule;
 use super::schedule;
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::{SystemColumn, same_column};
 use sluicebox_core::plan::{HopSpec, Plan, TableName, TableSpec, Upstream, WriteMode};
+use sluicebox_core::types::Named;
 
 /// Columns that the rules of a table name, and that neither its rows nor the table have.
 pub(super) fn missing(spec: &TableSpec, rows: &SchemaRef, existing: Option<&SchemaRef>) -> Vec<PipelineError> {
@@ -17,7 +18,7 @@ pub(super) fn missing(spec: &TableSpec, rows: &SchemaRef, existing: Option<&Sche
     }
     named.extend(spec.layout.sort_by.iter().map(|column| ("sort_by", column.as_str())));
     named.extend(spec.upkeep.z_order.iter().map(|column| ("z_order", column.as_str())));
-    let derived = |column: &str| spec.derive.iter().any(|each| each.column.eq_ignore_ascii_case(column));
+    let derived = |column: &str| spec.derive.iter().any(|each| same_column(&each.column, column));
     let absent =
         |column: &str| !has(rows, column) && !derived(column) && !existing.is_some_and(|table| has(table, column));
     let brought = spec.derive.iter().filter(|each| has(rows, &each.column)).map(|each| PipelineError::Table {
@@ -70,7 +71,9 @@ pub(super) fn check_weights(
     outputs: &[(TableName, SchemaRef)],
 ) -> Result<(), PipelineError> {
     let keyed = |table: &TableName| plan.table(table).is_some_and(|spec| spec.mode != WriteMode::Append);
-    let Some((table, _)) = outputs.iter().find(|(table, rows)| keyed(table) && !has(rows, column::WEIGHT)) else {
+    let Some((table, _)) =
+        outputs.iter().find(|(table, rows)| keyed(table) && SystemColumn::Weight.find(rows).is_none())
+    else {
         return Ok(());
     };
     let Upstream::Table(upstream) = &hop.from else { return Ok(()) };
@@ -79,7 +82,7 @@ pub(super) fn check_weights(
         message: format!(
             "the rows that the module `{}` makes for {table} have no `{}`, and rows of {upstream} can be taken away again",
             module.descriptor.name,
-            column::WEIGHT
+            plan.system.name(SystemColumn::Weight)
         ),
         hint: format!(
             "add the column to the output: `weight()` among its columns, and `rows.weights()` for its values, in the SDK; a pass-through output has it unless it drops it; or make {table} a `replace` or `overwrite` table"
@@ -101,7 +104,7 @@ pub(super) fn check_event_time(
         Ok(DataType::Timestamp(TimeUnit::Microsecond, _)) => {}
         Ok(other) => {
             return wrong(
-                format!("`event_time` names the column `{column}`, which is {other} and not an instant"),
+                format!("`event_time` names the column `{column}`, which is {} and not an instant", Named(other)),
                 "declare it as `timestamp` where it is read, or make it one in a hop before".into(),
             );
         }
@@ -122,7 +125,7 @@ pub(super) fn check_event_time(
 }
 
 fn has(schema: &SchemaRef, column: &str) -> bool {
-    schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(column))
+    schema.fields().iter().any(|field| same_column(field.name(), column))
 }
 
 fn names(schema: &SchemaRef) -> String {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::events::Listener;
+use super::landing::Landing;
 use super::module::HopModule;
 use super::schedule::{self, Taking};
+use sluicebox_core::columns::SystemNames;
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{HopSpec, Plan, Upstream};
 use sluicebox_delta::Provenance;
@@ -31,7 +33,11 @@ pub struct HopContext {
     pub runtime: Handle,
     /// What the hop reads from its upstream.
     pub taking: Taking,
-    /// Whether landed files are kept beside the table.
+    /// What the columns of its source are called.
+    pub landing: Landing,
+    /// What the host's own columns are called.
+    pub system: SystemNames,
+    /// Whether files that were read to their end are kept beside the table.
     pub keep_files: bool,
 }
 
@@ -47,6 +53,8 @@ impl HopContext {
             listener,
             runtime,
             taking: schedule::taking(plan, spec),
+            landing: Landing::of(plan, spec),
+            system: plan.system.clone(),
             keep_files: match &spec.from {
                 Upstream::Source(name) => plan.source(name).is_some_and(|source| capabilities(source).keeps_files),
                 Upstream::Table(_) => false,

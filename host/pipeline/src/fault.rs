@@ -66,6 +66,18 @@ pub enum PipelineError {
         /// What would.
         hint: String,
     },
+    /// Two columns of a source would have one name in the lake.
+    #[error("hop `{hop}`: the columns `{first}` and `{second}` of the source would both be called `{name}`")]
+    Landing {
+        /// The hop.
+        hop: String,
+        /// A column, as the source calls it.
+        first: String,
+        /// Another one.
+        second: String,
+        /// The name.
+        name: String,
+    },
     /// An expectation of a table does not fit its columns.
     #[error("an expectation of {table} does not fit")]
     Expect {
@@ -186,7 +198,7 @@ impl PipelineError {
     pub fn key(&self) -> Option<String> {
         match self {
             Self::Admission { hop, .. } | Self::Describe { hop, .. } => Some(format!("hops.{hop}.module")),
-            Self::Bind { hop, .. } | Self::Ports { hop, .. } => Some(format!("hops.{hop}")),
+            Self::Bind { hop, .. } | Self::Ports { hop, .. } | Self::Landing { hop, .. } => Some(format!("hops.{hop}")),
             Self::Table { table, .. } => Some(format!("tables.{table}")),
             Self::Expect { table, key, .. } => Some(format!("tables.{table}.{key}")),
             Self::Source { upstream, .. } => Some(format!("sources.{upstream}")),
@@ -203,6 +215,7 @@ impl PipelineError {
             | Self::Describe { .. }
             | Self::Bind { .. }
             | Self::Ports { .. }
+            | Self::Landing { .. }
             | Self::Table { .. }
             | Self::Expect { .. } => true,
             Self::Source { source, .. } => source.is_misnamed(),
@@ -217,6 +230,7 @@ impl PipelineError {
             | Self::Describe { hop, .. }
             | Self::Bind { hop, .. }
             | Self::Ports { hop, .. }
+            | Self::Landing { hop, .. }
             | Self::Source { hop, .. }
             | Self::Job { hop, .. }
             | Self::Lake { hop, .. }
@@ -243,6 +257,7 @@ impl PipelineError {
             Self::Job { source, .. } => Some(source.as_ref()),
             Self::Lake { source, .. } | Self::Expect { source, .. } | Self::OpenLake(source) => Some(source.as_ref()),
             Self::Ports { .. }
+            | Self::Landing { .. }
             | Self::Table { .. }
             | Self::Positions { .. }
             | Self::Abandoned { .. }
@@ -268,6 +283,10 @@ impl Fault for PipelineError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Ports { hint, .. } | Self::Table { hint, .. } | Self::State { hint, .. } => Some(hint.clone()),
+            Self::Landing { second, .. } => Some(format!(
+                "give one of them another name: `rename = {{ {} = \"…\" }}` in the source",
+                toml_key(second)
+            )),
             Self::Positions { .. } => {
                 Some("each output of a hop must only ever be written by that hop; if a table was restored or deleted by hand, delete the hop's other outputs too".into())
             }
@@ -281,4 +300,9 @@ impl Fault for PipelineError {
             other => other.inner().and_then(Fault::hint),
         }
     }
+}
+
+/// A name as a key of TOML.
+fn toml_key(name: &str) -> String {
+    format!("\"{}\"", name.escape_debug())
 }

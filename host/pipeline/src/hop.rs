@@ -11,15 +11,17 @@ use crossbeam_channel::Sender;
 use super::context::HopContext;
 use super::fault::PipelineError;
 use super::flow::{Flow, Intake};
+use super::landing::Landing;
 use super::lookup::Lookups;
 use super::module::HopModule;
 use super::module_stage::OpenJob;
 use super::quarantine::QuarantineSink;
 use super::queue;
-use super::rows::with_ingested_at;
+use super::rows::{with_ingested_at, with_named_marks};
 use super::sink::{Sink, lake_error};
 use super::state::Memory;
-use sluicebox_core::batch::{Lane, Positions, column};
+use sluicebox_core::batch::{Lane, Positions};
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::meter::Meters;
 use sluicebox_core::plan::{OnDeletes, TableName, Upstream};
 use sluicebox_delta::Groups;
@@ -44,6 +46,8 @@ pub(super) struct Taken {
 /// A running hop.
 pub struct Hop {
     pub(super) context: HopContext,
+    /// What the columns of its source are called.
+    landing: Landing,
     pub(super) module: Option<HopModule>,
     pub(super) job: Option<OpenJob>,
     pub(super) lookups: Lookups,
@@ -80,6 +84,7 @@ impl Hop {
         let cursor = if whole { Positions::default() } else { start(&sinks) };
         let taken = Taken::default();
         Self {
+            landing: context.landing.clone(),
             context,
             module,
             job: None,
@@ -234,7 +239,7 @@ impl Hop {
             self.commit()?;
         }
         let Some(of_row) =
-            intake.rows.column_by_name(column::POSITION).map(|positions| positions.as_primitive::<Int64Type>().clone())
+            SystemColumn::Position.values(&intake.rows).map(|positions| positions.as_primitive::<Int64Type>().clone())
         else {
             return Ok(vec![intake]);
         };
@@ -296,8 +301,8 @@ impl Hop {
         }
         if intake.rows.num_rows() > 0 {
             let rows = match self.context.spec.from {
-                Upstream::Source(_) => with_ingested_at(&intake.rows, Utc::now()),
-                Upstream::Table(_) => intake.rows,
+                Upstream::Source(_) => self.landing.apply(with_ingested_at(&intake.rows, Utc::now()))?,
+                Upstream::Table(_) => with_named_marks(intake.rows, &self.context.system),
             };
             self.transform(&rows, &writing, quarantining)?;
         }

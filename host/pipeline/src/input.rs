@@ -5,10 +5,11 @@ use std::thread;
 
 use futures::TryStreamExt;
 
-use super::bind::{decoded_columns, landing};
+use super::bind::landing;
 use super::fault::PipelineError;
 use super::flow::Flow;
 use super::hop::Hop;
+use super::landing::decoded_columns;
 use super::queue::Receiver;
 use super::run::{Run, panic_message};
 use super::schedule::Taking;
@@ -169,10 +170,11 @@ impl Run {
                 hint: "land the source without the module, and let a hop from that table have it; or leave `group` out of the source".into(),
             });
         }
-        let known = hop
-            .sinks()
-            .first()
-            .and_then(|sink| Some(decoded_columns(&sink.table.schema()?, self.plan.table(&sink.name))));
+        // What a module makes of rows says nothing of what they were: it was bound to what was found then.
+        let landed = hop.sinks().first().filter(|_| context.spec.module.is_none());
+        let known = landed
+            .and_then(|sink| Some(decoded_columns(&sink.table.schema()?, self.plan.table(&sink.name))))
+            .or_else(|| self.bound.decoded.get(&context.spec.name).cloned());
         let since = match hop.sinks().first().filter(|sink| sink.table.version().is_some()) {
             Some(sink) => {
                 let failed = lake_error(&context.spec.name, format!("reading the history of {} failed", sink.name));

@@ -17,6 +17,7 @@ mod flow;
 mod hop;
 mod input;
 mod intake;
+mod landing;
 mod lookup;
 pub mod maintenance;
 pub mod module;

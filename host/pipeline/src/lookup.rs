@@ -163,6 +163,7 @@ mod tests {
             name: "p".into(),
             config_hash: String::new(),
             text: String::new(),
+            system: sluicebox_core::columns::SystemNames::default(),
             sources: Vec::new(),
             tables: vec![spec],
             hops: Vec::new(),

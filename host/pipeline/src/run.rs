@@ -246,7 +246,7 @@ impl Run {
         let versions = lookups.versions();
         let incoming = upstream.as_ref().and_then(Table::schema);
         let incoming = match context.taking {
-            Taking::Changes => incoming.as_ref().map(with_marks),
+            Taking::Changes => incoming.as_ref().map(|table| with_marks(table, &context.system)),
             _ => incoming,
         };
         let lookups = lookups.with_rows_schema(incoming);

@@ -141,6 +141,7 @@ mod tests {
             name: "p".into(),
             config_hash: String::new(),
             text: String::new(),
+            system: sluicebox_core::columns::SystemNames::default(),
             sources: Vec::new(),
             tables: hops.iter().map(|(_, to, _)| spec(to)).collect(),
             hops: hops

@@ -12,6 +12,7 @@ use super::maintenance::Maintainer;
 use super::queue::Sender;
 use super::schedule;
 use sluicebox_core::batch::{Positions, Reject};
+use sluicebox_core::columns::same_column;
 use sluicebox_core::meter::{Expected, Meters};
 use sluicebox_core::plan::{Contract, Drift, OnDeletes, Plan, TableName, TableSpec, WriteMode};
 use sluicebox_core::reject::{Difference, Reason};
@@ -86,7 +87,7 @@ impl Sink {
     pub fn groups_fit(&self, columns: &[String], upstream: &SchemaRef) -> bool {
         let Some(own) = self.table.schema() else { return false };
         let data_type = |schema: &SchemaRef, column: &str| {
-            let field = schema.fields().iter().find(|field| field.name().eq_ignore_ascii_case(column));
+            let field = schema.fields().iter().find(|field| same_column(field.name(), column));
             field.map(|field| field.data_type().clone())
         };
         self.by.len() == columns.len()

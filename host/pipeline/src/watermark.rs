@@ -12,7 +12,7 @@ use arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringArray};
 use serde_json::{Value, json};
 
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::plan::EventTime;
 
 /// How long, in microseconds, other lanes must have been flowing before a lane without rows counts as idle. Longer
@@ -66,8 +66,8 @@ impl EventClock {
     /// sender's mistake and is ignored, because it would make all other rows late.
     pub(super) fn see(&mut self, rows: &RecordBatch) {
         let Some(times) = micros(rows.column_by_name(&self.column)) else { return };
-        let arrived = micros(rows.column_by_name(column::INGESTED_AT));
-        let lanes = Lanes::of(rows.column_by_name(column::LANE));
+        let arrived = micros(SystemColumn::IngestedAt.values(rows));
+        let lanes = Lanes::of(SystemColumn::Lane.values(rows));
         let mut start = 0;
         while start < rows.num_rows() {
             let end = lanes.run(start, rows.num_rows());
@@ -202,6 +202,8 @@ mod tests {
     use std::time::Duration;
 
     use arrow_array::TimestampMicrosecondArray;
+    use arrow_schema::{Field, Schema};
+    use sluicebox_core::columns::SystemNames;
 
     use super::*;
 
@@ -209,10 +211,22 @@ mod tests {
         EventClock::new(&EventTime { column: "at".into(), lateness: Duration::from_micros(10) })
     }
 
+    /// Rows whose columns are the host's where they have its names.
+    fn marked<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
+        let names = SystemNames::default();
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|(name, values)| Field::new(*name, values.data_type().clone(), true))
+            .map(|field| names.named(field.name()).map_or(field.clone(), |own| own.mark(field)))
+            .collect();
+        let columns = columns.into_iter().map(|(_, values)| values).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+
     fn rows(lanes: &[&str], at: &[i64]) -> RecordBatch {
         let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(at.to_vec()).with_timezone("UTC"));
         let lanes: ArrayRef = Arc::new(StringArray::from(lanes.to_vec()));
-        RecordBatch::try_from_iter([("at", at), ("_lane", lanes)]).unwrap()
+        marked([("at", at), ("_lane", lanes)])
     }
 
     #[test]
@@ -247,7 +261,7 @@ mod tests {
         let time =
             |value: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![value]).with_timezone("UTC")) };
         let lanes: ArrayRef = Arc::new(StringArray::from(vec![lane]));
-        RecordBatch::try_from_iter([("at", time(at)), ("_lane", lanes), ("_ingested_at", time(arrived))]).unwrap()
+        marked([("at", time(at)), ("_lane", lanes), ("_ingested_at", time(arrived))])
     }
 
     #[test]
@@ -277,7 +291,7 @@ mod tests {
         let at = rows(&["a", "a", "a"], &[100, 900, 111]);
         let arrived: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![100, 100, 101]).with_timezone("UTC"));
         let columns = [("at", at.column(0).clone()), ("_ingested_at", arrived)];
-        clock.see(&RecordBatch::try_from_iter(columns).unwrap());
+        clock.see(&marked(columns));
         assert_eq!(clock.advance(), Some(101));
     }
 

@@ -8,10 +8,14 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::cause::Cause;
 use super::descriptor::{Descriptor, OutputSchema, Role, Wanted};
-use super::schema::crossing;
-use super::widen::is_lossless;
-use sluicebox_core::batch::column;
+use super::schema::{crossing, fixed_bytes};
+use sluicebox_core::columns::{SystemColumn, SystemNames};
 use sluicebox_core::fault::Fault;
+use sluicebox_core::types::{is_lossless, type_name};
+
+/// Bytes a row of nulls that the host makes for columns that a module wants and a table does not have. A batch
+/// has some thousand rows.
+const NULLS: u64 = 8 << 10;
 
 /// Tables that do not fit a module's ports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +48,20 @@ pub enum BindError {
         /// The column.
         column: String,
     },
+    /// Columns that are not there, and whose nulls would fill memory.
+    #[error(
+        "input port `{port}` of module `{module}` wants columns that are not there, and nulls of their types take {bytes} bytes a row, more than {limit}"
+    )]
+    Nulls {
+        /// The module's name.
+        module: String,
+        /// The port.
+        port: String,
+        /// What they take.
+        bytes: u64,
+        /// The most they may.
+        limit: u64,
+    },
     /// A column of another type.
     #[error("input port `{port}` of module `{module}` wants column `{column}` as {wanted}, and it is {actual}")]
     Type {
@@ -65,6 +83,7 @@ impl Fault for BindError {
         match self {
             Self::Missing { port, .. } => Some(format!("add `lookups = {{ {port} = \"layer.table\" }}` to the hop")),
             Self::Unknown { .. } => None,
+            Self::Nulls { .. } => Some("read a table that has the columns; a port may leave small ones out".into()),
             Self::Column { column, .. } => {
                 Some(format!("read a table that has `{column}`, or declare it nullable in the module"))
             }
@@ -157,7 +176,9 @@ impl Descriptor {
                 Input::bind(&self.name, &port.name, &port.wanted, upstream)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let outputs = self.outputs.iter().map(|port| Output::bind(&port.schema, &inputs)).collect();
+        // A checked descriptor has a port that takes rows.
+        let rows = self.inputs.iter().position(|port| port.role == Role::Rows).unwrap_or_default();
+        let outputs = self.outputs.iter().map(|port| Output::bind(&port.schema, &inputs, rows)).collect();
         Ok(Binding { descriptor: self.clone(), inputs, outputs })
     }
 }
@@ -190,24 +211,25 @@ impl Input {
                 .fields()
                 .iter()
                 .map(|field| {
-                    Arc::new(Field::new(field.name(), crossing(field.data_type()), field.is_nullable())) as FieldRef
+                    let name = crossing_name(upstream, field);
+                    Arc::new(Field::new(name, crossing(field.data_type()), field.is_nullable())) as FieldRef
                 })
                 .collect(),
             Wanted::Columns(schema) => schema.fields().iter().cloned().collect(),
         };
         let columns = wanted
             .iter()
-            .map(|field| match upstream.column_with_name(field.name()) {
+            .map(|field| match named(upstream, field.name()) {
                 Some((index, found)) if found.data_type().equals_datatype(field.data_type()) => Ok(Column::Same(index)),
-                Some((index, found)) if is_lossless(found.data_type(), field.data_type()) => {
+                Some((index, found)) if becomes(found.data_type(), field.data_type()) => {
                     Ok(Column::Cast(index, field.data_type().clone()))
                 }
                 Some((_, found)) => Err(BindError::Type {
                     module: module.to_owned(),
                     port: port.to_owned(),
                     column: field.name().clone(),
-                    wanted: field.data_type().to_string(),
-                    actual: found.data_type().to_string(),
+                    wanted: type_name(field.data_type()),
+                    actual: type_name(found.data_type()),
                 }),
                 None if field.is_nullable() => Ok(Column::Nulls(field.data_type().clone())),
                 None => Err(BindError::Column {
@@ -217,6 +239,15 @@ impl Input {
                 }),
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let nulls = columns.iter().map(|column| match column {
+            Column::Nulls(data_type) => fixed_bytes(data_type),
+            Column::Same(_) | Column::Cast(..) => 0,
+        });
+        let bytes = nulls.fold(0, u64::saturating_add);
+        if bytes > NULLS {
+            let (module, port) = (module.to_owned(), port.to_owned());
+            return Err(BindError::Nulls { module, port, bytes, limit: NULLS });
+        }
         Ok(Self { upstream: upstream.clone(), crossing: Arc::new(Schema::new(wanted)), columns })
     }
 
@@ -259,9 +290,9 @@ impl Input {
                 return Err(Cause::Shape(format!(
                     "`{}` {} instead of `{}` {}",
                     actual.name(),
-                    actual.data_type(),
+                    type_name(actual.data_type()),
                     bound.name(),
-                    bound.data_type()
+                    type_name(bound.data_type())
                 )));
             }
         }
@@ -269,38 +300,87 @@ impl Input {
     }
 }
 
+/// The column of a table that a module calls `name`: the host's own columns have their standard names for
+/// modules, whatever the pipeline calls them.
+fn named<'a>(upstream: &'a Schema, name: &str) -> Option<(usize, &'a Field)> {
+    let own = SystemNames::default().named(name).and_then(|column| column.find(upstream));
+    let index = own.or_else(|| upstream.index_of(name).ok())?;
+    Some((index, upstream.field(index)))
+}
+
+/// What a module that takes all columns calls this one.
+fn crossing_name<'a>(upstream: &'a Schema, field: &'a Field) -> &'a str {
+    match SystemColumn::of(field).map(SystemColumn::name) {
+        Some(name) if upstream.index_of(name).is_err() => name,
+        _ => field.name(),
+    }
+}
+
+/// Whether a module that leaves `name` out means this column. Modules leave out what the host adds, all of it by
+/// its names, and data that happens to have such a name is none of that.
+fn is_meant(field: &Field, name: &str) -> bool {
+    SystemColumn::of(field).is_some() || SystemNames::default().named(name).is_none()
+}
+
+/// Whether every value of one type is one of the other as it crosses.
+fn becomes(from: &DataType, to: &DataType) -> bool {
+    let from = crossing(from);
+    from.equals_datatype(to) || is_lossless(&from, to)
+}
+
+/// A module's own column, which is the host's where the module hands the host's on, and where it says of the
+/// rows that it makes whether they are there or go: a column of data that has the name keeps its meaning.
+fn handed_on(field: &FieldRef, upstream: &Schema) -> FieldRef {
+    let Some(column) = SystemNames::default().named(field.name()) else { return field.clone() };
+    if let Some(index) = column.find(upstream) {
+        return Arc::new(column.mark(field.as_ref().clone().with_name(upstream.field(index).name())));
+    }
+    let says = matches!(column, SystemColumn::Weight | SystemColumn::ChangeType);
+    if says && upstream.index_of(field.name()).is_err() {
+        return Arc::new(column.mark(field.as_ref().clone()));
+    }
+    field.clone()
+}
+
 fn cast(array: &ArrayRef, column: &str, wanted: &DataType) -> Result<ArrayRef, Cause> {
     // `safe` would silently turn a value that does not fit into null.
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, wanted, &options).map_err(|source| Cause::Cast {
         column: column.to_owned(),
-        wanted: wanted.to_string(),
+        wanted: type_name(wanted),
         source,
     })
 }
 
 impl Output {
-    fn bind(schema: &OutputSchema, inputs: &[Input]) -> Self {
+    fn bind(schema: &OutputSchema, inputs: &[Input], rows: usize) -> Self {
         match schema {
-            OutputSchema::Full(schema) => Self { full: schema.clone(), emitted: schema.clone(), same: None },
+            OutputSchema::Full(schema) => {
+                let upstream = &inputs[rows].upstream;
+                let full: Vec<FieldRef> = schema.fields().iter().map(|field| handed_on(field, upstream)).collect();
+                Self { full: Arc::new(Schema::new(full)), emitted: schema.clone(), same: None }
+            }
             OutputSchema::SameAsInput { input, drop, replace } => {
                 let upstream = &inputs[*input].upstream;
-                let row: FieldRef = Arc::new(Field::new(column::ROW, DataType::UInt32, false));
+                let row: FieldRef =
+                    Arc::new(SystemColumn::Row.field().with_nullable(false).with_metadata(Default::default()));
                 let emitted = std::iter::once(row).chain(replace.fields().iter().cloned()).collect::<Vec<_>>();
-                let mut fields = Vec::new();
+                let mut fields: Vec<FieldRef> = Vec::new();
                 let mut columns = Vec::new();
                 for (index, field) in upstream.fields().iter().enumerate() {
-                    if let Ok(replaced) = replace.index_of(field.name()) {
-                        fields.push(replace.fields()[replaced].clone());
+                    let name = crossing_name(upstream, field);
+                    if let Ok(replaced) = replace.index_of(name) {
+                        fields.push(handed_on(&replace.fields()[replaced], upstream));
                         columns.push(From::Emitted(replaced + 1));
-                    } else if !drop.contains(field.name()) {
+                    } else if !(drop.iter().any(|dropped| dropped == name) && is_meant(field, name)) {
                         fields.push(field.clone());
                         columns.push(From::Upstream(index));
                     }
                 }
+                let known: Vec<&str> = upstream.fields().iter().map(|field| crossing_name(upstream, field)).collect();
                 for (index, field) in replace.fields().iter().enumerate() {
-                    if upstream.index_of(field.name()).is_err() {
-                        fields.push(field.clone());
+                    if !known.contains(&field.name().as_str()) {
+                        fields.push(handed_on(field, upstream));
                         columns.push(From::Emitted(index + 1));
                     }
                 }

@@ -1,13 +1,15 @@
 //! The cache of compiled modules on disk.
 //!
-//! Compiling takes a second per megabyte; loading takes milliseconds. But a cached module is machine code that runs
-//! with all rights of the host. So an entry is valid only with an authentication code (HMAC-SHA-256) under a key
-//! beside it that nobody else may read. The code is checked on the very bytes that are then loaded.
+//! Compiling takes a second for each megabyte; loading takes milliseconds. But what is
+//! loaded is machine code that runs with all of the host's rights, so an entry counts
+//! only with a code (HMAC-SHA-256) under a key that lies beside it and that nobody else
+//! may read. The code is checked on the very bytes that are then loaded. The folder, the key
+//! and each entry must belong to the user who runs, and be out of the reach of others.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac};
@@ -29,6 +31,10 @@ pub enum CacheDir {
 /// Bytes of an authentication code.
 const CODE: usize = 32;
 const KEY: &str = "key";
+/// Bytes that are read of the key, which has fewer.
+const KEY_BYTES: u64 = 64;
+/// Bytes of an entry: the machine code of the largest module that is let in.
+const ENTRY_BYTES: u64 = 1 << 30;
 
 /// A folder of compiled modules.
 pub(super) struct Cache {
@@ -82,7 +88,7 @@ impl Cache {
     }
 
     fn try_load(&self, engine: &Engine, name: &str) -> Result<Component, Miss> {
-        let bytes = match fs::read(self.folder.join(name)) {
+        let bytes = match read_own(&self.folder.join(name), ENTRY_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Miss::Absent),
             Err(error) => return Err(Miss::Unusable(error.to_string())),
@@ -147,8 +153,10 @@ fn user_folder() -> Option<PathBuf> {
 
 fn open_key(folder: &Path) -> io::Result<[u8; 32]> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    check_folder(folder)?;
     let path = folder.join(KEY);
-    if !path.try_exists()? {
+    // A link counts as there, wherever it leads: it is refused when it is opened.
+    if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(&rand::random::<[u8; 32]>())?;
         match file.persist_noclobber(&path) {
@@ -158,17 +166,67 @@ fn open_key(folder: &Path) -> io::Result<[u8; 32]> {
             Err(error) => return Err(error.error),
         }
     }
-    let mode = fs::metadata(&path)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(io::Error::other(format!(
-            "others may read or write `{}` (mode {:o})",
-            path.display(),
-            mode & 0o777
-        )));
-    }
-    let key = fs::read(&path)?;
+    let key = read_own(&path, KEY_BYTES)?;
     <[u8; 32]>::try_from(key)
         .map_err(|key| io::Error::other(format!("`{}` has {} bytes instead of 32", path.display(), key.len())))
+}
+
+/// Refuses a folder that others own or may write to: who can put files in could put in a key of his own.
+fn check_folder(folder: &Path) -> io::Result<()> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(folder)
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("`{}` is no folder of ours: {error}", folder.display()))
+        })?;
+    let found = opened.metadata()?;
+    check_owner(folder, &found)?;
+    if found.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!(
+            "others may write to the folder `{}` (mode {:o})",
+            folder.display(),
+            found.mode() & 0o777
+        )));
+    }
+    Ok(())
+}
+
+/// The bytes of a regular file of at most `most` bytes that belongs to this user and that others may neither read
+/// nor write. All of it is asked of the file that was opened, whatever the name leads to a moment later; nothing
+/// that is waited for, such as a pipe, is opened.
+fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::other(format!("`{}` is a link", path.display())),
+        _ => error,
+    })?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other(format!("`{}` is not a regular file", path.display())));
+    }
+    check_owner(path, &found)?;
+    if found.mode() & 0o077 != 0 {
+        let mode = found.mode() & 0o777;
+        return Err(io::Error::other(format!("others may read or write `{}` (mode {mode:o})", path.display())));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(most)).unwrap_or_default());
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::other(format!("`{}` has more than {most} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// Refuses what belongs to another user, to root as well: it may be his machine code.
+fn check_owner(path: &Path, found: &fs::Metadata) -> io::Result<()> {
+    // SAFETY: it takes nothing, cannot fail, and changes nothing.
+    let own = unsafe { libc::geteuid() };
+    if found.uid() == own {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("`{}` belongs to user {} and not to user {own}", path.display(), found.uid())))
 }
 
 /// A hasher whose result is the same in every build of the host.
@@ -187,6 +245,8 @@ impl Hasher for Stable {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::engine::engine;
 
@@ -226,6 +286,52 @@ mod tests {
         assert!(cache.load(&engine, "aa").is_some());
         fs::write(folder.path().join(KEY), [7; 32]).unwrap();
         assert!(open(folder.path()).load(&engine, "aa").is_none(), "another key");
+    }
+
+    #[test]
+    fn what_is_not_plainly_ours_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("entry");
+        let modes = |mode: u32| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::write(&path, b"0123456789").unwrap();
+        modes(0o600);
+        assert_eq!(read_own(&path, 10).unwrap(), b"0123456789");
+        assert!(read_own(&path, 9).is_err(), "more than may be read");
+        modes(0o640);
+        assert!(read_own(&path, 10).is_err(), "others may read it");
+        modes(0o600);
+
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(read_own(&link, 10).is_err(), "a link");
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero")).unwrap();
+        assert!(read_own(&folder.path().join("zero"), 10).is_err(), "a device behind a link");
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg("-m600").arg(&pipe).status().unwrap().success());
+        assert!(read_own(&pipe, 10).is_err(), "a pipe, which is not waited for");
+
+        let shared = folder.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(open_key(&shared).is_err(), "a folder that others write to");
+        let away = folder.path().join("away");
+        std::os::unix::fs::symlink(folder.path(), &away).unwrap();
+        assert!(open_key(&away).is_err(), "a link to a folder");
+    }
+
+    #[test]
+    fn files_of_other_users_are_not_read_by_root_either() {
+        // SAFETY: it takes nothing, cannot fail, and changes nothing.
+        if unsafe { libc::geteuid() } != 0 {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        open_key(folder.path()).unwrap();
+        std::os::unix::fs::chown(folder.path().join(KEY), Some(65_534), None).unwrap();
+        assert!(open_key(folder.path()).is_err(), "another user's key");
+        std::os::unix::fs::chown(folder.path().join(KEY), Some(0), None).unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(65_534), None).unwrap();
+        assert!(open_key(folder.path()).is_err(), "another user's folder");
     }
 
     #[test]

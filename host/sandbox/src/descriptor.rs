@@ -223,7 +223,7 @@ fn output(port: wire::OutputPort, inputs: &[InputPort]) -> Result<OutputPort, De
                     || DescriptorError::Input { output: port.name.clone(), input: printable(&same.input, NAME) },
                 )?;
             let replace = read(&port.name, &same.replace)?;
-            if replace.index_of(sluicebox_core::batch::column::ROW).is_ok() {
+            if replace.index_of(sluicebox_core::columns::SystemColumn::Row.name()).is_ok() {
                 return Err(DescriptorError::Row { output: port.name });
             }
             OutputSchema::SameAsInput { input, drop: same.drop, replace }

@@ -16,6 +16,7 @@ use super::log::Log;
 use super::message;
 use super::rows::{RowSet, Selection, indices};
 use super::text::{is_name, printable};
+use sluicebox_core::columns::relabelled;
 use sluicebox_core::plan::Limits;
 
 /// The most different metrics of one call.
@@ -205,7 +206,8 @@ impl Guest {
         }
 
         let batch = match &output.same {
-            None => emitted,
+            // The module's own schema does not say which columns are the host's.
+            None => relabelled(&emitted, output.full.clone()),
             Some(same) => {
                 let Some(pushed) = self.pushed.as_mut().filter(|pushed| pushed.port == same.input) else {
                     let input = binding.descriptor.inputs[same.input].name.clone();

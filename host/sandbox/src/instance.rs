@@ -1,7 +1,7 @@
 //! One module in one store, and the results of its calls.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use wasmtime::component::ResourceAny;
@@ -19,7 +19,9 @@ use super::text::printable;
 use super::thread::is_guest_thread;
 use sluicebox_core::plan::Limits;
 
-/// The most bytes that the host copies out of a module in one `describe`.
+/// The longest that a `describe` may take, whatever the limit on calls.
+const DESCRIBE: Duration = Duration::from_secs(10);
+/// Bytes that the host copies out of a module in one `describe`.
 const DESCRIPTOR: usize = 4 << 20;
 /// The most bytes that the host reads in one call of an import. Imports check lengths before they copy, so this only
 /// bounds how long one can take.
@@ -41,6 +43,8 @@ pub(super) struct Instance {
 impl Instance {
     /// Describes the module, in a fresh instance.
     pub(super) fn describe(module: &Module, config: &str, limits: &Limits) -> Result<wire::Descriptor, JobError> {
+        // A module that does not know itself is found out before a long limit for its work has passed.
+        let limits = &Limits { time: limits.time.min(DESCRIBE), ..limits.clone() };
         let (mut instance, ()) = Self::start(module, Call::Describe, None, limits, |_, _| Ok(Ok(())))?;
         instance.store.set_hostcall_fuel(DESCRIPTOR);
         instance.call(Call::Describe, None, |exports, store| {

@@ -41,7 +41,6 @@ mod sink;
 mod stubs;
 mod text;
 mod thread;
-mod widen;
 
 pub use binding::{BindError, Binding};
 pub use cache::CacheDir;

@@ -192,7 +192,8 @@ mod tests {
         for kept in [&[][..], &[0], &[299], &[5, 6, 7], &[1, 3], &odd, &most, &all] {
             let selection = Selection::new(kept, 300).unwrap();
             let rows: ArrayRef = Arc::new(UInt32Array::from(kept.to_vec()));
-            let emitted = RecordBatch::try_from_iter([(sluicebox_core::batch::column::ROW, rows)]).unwrap();
+            let emitted =
+                RecordBatch::try_from_iter([(sluicebox_core::columns::SystemColumn::Row.name(), rows)]).unwrap();
             let batch = selection.assemble(&same, &upstream.schema(), &upstream, &emitted).unwrap();
             assert_eq!(indices(&batch).unwrap().values(), kept);
             let words: &arrow_array::StringArray = batch.column(1).as_any().downcast_ref().unwrap();

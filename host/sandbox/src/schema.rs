@@ -16,7 +16,9 @@ const BYTES: usize = 1 << 20;
 const COLUMNS: usize = 2_000;
 /// The most bytes of a column's name.
 const NAME: usize = 256;
-/// The deepest nesting of lists and structs.
+/// Bytes that one value may take by its type alone.
+const FIXED: u64 = 64 << 10;
+/// Lists and structs inside one another.
 const DEPTH: usize = 8;
 /// The bytes before a message: a marker and the length of its metadata.
 pub(super) const PREFIX: usize = 8;
@@ -52,7 +54,17 @@ pub enum SchemaError {
         /// The column.
         column: String,
     },
-    /// A name that is empty, too long, or has control characters.
+    /// A value takes more than any value needs, also where it is null.
+    #[error("a value of column `{column}` takes {bytes} bytes by its type alone, more than {limit}")]
+    Fixed {
+        /// The column.
+        column: String,
+        /// What it takes.
+        bytes: u64,
+        /// The most it may.
+        limit: u64,
+    },
+    /// A name that is empty, too long, or holds control characters.
     #[error("a column is named `{0}`")]
     Name(String),
     /// Two columns of the same name.
@@ -181,7 +193,27 @@ fn check_field(field: &Field, depth: usize) -> Result<FieldRef, SchemaError> {
         primitive if primitive.is_primitive() => primitive.clone(),
         _ => return Err(unsupported(field)),
     };
+    let bytes = fixed_bytes(&data_type);
+    if bytes > FIXED {
+        return Err(SchemaError::Fixed { column: field.name().clone(), bytes, limit: FIXED });
+    }
     Ok(Arc::new(Field::new(field.name(), data_type, field.is_nullable())))
+}
+
+/// What one value takes by its type alone: of a null as much as of any other.
+pub(super) fn fixed_bytes(data_type: &DataType) -> u64 {
+    match data_type {
+        DataType::FixedSizeBinary(size) => u64::from(size.unsigned_abs()),
+        DataType::FixedSizeList(item, size) => {
+            // Whatever an item is, it takes at least a bit for being there or not.
+            u64::from(size.unsigned_abs()).saturating_mul(fixed_bytes(item.data_type()).max(1))
+        }
+        DataType::Struct(fields) => {
+            fields.iter().fold(0, |sum, field| sum.saturating_add(fixed_bytes(field.data_type())))
+        }
+        // Offsets of what has no fixed length.
+        _ => data_type.primitive_width().unwrap_or(8) as u64,
+    }
 }
 
 fn unsupported(field: &Field) -> SchemaError {

@@ -19,7 +19,9 @@ pub(super) const NAME: &str = "sluicebox:transform/sink@0.1.0";
 
 /// The most bytes of a rejection's code.
 const CODE: usize = 64;
-/// The most bytes of a rejection's message.
+/// Bytes of a log line or a metric's name that are copied out of a module; what is kept of them is less.
+const LOGGED: usize = 64 << 10;
+/// Bytes of a rejection's sentence.
 const MESSAGE: usize = 1 << 10;
 
 /// As in the contract, but not copied.
@@ -82,15 +84,16 @@ fn reject(mut store: Store<'_>, rejections: &WasmList<Rejection>, reasons: &Wasm
 }
 
 fn put_state(mut store: Store<'_>, key: &WasmStr, chunk: &WasmList<u8>) -> wasmtime::Result<()> {
+    let length = key.to_str(&store)?.len();
+    store.data_mut().check_state(length, chunk.len()).map_err(wasmtime::Error::new)?;
     let key = key.to_str(&store)?.into_owned();
-    store.data_mut().check_state(key.len(), chunk.len()).map_err(wasmtime::Error::new)?;
     let chunk = chunk.as_le_slice(&store).to_vec();
     store.data_mut().put_state(&key, &chunk);
     Ok(())
 }
 
 fn log(mut store: Store<'_>, level: Level, message: &WasmStr) -> wasmtime::Result<()> {
-    let message = message.to_str(&store)?.into_owned();
+    let message = beginning(&message.to_str(&store)?, LOGGED);
     let level = match level {
         Level::Debug => tracing::Level::DEBUG,
         Level::Info => tracing::Level::INFO,
@@ -101,7 +104,12 @@ fn log(mut store: Store<'_>, level: Level, message: &WasmStr) -> wasmtime::Resul
     Ok(())
 }
 
+/// At most `most` bytes of a text, so that none is copied whole that is only looked at.
+fn beginning(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}
+
 fn metric(mut store: Store<'_>, name: &WasmStr, value: f64) -> wasmtime::Result<()> {
-    let name = name.to_str(&store)?.into_owned();
+    let name = beginning(&name.to_str(&store)?, LOGGED);
     store.data_mut().metric(&name, value).map_err(wasmtime::Error::new)
 }

@@ -7,7 +7,7 @@
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
-use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType};
+use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType, WasmList};
 
 use super::cause::Cause;
 use super::guest::Guest;
@@ -151,8 +151,14 @@ fn link_harmless(linker: &mut LinkerInstance<'_, Guest>, interface: &str, name: 
             linker.func_wrap(name, |_: Store<'_>, (_,): (Resource<Stream>,)| Ok((Ok::<u64, StreamError>(WRITE),)))?;
         }
         ("wasi:io/streams", "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush") => {
-            linker.func_wrap(name, |mut store: Store<'_>, (_, bytes): (Resource<Stream>, Vec<u8>)| {
-                store.data_mut().log.console(&String::from_utf8_lossy(&bytes));
+            // Looked at in the module's memory: a list of any length would be copied before its length is known.
+            linker.func_wrap(name, |mut store: Store<'_>, (_, bytes): (Resource<Stream>, WasmList<u8>)| {
+                if bytes.len() as u64 > WRITE {
+                    let said = format!("{} bytes are written to a stream at once that takes {WRITE}", bytes.len());
+                    return Err(wasmtime::Error::new(Cause::Abi(said)));
+                }
+                let text = String::from_utf8_lossy(bytes.as_le_slice(&store)).into_owned();
+                store.data_mut().log.console(&text);
                 Ok((Written::Ok(()),))
             })?;
         }

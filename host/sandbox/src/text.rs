@@ -1,12 +1,14 @@
 //! Makes text of a module safe for a terminal.
 
-/// `text` in at most `max` bytes, with control characters escaped: a module must not be
+use sluicebox_core::printable::is_unprintable;
+
+/// `text` in at most `max` bytes, with what is not printable spelled out: a module must not be
 /// able to move a cursor, forge a log line or fill a disk with one message.
 pub(super) fn printable(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     for character in text.trim_end().chars() {
         let before = out.len();
-        if is_control(character) && character != '\t' {
+        if is_unprintable(character) && character != '\t' {
             out.extend(character.escape_default());
         } else {
             out.push(character);
@@ -20,13 +22,7 @@ pub(super) fn printable(text: &str, max: usize) -> String {
     out
 }
 
-fn is_control(character: char) -> bool {
-    // Bidirectional overrides are not control characters in Unicode, but can make text look like something else.
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Whether `name` can be used in paths, messages and metrics as it is.
+/// Whether `name` can stand in paths, messages and metrics as it is.
 pub(super) fn is_name(name: &str, max: usize) -> bool {
     !name.is_empty()
         && name.len() <= max

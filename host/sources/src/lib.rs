@@ -19,7 +19,7 @@ use std::fmt::Display;
 use std::io::{self, Read};
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
@@ -28,8 +28,9 @@ pub use error::SourceError;
 pub use files::{NOT_WHOLE, Position, Seal};
 
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject};
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::left_out::LeftOut;
-use sluicebox_core::plan::{Contract, Demands, SourceKind, SourceSpec};
+use sluicebox_core::plan::{Contract, Demands, Format, MessageFormat, SourceKind, SourceSpec};
 use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::{FormatError, Input};
 use sluicebox_simulate as simulate;
@@ -260,8 +261,19 @@ pub fn redecode(
     }
 }
 
-/// The columns of the source's rows, without `_lane` and `_position`: declared, known from the table, or inferred
-/// from the first file with rows.
+/// Whether the source's rows have `_rescued`: what no column takes, record by record.
+pub fn rescues(spec: &SourceSpec) -> bool {
+    let of_messages = |format: &MessageFormat| matches!(format, MessageFormat::Json | MessageFormat::Avro(_));
+    match &spec.kind {
+        SourceKind::Files(files) => matches!(files.format, Format::JsonLines { .. }),
+        SourceKind::Capture(capture) => of_messages(&capture.format),
+        SourceKind::Kafka(kafka) => of_messages(&kafka.format),
+        SourceKind::Simulate(spec) => simulate::event_columns(spec.dataset).is_some(),
+    }
+}
+
+/// The columns that the source's rows will have, without `_lane` and `_position`: declared,
+/// as known from its table, or inferred from the first file that has rows.
 ///
 /// # Errors
 /// There is no file to infer from, or it cannot be read; or messages cannot be decoded into the declared columns.
@@ -271,7 +283,11 @@ pub fn schema(spec: &SourceSpec, known: Option<SchemaRef>, runtime: &Handle) -> 
         SourceKind::Capture(capture) => capture::schema(&spec.name, capture),
         SourceKind::Kafka(kafka) => kafka::schema(&spec.name, kafka),
         SourceKind::Simulate(spec) => {
-            Ok(simulate::event_columns(spec.dataset).unwrap_or_else(|| simulate::schema(spec.dataset)))
+            let Some(columns) = simulate::event_columns(spec.dataset) else {
+                return Ok(simulate::schema(spec.dataset));
+            };
+            let raw = std::sync::Arc::new(SystemColumn::Raw.field());
+            Ok(std::sync::Arc::new(Schema::new(columns.fields().iter().cloned().chain([raw]).collect::<Vec<_>>())))
         }
     }
 }

@@ -12,6 +12,7 @@ use url::Url;
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::hint::CheckedHints;
+use sluicebox_core::redact::redact;
 
 /// A folder of an object store.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ impl Location {
     /// # Errors
     /// The text is neither.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
-        let refuse = |reason: String| StoreError::Location { location: text.to_owned(), reason };
+        let refuse = |reason: String| StoreError::Location { location: redact(text), reason };
         if text.trim().is_empty() {
             return Err(refuse("it is empty".to_owned()));
         }
@@ -102,13 +103,13 @@ impl Location {
     /// # Errors
     /// The URL has a path that stores cannot have.
     pub fn with_store(root: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, StoreError> {
-        let refuse = |reason: String| StoreError::Location { location: url.to_string(), reason };
+        let refuse = |reason: String| StoreError::Location { location: redact(url.as_str()), reason };
         let prefix = Path::from_url_path(url.path()).map_err(|error| refuse(error.to_string()))?;
         let mut url = url.clone();
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        let (name, log_url) = (url.to_string(), root_of(&url));
+        let (name, log_url) = (redact(url.as_str()), root_of(&url));
         Ok(Self { name, url, folder: None, root: Some(root), lake: prefix.clone(), prefix, log_url })
     }
 

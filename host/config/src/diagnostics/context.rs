@@ -1,6 +1,6 @@
 //! The context of reading a file: its text, its folder, and the problems found so far.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,12 +29,17 @@ pub(crate) struct Context {
     pub(crate) kept: bool,
     // One thread reads a shared tree; with a cell every reader takes `&self`.
     problems: RefCell<Vec<Problem>>,
+    /// Errors beyond [`MOST_PROBLEMS`], which are counted and not kept.
+    more: Cell<usize>,
 }
+
+/// Problems of one file that are shown: nobody mends more at once, and each costs its piece of the file.
+pub(crate) const MOST_PROBLEMS: usize = 100;
 
 impl Context {
     /// The context of a file in `folder`.
     pub(crate) fn new(text: Arc<Text>, folder: PathBuf) -> Self {
-        Self { text, folder, kept: false, problems: RefCell::default() }
+        Self { text, folder, kept: false, problems: RefCell::default(), more: Cell::new(0) }
     }
 
     /// The context of a stored pipeline.
@@ -43,17 +48,30 @@ impl Context {
     }
 
     pub(crate) fn report(&self, draft: Draft) {
-        self.problems.borrow_mut().push(draft.into_problem(&self.text));
+        if self.is_full() {
+            self.more.set(self.more.get() + 1);
+        } else {
+            self.problems.borrow_mut().push(draft.into_problem(&self.text));
+        }
+    }
+
+    /// Whether a further problem is only counted, so that nothing costly need be found out about it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.borrow().len() >= MOST_PROBLEMS
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.problems.borrow().iter().any(|problem| problem.level == Level::Error)
+        self.more.get() > 0 || self.problems.borrow().iter().any(|problem| problem.level == Level::Error)
     }
 
     /// Every problem, in the order of the file.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(Problem::offset);
+        if self.more.get() > 0 {
+            let more = Draft::error(format!("{} more problems are not shown", self.more.get()));
+            problems.push(more.into_problem(&self.text));
+        }
         problems
     }
 }

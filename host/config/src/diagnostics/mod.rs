@@ -9,7 +9,7 @@ mod text;
 
 pub use problem::{Level, Problem, Problems, Snippet};
 
-pub(crate) use context::{At, Context};
+pub(crate) use context::{At, Context, MOST_PROBLEMS};
 pub(crate) use problem::Draft;
 pub(crate) use suggest::{list, meant, meant_or_known};
 pub(crate) use text::{Span, Text};

@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Renderer, Snippet as Drawing};
 
 use super::text::{Span, Text};
 use sluicebox_core::fault::{Fault, Place};
+use sluicebox_core::printable::{masked, printable, printable_lines};
 
 /// All problems of a pipeline file, in the order of the file.
 ///
@@ -194,20 +195,27 @@ fn paint(draft: &Draft, causes: &[String], text: Option<&Text>, colour: bool) ->
         Level::Error => Style::ERROR,
         Level::Warning => Style::WARNING,
     };
-    let mut group = Group::with_title(style.primary_title(draft.message.as_str()));
-    let causes = causes.iter().map(|cause| ("caused by", cause.as_str()));
-    let footers = causes.chain(draft.hint.as_deref().map(|hint| ("hint", hint)));
+    // The drawing library takes some of what a terminal obeys out of the file's text and none of it out of footers.
+    let message = printable_lines(&draft.message);
+    let mut group = Group::with_title(style.primary_title(&*message));
+    let causes = causes.iter().map(|cause| ("caused by", printable_lines(cause)));
+    let footers = causes.chain(draft.hint.as_deref().map(|hint| ("hint", printable_lines(hint))));
+    let (body, path) = match text {
+        Some(text) => (masked(text.body()), printable(text.name())),
+        None => (masked(""), printable("")),
+    };
     let mut below = String::new();
     match text {
-        Some(text) => {
-            let mut drawing = Drawing::source(text.body()).path(text.name());
+        Some(_) => {
+            let mut drawing = Drawing::source(&*body).path(&*path);
             for (index, (span, label)) in draft.marks.iter().enumerate() {
                 let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-                drawing = drawing.annotation(kind.span(span.clone()).label(label.as_deref()));
+                let label = label.as_deref().map(|label| printable(label).into_owned());
+                drawing = drawing.annotation(kind.span(span.clone()).label(label));
             }
             group = group.element(drawing);
             for (name, message) in footers {
-                group = group.element(Style::HELP.with_name(name).message(message));
+                group = group.element(Style::HELP.with_name(name).message(message.into_owned()));
             }
         }
         // The rendering library frames every element; without a snippet, plain lines are easier to read.

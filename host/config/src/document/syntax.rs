@@ -1,13 +1,18 @@
 //! What the TOML parser finds wrong, in words that say what to write instead.
 
-use crate::diagnostics::{Draft, Span, Text};
+use crate::diagnostics::{Draft, MOST_PROBLEMS, Span, Text};
 
 /// Each error as a problem, and whether the rest of the file can still be relied on.
 pub(crate) fn explain(text: &Text, errors: &[toml::de::Error]) -> (Vec<Draft>, bool) {
     let mut drafts = Vec::new();
     let mut reliable = true;
     let mut repeated_header: Option<Span> = None;
-    for error in errors {
+    for (index, error) in errors.iter().enumerate() {
+        if index >= MOST_PROBLEMS {
+            let rest = errors[index..].iter();
+            drafts.extend(rest.map(|error| Draft::error(format!("not valid TOML: {}", error.message()))));
+            return (drafts, false);
+        }
         let span = error.span().unwrap_or(0..0);
         if error.message() != "duplicate key" {
             reliable = false;

@@ -1,7 +1,7 @@
 //! A section: a table of the file with a fixed set of keys, and the problems of its keys.
 
 use super::describe::{AnyKey, KeySet};
-use crate::diagnostics::{At, Context, Draft, Span, list, meant};
+use crate::diagnostics::{At, Context, Draft, MOST_PROBLEMS, Span, list, meant};
 use crate::document::{Entry, Node, Value, entries};
 
 /// A table of the file, and the keys that it may have.
@@ -87,7 +87,7 @@ impl<'a> Section<'a> {
         let name = key.name();
         // An unknown key that was reported as a misspelling of this one counts as this one.
         let unknown = self.entries.iter().filter(|entry| self.keys.key(&entry.key).is_none());
-        if unknown.filter_map(|entry| self.meant(&entry.key)).any(|meant| meant == name) {
+        if unknown.take(MOST_PROBLEMS).filter_map(|entry| self.meant(&entry.key)).any(|meant| meant == name) {
             return;
         }
         let about = lower_first(key.about().trim_end_matches('.'));
@@ -109,6 +109,9 @@ impl<'a> Section<'a> {
     }
 
     fn report_unknown(&self, entry: &Entry, elsewhere: &dyn Fn(&str) -> Option<String>) {
+        if self.cx.is_full() {
+            return self.cx.report(Draft::error(format!("unknown key `{}` in {}", entry.key, self.what)));
+        }
         let hint = match self.meant(&entry.key) {
             Some(candidate) => format!("did you mean `{candidate}`?"),
             None => elsewhere(&entry.key).or_else(|| self.below(&entry.key)).unwrap_or_else(|| {

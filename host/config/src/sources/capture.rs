@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::message::{self, AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW, TIMESTAMPS};
+use super::names::{COLUMN_NAMES, RENAME};
 use super::stream::RESET;
 use super::{SourceType, Type, type_key};
 use crate::keys::{DAY, Found, Key, KeySet, Kind, Location, Maybe, Section, Shape, SubTable, Text, Time, Word, Words};
@@ -58,6 +59,8 @@ pub(super) static KEYS: KeySet = KeySet {
         &RESET,
         &FORMAT,
         &COLUMNS,
+        &RENAME,
+        &COLUMN_NAMES,
         &CSV_KEY,
         &AVRO_KEY,
         &RAW,

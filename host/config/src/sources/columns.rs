@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::diagnostics::{Context, Draft, list, meant};
 use crate::document::{Entry, Value};
 use crate::keys::{Found, Kind, Shape, json_schema};
+use sluicebox_core::columns::same_column;
 
 /// The types as they are written; `decimal` takes its precision and scale.
 const TYPES: &[&str] = &[
@@ -45,7 +46,7 @@ impl Shape for ColumnTypes {
             .collect();
         let column = json_schema::pattern(&format!(r"^\s*({})(\s+(not\s+)?null)?\s*$", types.join("|")));
         json!({
-            "type": "object", "additionalProperties": column, "propertyNames": { "pattern": "^[^_]" }, "minProperties": 1,
+            "type": "object", "additionalProperties": column, "propertyNames": { "minLength": 1 }, "minProperties": 1,
         })
     }
 }
@@ -98,14 +99,7 @@ fn check_name(cx: &Context, what: &str, entry: &Entry, before: &[Entry]) {
     if name.is_empty() {
         cx.report(Draft::error(format!("a column without a name in {what}")).at(&entry.key_span));
     }
-    if name.starts_with('_') {
-        cx.report(
-            Draft::error(format!("column `{name}` in {what} has a reserved name"))
-                .at(&entry.key_span)
-                .hint("names beginning with `_` are kept for the columns that the host adds"),
-        );
-    }
-    if let Some(twin) = before.iter().find(|twin| twin.key.to_lowercase() == name.to_lowercase()) {
+    if let Some(twin) = before.iter().find(|twin| same_column(&twin.key, name)) {
         cx.report(
             Draft::error(format!("columns `{}` and `{name}` in {what} differ only in case", twin.key))
                 .at(&entry.key_span)

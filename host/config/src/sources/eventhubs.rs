@@ -1,6 +1,7 @@
 //! `[sources.<name>]` with `type = "eventhubs"`: a Kafka source with the settings that Event Hubs needs.
 
 use super::message::{AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW, TIMESTAMPS};
+use super::names::{COLUMN_NAMES, RENAME};
 use super::oauth::{CLIENT_ID, CLIENT_SECRET};
 use super::stream::{CA, CAPTURE, GROUP, MAX_IN_FLIGHT, ON_LOST, RESET, SESSION_TIMEOUT, START, TOPICS};
 use super::{SourceType, Type, stream, type_key};
@@ -51,6 +52,8 @@ pub(super) static KEYS: KeySet = KeySet {
         &RESET,
         &FORMAT,
         &COLUMNS,
+        &RENAME,
+        &COLUMN_NAMES,
         &CSV_KEY,
         &AVRO_KEY,
         &RAW,

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use super::columns::ColumnTypes;
 use super::csv::{CSV, Csv};
 use super::file_columns::{self, FILE_COLUMNS, FILE_NAME, HIVE_FOLDERS};
+use super::names::{COLUMN_NAMES, RENAME};
 use super::{SourceType, Type, timestamps_key, type_key};
 use crate::diagnostics::Draft;
 use crate::keys::{
@@ -129,6 +130,8 @@ pub(super) static KEYS: KeySet = KeySet {
         &JSONL,
         &JSON,
         &COLUMNS,
+        &RENAME,
+        &COLUMN_NAMES,
     ],
 };
 

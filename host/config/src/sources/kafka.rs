@@ -1,6 +1,7 @@
 //! `[sources.<name>]` with `type = "kafka"`.
 
 use super::message::{AVRO_KEY, COLUMNS, CSV_KEY, FORMAT, RAW, TIMESTAMPS};
+use super::names::{COLUMN_NAMES, RENAME};
 use super::oauth::OAUTH;
 use super::stream::{CA, CAPTURE, GROUP, MAX_IN_FLIGHT, ON_LOST, RESET, SESSION_TIMEOUT, START, TOPICS};
 use super::{SourceType, Type, stream, type_key};
@@ -61,6 +62,8 @@ pub(super) static KEYS: KeySet = KeySet {
         &RESET,
         &FORMAT,
         &COLUMNS,
+        &RENAME,
+        &COLUMN_NAMES,
         &CSV_KEY,
         &AVRO_KEY,
         &RAW,

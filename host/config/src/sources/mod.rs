@@ -9,6 +9,7 @@ mod file_columns;
 mod files;
 mod kafka;
 mod message;
+mod names;
 mod oauth;
 mod simulate;
 mod stream;
@@ -17,8 +18,8 @@ use serde_json::{Value as Json, json};
 
 use crate::diagnostics::{At, Context, Draft, meant_or_known};
 use crate::document::{Entry, Node, Value, entries};
-use crate::keys::{Found, Key, KeySet, Kind, Section, Shape, Word, Words, check_name, json_schema};
-use sluicebox_core::plan::{SourceKind, SourceSpec, Timestamps};
+use crate::keys::{AnyKey as _, Found, Key, KeySet, Kind, Section, Shape, Word, Words, check_name, json_schema};
+use sluicebox_core::plan::{ColumnNames, SourceKind, SourceSpec, Timestamps};
 
 /// A type of source.
 pub(crate) struct SourceType {
@@ -92,12 +93,12 @@ impl Kind for Sources {
 
 fn draft(cx: &Context, entry: &Entry) -> SourceDraft {
     let named = check_name(cx, "source", &entry.key, &entry.key_span);
-    let kind = kind(cx, entry);
-    let spec = kind.filter(|_| named).map(|kind| SourceSpec { name: entry.key.clone(), kind });
+    let read = kind(cx, entry);
+    let spec = read.filter(|_| named).map(|(kind, names)| SourceSpec { name: entry.key.clone(), kind, names });
     SourceDraft { name: At::new(entry.key.clone(), &entry.key_span), spec }
 }
 
-fn kind(cx: &Context, entry: &Entry) -> Option<SourceKind> {
+fn kind(cx: &Context, entry: &Entry) -> Option<(SourceKind, ColumnNames)> {
     let what = format!("source `{}`", entry.key);
     let found = entries(cx, &what, &entry.node)?;
     let types: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
@@ -115,7 +116,13 @@ fn kind(cx: &Context, entry: &Entry) -> Option<SourceKind> {
             Some(known) => {
                 let elsewhere = |key: &str| elsewhere(known, key);
                 let head = &entry.key_span;
-                (known.read)(&Section::open_beside(cx, known.keys, what, head, &entry.node, &elsewhere)?)
+                let section = Section::open_beside(cx, known.keys, what, head, &entry.node, &elsewhere)?;
+                let kind = (known.read)(&section);
+                let names = match known.keys.key(names::RENAME.name()) {
+                    Some(_) => names::read(&section),
+                    None => Some(ColumnNames::default()),
+                };
+                kind.zip(names)
             }
             None => {
                 cx.report(

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::diagnostics::{Draft, list, meant_or_known};
 use crate::document::{Entry, Value};
 use crate::keys::{Found, Kind, Shape, json_schema};
+use sluicebox_core::columns::same_column;
 use sluicebox_core::plan::{Derivation, Derived};
 
 /// The forms, as they are written.
@@ -44,9 +45,8 @@ impl Kind for Derivations {
         }
         let mut sound = true;
         for (derived, entry) in columns.iter().zip(entries) {
-            let twin = entries
-                .iter()
-                .find(|other| other.key_span != entry.key_span && other.key.eq_ignore_ascii_case(&derived.from));
+            let twin =
+                entries.iter().find(|other| other.key_span != entry.key_span && same_column(&other.key, &derived.from));
             if let Some(twin) = twin {
                 found.section.cx.report(
                     Draft::error(format!("`{}` in {} is derived from a derived column", derived.column, found.what()))
@@ -76,7 +76,7 @@ fn column(found: &Found<'_, '_>, entry: &Entry) -> Option<Derived> {
         return None;
     };
     match parse(text) {
-        Ok((by, from)) if from.eq_ignore_ascii_case(&entry.key) => {
+        Ok((by, from)) if same_column(&from, &entry.key) => {
             found.section.cx.report(
                 Draft::error(format!("`{}` in {} is derived from itself", entry.key, found.what()))
                     .at(&entry.node.span)

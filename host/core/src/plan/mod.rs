@@ -5,6 +5,7 @@
 mod capture;
 mod file_columns;
 mod message;
+mod naming;
 mod stream;
 mod table;
 
@@ -14,9 +15,12 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 
+use crate::columns::SystemNames;
+
 pub use capture::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
 pub use file_columns::{FileColumns, FileFact, NamePart};
 pub use message::{AvroSchemas, MessageFormat, Registry};
+pub use naming::ColumnNames;
 pub use stream::{KafkaConnection, KafkaSpec, Mechanism, OnLost, Sasl, Secret, Security, StreamStart, Token};
 pub use table::{
     Contract, DeleteWhen, Demands, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
@@ -32,6 +36,8 @@ pub struct Plan {
     pub config_hash: String,
     /// The pipeline file with its variables filled in, as TOML: the text that is hashed.
     pub text: String,
+    /// What the host's own columns are called.
+    pub system: SystemNames,
     /// Every source, in the order of the file.
     pub sources: Vec<SourceSpec>,
     /// Every table that a hop reads or writes.
@@ -96,6 +102,8 @@ pub struct SourceSpec {
     pub name: String,
     /// Its kind, with the settings of that kind.
     pub kind: SourceKind,
+    /// What its columns are called in the lake.
+    pub names: ColumnNames,
 }
 
 /// The kinds of source.

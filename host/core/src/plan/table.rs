@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::TableName;
+use crate::columns::SystemNames;
 
 /// A table and the rules for writing it.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct TableSpec {
     pub upkeep: Upkeep,
     /// A sentence for its readers, kept in the table's metadata.
     pub description: Option<String>,
+    /// What the host's own columns are called in it.
+    pub system: SystemNames,
 }
 
 impl TableSpec {
@@ -50,6 +53,7 @@ impl TableSpec {
             changes: false,
             upkeep: Upkeep::default(),
             description: None,
+            system: SystemNames::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ use regex::Regex;
 use crate::upsert::Keys;
 use sluicebox_core::plan::Rule;
 use sluicebox_core::reject::RejectCode;
+use sluicebox_core::types::Named;
 
 /// A rule, prepared for a column's type.
 pub(super) enum Judge {
@@ -56,7 +57,7 @@ impl Judge {
             Rule::Range { min, max } => range(min.as_deref(), max.as_deref(), data_type),
             Rule::Matches(pattern) => {
                 if data_type != &DataType::Utf8 {
-                    return Err(format!("`matches` is for text, and it is {data_type}"));
+                    return Err(format!("`matches` is for text, and it is {}", Named(data_type)));
                 }
                 Regex::new(pattern).map(Self::Matches).map_err(|error| error.to_string())
             }
@@ -298,7 +299,7 @@ fn one_of(values: &[String], data_type: &DataType) -> Result<Judge, String> {
             _ => {
                 let (low, high) = (bound(value, data_type, Side::Low)?, bound(value, data_type, Side::High)?);
                 if low.as_ref() != high.as_ref() {
-                    return Err(format!("'{value}' is no value of {data_type}"));
+                    return Err(format!("'{value}' is no value of {}", Named(data_type)));
                 }
                 low
             }

@@ -22,6 +22,7 @@ use crate::read::{DataRef, ReadContext, open};
 use crate::schema::find;
 use crate::sort::Order;
 use crate::table::Table;
+use sluicebox_core::columns::same_column;
 use sluicebox_core::crash::{self, Point};
 use sluicebox_stores::discard;
 use sluicebox_stores::new_id;
@@ -102,7 +103,7 @@ impl Table {
         let columns = self.delta.state.as_ref().map(|state| state.metadata().partition_columns().to_vec());
         let columns = columns.unwrap_or_default();
         let values = columns.iter().map(|column| {
-            let own = file.partition.iter().find(|(name, _)| name.eq_ignore_ascii_case(column));
+            let own = file.partition.iter().find(|(name, _)| same_column(name, column));
             (column.as_str(), own.and_then(|(_, value)| value.as_deref()))
         });
         crate::partition::folder(values)

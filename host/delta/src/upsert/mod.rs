@@ -48,6 +48,7 @@ use super::vectors::Vectors;
 use lane::{Halt, Lane, Turns};
 use pass::Pass;
 use rewrite::Rewriter;
+use sluicebox_core::columns::same_column;
 
 /// New rows that are poured out at once.
 const POUR_ROWS: usize = 8192;
@@ -132,8 +133,7 @@ impl Rewrite<'_> {
 
     /// Removes every row whose key is one of `keys`; the new rows are already in files of their own.
     pub(super) fn remove(self, keys: &Keys, own: &[Written]) -> Result<Change, DeltaError> {
-        let by_partition =
-            |column: &String| self.context.partition_by.iter().any(|other| other.eq_ignore_ascii_case(column));
+        let by_partition = |column: &String| self.context.partition_by.iter().any(|other| same_column(other, column));
         if keys.columns.iter().all(by_partition) {
             return self.remove_partitions(keys);
         }
@@ -194,7 +194,7 @@ impl Rewrite<'_> {
         let is_named = |file: &DataRef| -> Result<bool, DeltaError> {
             let mut columns = Vec::with_capacity(keys.columns.len());
             for field in schema.fields() {
-                let own = file.partition.iter().find(|(column, _)| column.eq_ignore_ascii_case(field.name()));
+                let own = file.partition.iter().find(|(column, _)| same_column(column, field.name()));
                 let value = own.and_then(|(_, value)| value.as_deref());
                 columns.push(partition::column(field.data_type(), value, 1).ok_or_else(|| {
                     DeltaError::PartitionValue {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::keys::Keys;
 use crate::partition::{self, normal};
 use crate::read::DataRef;
+use sluicebox_core::columns::same_column;
 
 /// Keys that are unpacked at once.
 const CHUNK: usize = 64 << 10;
@@ -52,7 +53,7 @@ impl Pruner {
             for (index, array) in arrays.iter().enumerate() {
                 if columns.len() == index {
                     let name = keys.columns[index].clone();
-                    let partitions = partition_by.iter().any(|column| column.eq_ignore_ascii_case(&name));
+                    let partitions = partition_by.iter().any(|column| same_column(column, &name));
                     columns.push((name, Known::for_type(array.data_type(), partitions)));
                 }
                 columns[index].1.learn(array)?;
@@ -73,7 +74,7 @@ impl Pruner {
         let stats: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
         self.columns.iter().all(|(name, known)| match known {
             Known::Partition { values, data_type } => {
-                let own = file.partition.iter().find(|(column, _)| column.eq_ignore_ascii_case(name));
+                let own = file.partition.iter().find(|(column, _)| same_column(column, name));
                 own.is_none_or(|(_, value)| match value.as_deref().filter(|text| !text.is_empty()) {
                     None => values.contains(&None),
                     Some(text) => {
@@ -121,7 +122,7 @@ impl Pruner {
         let columns = footer.file_metadata().schema_descr();
         self.columns.iter().all(|(name, known)| {
             let leaf = (0..columns.num_columns()).find(|leaf| match columns.column(*leaf).path().parts() {
-                [column] => column.eq_ignore_ascii_case(name),
+                [column] => same_column(column, name),
                 _ => false,
             });
             let Some(leaf) = leaf else {

@@ -20,6 +20,7 @@ use crate::partition;
 use crate::read::{DataRef, ReadContext, select};
 use crate::row_changes;
 use crate::schema::find;
+use sluicebox_core::columns::same_column;
 
 /// Bytes of decoded rows that may wait for the first change of their row group.
 const WAITING_BYTES: usize = 32 << 20;
@@ -63,10 +64,10 @@ impl<'a> Rewriter<'a> {
         let columns = &pass.keys.columns;
         let pruner = Pruner::new(&pass.keys, &context.partition_by).map_err(failed())?;
         let key_schema = select(&context.table, schema, Some(columns))?;
-        let roams = |column: &&String| !columns.iter().any(|key| key.eq_ignore_ascii_case(column));
+        let roams = |column: &&String| !columns.iter().any(|key| same_column(key, column));
         let roaming = context.partition_by.iter().filter(roams);
         let roaming = roaming.filter_map(|column| Some((find(schema, column)?, column.clone()))).collect();
-        let partitions = |name: &str| context.partition_by.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let partitions = |name: &str| context.partition_by.iter().any(|column| same_column(column, name));
         let data_columns: Vec<usize> =
             (0..schema.fields().len()).filter(|index| !partitions(schema.field(*index).name())).collect();
         let data_schema = Arc::new(schema.project(&data_columns).map_err(failed())?);

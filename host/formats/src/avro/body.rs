@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use apache_avro::headers::{HeaderBuilder as _, RabinFingerprintHeader};
 use arrow_array::{RecordBatch, UInt64Array};
-use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
 use super::shape;
 use super::writer::Writer;
+use crate::FormatError;
+use crate::FormatError;
 use crate::message::{BadMessage, Messages};
-use crate::{FormatError, is_system_column};
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::plan::{Demands, Timestamps};
 use sluicebox_core::reject::RejectCode;
 
@@ -54,11 +55,8 @@ struct Group<'a> {
 impl BodyDecoder {
     /// Gives rows of these columns and `_rescued`.
     pub(crate) fn new(columns: &SchemaRef) -> Result<Self, FormatError> {
-        if let Some(field) = columns.fields().iter().find(|field| is_system_column(field.name())) {
-            return Err(FormatError::ReservedColumn { name: field.name().clone() });
-        }
         let mut fields: Vec<FieldRef> = columns.fields().to_vec();
-        fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
+        fields.push(Arc::new(SystemColumn::Rescued.field()));
         Ok(Self {
             schema: Arc::new(Schema::new(fields)),
             framed: true,

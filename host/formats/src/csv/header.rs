@@ -7,7 +7,8 @@ use arrow_schema::{DataType, Field, FieldRef, Schema};
 
 use crate::plain::type_name;
 use crate::scalar::readable;
-use crate::{FormatError, is_system_column, names};
+use crate::{FormatError, names};
+use sluicebox_core::columns::ColumnName;
 
 /// A column to decode.
 #[derive(Clone, Debug)]
@@ -46,9 +47,6 @@ pub(super) fn columns(file: &[String], declared: Option<&Schema>, header: bool) 
         return Err(FormatError::ForeignHeader { header });
     }
     for (field, name) in file.iter().enumerate().filter(|(field, _)| left[*field]) {
-        if is_system_column(name) {
-            return Err(FormatError::ReservedColumn { name: name.clone() });
-        }
         columns.push(Column { field, target: Arc::new(Field::new(name, DataType::Utf8, true)) });
     }
     Ok(columns)
@@ -61,7 +59,7 @@ pub(super) fn clean(names: Vec<String>) -> Result<Vec<String>, FormatError> {
     for (at, name) in names.into_iter().enumerate() {
         let name = name.trim_start_matches('\u{feff}').trim();
         let name = if name.is_empty() { counted(at) } else { name.to_owned() };
-        if !seen.insert(name.to_lowercase()) {
+        if !seen.insert(ColumnName(&name).key()) {
             return Err(FormatError::DuplicateColumn { name });
         }
         clean.push(name);

@@ -10,12 +10,12 @@ use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
 use super::rescue::{self, Prepared};
 use super::{depth, fields, misplaced, object, shape, typed};
+use crate::FormatError;
 use crate::csv::excerpt;
 use crate::limits::{self, RECORD_DEPTH};
 use crate::plain::type_name;
 use crate::scalar::Exactness;
-use crate::{BATCH_ROWS, FormatError, is_system_column};
-use sluicebox_core::batch::column;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::plan::Demands;
 use sluicebox_core::reject::RejectCode;
 
@@ -113,16 +113,13 @@ impl ObjectDecoder {
     /// Gives rows of the declared columns and `_rescued`.
     pub(crate) fn new(declared: SchemaRef, noun: &'static str) -> Result<Self, FormatError> {
         for field in declared.fields() {
-            if is_system_column(field.name()) {
-                return Err(FormatError::ReservedColumn { name: field.name().clone() });
-            }
             if !typed::readable(field.data_type()) {
                 let (column, kind) = (field.name().clone(), type_name(field.data_type()));
                 return Err(FormatError::UnsupportedType { column, kind });
             }
         }
         let mut fields: Vec<FieldRef> = declared.fields().to_vec();
-        fields.push(Arc::new(Field::new(column::RESCUED, DataType::Utf8, true)));
+        fields.push(Arc::new(SystemColumn::Rescued.field()));
         let (text, schema) = (typed::as_text(&declared), Arc::new(Schema::new(fields)));
         Ok(Self {
             declared: Columns::new(&declared),

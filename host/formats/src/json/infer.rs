@@ -9,7 +9,7 @@ use super::framing::{Framing, Front};
 use super::{depth, object};
 use crate::evidence::Numbers;
 use crate::limits::{COLUMNS, OBJECT_FIELDS, TYPE_DEPTH};
-use crate::{FormatError, SAMPLE_RECORDS, is_system_column};
+use crate::{FormatError, SAMPLE_RECORDS};
 
 /// The fields of the first records, in the order in which they first appear. Records that are
 /// not objects do not count; they are bad when the file is read.

@@ -20,27 +20,11 @@ use arrow_select::filter::filter_record_batch;
 use self::union::flatten;
 pub(super) use self::union::has_union;
 use super::csv::excerpt;
-use super::{
-    BadRecord, Decoded, FileSpec, FormatError, Numbers, PAYLOAD_BYTES, is_system_column, limits, names, rows_as_json,
-};
+use super::{BadRecord, Decoded, FileSpec, FormatError, Numbers, PAYLOAD_BYTES, limits, names, rows_as_json};
+use sluicebox_core::columns::unmarked;
 use sluicebox_core::plan::Timestamps;
 use sluicebox_core::reject::RejectCode;
-
-/// A type as the pipeline file names it.
-pub(super) fn type_name(kind: &DataType) -> String {
-    match kind {
-        DataType::Utf8 => "string".to_owned(),
-        DataType::Binary => "binary".to_owned(),
-        DataType::Boolean => "bool".to_owned(),
-        DataType::Date32 => "date".to_owned(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
-        DataType::Struct(_) => "struct".to_owned(),
-        DataType::List(_) => "list".to_owned(),
-        DataType::Map(..) => "map".to_owned(),
-        other => other.to_string().to_lowercase(),
-    }
-}
+pub(super) use sluicebox_core::types::type_name;
 
 /// The plain type that holds every value of `kind`: no unsigned numbers, no other units of
 /// time than microseconds, no views, dictionaries or large offsets.
@@ -234,13 +218,10 @@ impl Plan {
     }
 
     fn checked(codes: Codes, sources: Vec<usize>, fields: Vec<FieldRef>) -> Result<Self, FormatError> {
-        for field in &fields {
-            if is_system_column(field.name()) {
-                return Err(FormatError::ReservedColumn { name: field.name().clone() });
-            }
-        }
         twins(&fields, "")?;
-        Ok(Self { codes, timestamps: Timestamps::Exact, sources, schema: Arc::new(Schema::new(fields)) })
+        // What a file says of its columns in the host's words is not the host's word.
+        let schema = unmarked(&Arc::new(Schema::new(fields)));
+        Ok(Self { codes, timestamps: Timestamps::Exact, sources, schema })
     }
 
     /// The same for times of which digits below microseconds are cut off, or not.

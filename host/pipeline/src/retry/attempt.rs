@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::{Array, BooleanArray, RecordBatch};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use chrono::Utc;
 use futures::TryStreamExt;
@@ -16,14 +16,17 @@ use super::fault::RetryError;
 use super::net_changes::NetChanges;
 use super::outputs::{GoesBack, Outputs};
 use super::typed::{Typed, typed};
-use crate::bind::{decoded_columns, landing};
+use crate::bind::landing;
+use crate::landing::{Landing, decoded_columns};
 use crate::lookup::Lookups;
 use crate::module::HopModule;
 use crate::module_stage::job_error;
 use crate::replay::row_hashes;
-use crate::rows::{describe, slices, with_ingested_at};
+use crate::rows::{CHANGE_MARKS, describe, slices, with_ingested_at};
+use crate::schedule::{self, Taking};
 use crate::{PipelineError, artifacts};
 use sluicebox_core::batch::{Lane, Positions, Reject, Stage};
+use sluicebox_core::columns::same_column;
 use sluicebox_core::plan::{HopSpec, Plan, TableName, Upstream, WriteMode};
 use sluicebox_core::reject::{Reason, RejectCode};
 use sluicebox_delta::{Commit, Provenance};
@@ -48,6 +51,8 @@ pub struct Attempt {
     /// The columns of the rows that each table is given.
     pub schemas: HashMap<TableName, SchemaRef>,
     pub existing: HashMap<TableName, SchemaRef>,
+    /// What its source decodes, where it reads one.
+    pub decoded: Option<SchemaRef>,
     pub lookups: Lookups,
     pub lake: Lake,
     pub runtime: Handle,
@@ -79,7 +84,7 @@ impl Attempt {
             out: self.outlets(&app, &maker)?,
             job: None,
             leaving: HashMap::new(),
-            pairs: NetChanges::default(),
+            pairs: NetChanges::of(self.changes().then_some(&self.plan.system)),
             rows: 0,
             left: BTreeMap::new(),
         };
@@ -228,11 +233,10 @@ impl Attempt {
             return Ok(Some("its hop reads a table now and not a source".to_owned()));
         };
         let Some(spec) = self.plan.source(&name).cloned() else { return Ok(Some(format!("source {name} is gone"))) };
-        let known = self
-            .hop
-            .to
-            .first()
-            .and_then(|(_, table)| Some(decoded_columns(self.existing.get(table)?, self.plan.table(table))));
+        let landed = self.hop.to.first().filter(|_| self.hop.module.is_none());
+        let known = landed
+            .and_then(|(_, table)| Some(decoded_columns(self.existing.get(table)?, self.plan.table(table))))
+            .or_else(|| self.decoded.clone());
         let records: Vec<Record<'_>> =
             rejects.iter().map(|(reject, _)| Record { position: reject.position, bytes: &reject.payload }).collect();
         let lane = rejects[0].0.lane.clone();
@@ -251,7 +255,8 @@ impl Attempt {
                 state.out.refuse(Reject { reason: reason.into(), message, ..rejects[index].0.clone() })?;
             }
             if again.rows.num_rows() > 0 {
-                self.push(&with_ingested_at(&again.rows, Utc::now()), None, state)?;
+                let mut landing = Landing::of(&self.plan, &self.hop);
+                self.push(&landing.apply(with_ingested_at(&again.rows, Utc::now()))?, None, state)?;
             }
         }
         Ok(None)
@@ -282,12 +287,28 @@ impl Attempt {
         let Some(schema) = self.schemas.get(name).or_else(|| self.existing.get(name)).cloned() else {
             return Ok(Some(format!("the columns of {table} are not known")));
         };
-        let (_, made) = self.typed(rejects, &with_others(&schema, rejects), self.sums(name), state)?;
+        let (_, made) = self.typed(rejects, &self.with_others(&schema, rejects), self.sums(name), state)?;
         state.out.write(index, &made.rows)?;
         Ok(None)
     }
 
-    /// Whether a table is of mode accumulate.
+    /// Whether the hop takes changes, so that its rows say what becomes of them.
+    fn changes(&self) -> bool {
+        schedule::taking(&self.plan, &self.hop) == Taking::Changes
+    }
+
+    /// The columns of a table's rows, and those that only the payloads have: a table may have
+    /// refused a row for a column that it did not know, and does not keep what says of a row that it is a change.
+    fn with_others(&self, schema: &SchemaRef, rejects: &[(Reject, u128)]) -> SchemaRef {
+        let others = others(schema, rejects);
+        let marks = CHANGE_MARKS.map(|mark| self.plan.system.field(mark));
+        let mark = |field: &FieldRef| marks.iter().find(|mark| mark.name() == field.name()).filter(|_| self.changes());
+        let others =
+            others.iter().map(|field| mark(field).map_or_else(|| field.clone(), |mark| Arc::new(mark.clone())));
+        Arc::new(Schema::new(schema.fields().iter().cloned().chain(others).collect::<Vec<_>>()))
+    }
+
+    /// Whether a table adds rows up.
     fn sums(&self, table: &TableName) -> bool {
         self.plan.table(table).is_some_and(|spec| matches!(spec.mode, WriteMode::Accumulate { .. }))
     }
@@ -430,16 +451,13 @@ impl Attempt {
     }
 }
 
-/// The columns of a table's rows, and those that only the payloads have: the table may have rejected a row for an
-/// unknown column.
-fn with_others(schema: &SchemaRef, rejects: &[(Reject, u128)]) -> SchemaRef {
+/// The columns that only the payloads of rows have.
+fn others(schema: &SchemaRef, rejects: &[(Reject, u128)]) -> Vec<FieldRef> {
     let lines: Vec<u8> = rejects.iter().flat_map(|(reject, _)| reject.payload.iter().copied().chain([b'\n'])).collect();
-    // Payloads whose columns cannot be inferred are reported one by one when they are parsed.
-    let Ok(found) = format::infer_json(&lines) else { return schema.clone() };
-    let mut fields = schema.fields().to_vec();
-    let known = |name: &str| schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(name));
-    fields.extend(found.fields().iter().filter(|field| !known(field.name())).cloned());
-    Arc::new(Schema::new(fields))
+    // Payloads that cannot even be guessed at are reported one by one when they are read.
+    let Ok(found) = format::infer_json(&lines) else { return Vec::new() };
+    let known = |name: &str| schema.fields().iter().any(|field| same_column(field.name(), name));
+    found.fields().iter().filter(|field| !known(field.name())).cloned().collect()
 }
 
 /// The rows that stay. A row leaves as often as it is counted.

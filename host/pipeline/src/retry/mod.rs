@@ -196,11 +196,16 @@ fn prepare(
     let memory = hop.module.as_ref().map_or(0, |module| module.limits.memory);
     let lookups = request.runtime.block_on(Lookups::read(request.lake, plan, &hop.name, &names, memory))?;
     let reason = lane.strip_prefix("#quarantine/").map(str::to_owned);
+    let (upstream, decoded) = match upstream_schema(plan, hop, bound, request.runtime)? {
+        Some(incoming) => (Some(incoming.rows), incoming.decoded),
+        None => (None, None),
+    };
     Ok(Attempt {
         plan: plan.clone(),
         hop: hop.clone(),
         module,
-        upstream: upstream_schema(plan, hop, bound, request.runtime)?,
+        upstream,
+        decoded,
         schemas: bound.schemas.clone(),
         existing: bound.existing.clone(),
         lookups,

@@ -8,10 +8,11 @@ use arrow_array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
     new_null_array,
 };
-use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
-use sluicebox_core::batch::{Reject, column};
+use sluicebox_core::batch::Reject;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_formats as format;
 
 /// Parsed rows, and payloads that could not be parsed.
@@ -27,7 +28,7 @@ pub struct Typed {
 impl Typed {
     /// Leaves out deletions.
     pub fn keep_present(&mut self) -> Result<(), ArrowError> {
-        let Some(weights) = self.rows.column_by_name(column::WEIGHT) else { return Ok(()) };
+        let Some(weights) = SystemColumn::Weight.values(&self.rows) else { return Ok(()) };
         let weights = arrow_cast::cast(weights, &DataType::Int64)?;
         let weights = weights.as_primitive::<Int64Type>();
         let keep: BooleanArray = weights.iter().map(|weight| Some(weight.is_none_or(|weight| weight >= 0))).collect();
@@ -41,8 +42,8 @@ impl Typed {
 /// Parses JSON payloads as rows of `schema`. Lane and position are those of the quarantine. Rows of a source get
 /// `landed` as their time; for other rows that time is unknown and null.
 pub fn typed(rejects: &[&Reject], schema: &SchemaRef, landed: Option<DateTime<Utc>>) -> Result<Typed, ArrowError> {
-    let origin = |name: &str| [column::LANE, column::POSITION, column::INGESTED_AT].contains(&name);
-    let inner: Vec<_> = schema.fields().iter().filter(|field| !origin(field.name())).cloned().collect();
+    let origin = |field: &Field| SystemColumn::of(field).filter(|own| SystemColumn::ORIGINS.contains(own));
+    let inner: Vec<_> = schema.fields().iter().filter(|field| origin(field).is_none()).cloned().collect();
     let inner: SchemaRef = Arc::new(Schema::new(inner));
     let all: Vec<usize> = (0..rejects.len()).collect();
     let lines = |chosen: &[usize]| {
@@ -72,16 +73,22 @@ pub fn typed(rejects: &[&Reject], schema: &SchemaRef, landed: Option<DateTime<Ut
     let decoded = arrow_select::concat::concat_batches(&inner, &parts)?;
     let rows = taken.len();
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, ArrowError> {
-        let made: ArrayRef = match field.name().as_str() {
-            column::LANE => Arc::new(StringArray::from_iter_values(taken.iter().map(|index| &*rejects[*index].lane))),
-            column::POSITION => Arc::new(taken.iter().map(|index| rejects[*index].position).collect::<Int64Array>()),
-            column::INGESTED_AT => match landed {
+        let made: ArrayRef = match origin(field) {
+            Some(SystemColumn::Lane) => {
+                Arc::new(StringArray::from_iter_values(taken.iter().map(|index| &*rejects[*index].lane)))
+            }
+            Some(SystemColumn::Position) => {
+                Arc::new(taken.iter().map(|index| rejects[*index].position).collect::<Int64Array>())
+            }
+            Some(_) => match landed {
                 Some(now) => {
                     Arc::new(TimestampMicrosecondArray::from_value(now.timestamp_micros(), rows).with_timezone("UTC"))
                 }
                 None => new_null_array(field.data_type(), rows),
             },
-            name => decoded.column_by_name(name).cloned().unwrap_or_else(|| new_null_array(&DataType::Null, rows)),
+            None => {
+                decoded.column_by_name(field.name()).cloned().unwrap_or_else(|| new_null_array(&DataType::Null, rows))
+            }
         };
         if made.data_type() == field.data_type() { Ok(made) } else { arrow_cast::cast(&made, field.data_type()) }
     });

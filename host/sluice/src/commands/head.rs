@@ -52,7 +52,7 @@ fn drawn(head: &Head) -> String {
     let mut text = Text::new();
     text.load_preset(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(schema) = &head.schema {
-        text.set_header(schema.fields().iter().map(|field| field.name().clone()));
+        text.set_header(schema.fields().iter().map(|field| report::visible(field.name())));
     }
     for batch in &head.rows {
         match cells(batch) {

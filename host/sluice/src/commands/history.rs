@@ -48,7 +48,7 @@ fn show(args: &Args) -> Result<Exit, OperationError> {
     let limit = if args.limit == 0 { usize::MAX } else { args.limit };
     let steps = service.wait(history(&lake, &name, limit))?;
     if args.json {
-        steps.iter().for_each(|step| report::line(json(step)));
+        steps.iter().for_each(|step| report::json_line(json(step)));
     } else {
         report::line(table(&steps));
     }

@@ -68,7 +68,7 @@ fn look_after(args: &Args) -> Result<Exit, OperationError> {
         while let Some((table, done)) = work.next().await {
             let table = table.to_string();
             match done {
-                Ok(done) if args.json => report::line(to_json(&table, args.dry_run, &done)),
+                Ok(done) if args.json => report::json_line(to_json(&table, args.dry_run, &done)),
                 Ok(done) => told(&table, args.dry_run, &done).iter().for_each(report::line),
                 Err(error) => {
                     fail(&error);
@@ -82,7 +82,7 @@ fn look_after(args: &Args) -> Result<Exit, OperationError> {
         return Ok(Exit::Done);
     }
     if args.json {
-        report::line(report::failed(&errors));
+        report::json_line(report::failed(&errors));
     }
     Ok(Exit::Failed)
 }

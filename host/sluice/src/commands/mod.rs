@@ -118,16 +118,18 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// Warnings, as they happen. `SLUICE_LOG` takes the usual filters, such as `debug` or
-/// `warn,module=info`. What modules log is off by default: the last lines of a module that
-/// fails are part of its error.
+/// Our own warnings, as they happen. `SLUICE_LOG` takes the usual filters, such as `debug` or
+/// `warn,module=info`. What libraries and modules log is off by default: what a library cannot do, and the last
+/// lines of a module that fails, are part of our error.
 fn log_to_standard_error() {
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,module=off"));
+    let filter =
+        EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("off,sluice=warn,sluicebox=warn"));
     // Nobody has set a subscriber before: this is the first thing that the program does.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(report::colour(&std::io::stderr()))
+        .with_writer(report::LogLines)
+        // Colours would be escaped like those that a module or a file name brings.
+        .with_ansi(false)
         .without_time()
         .try_init();
 }

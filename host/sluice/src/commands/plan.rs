@@ -6,6 +6,7 @@ use super::Exit;
 use super::session::{PipelineArgs, end};
 use crate::report;
 use sluicebox_core::plan::{Upstream, WriteMode};
+use sluicebox_core::types::Named;
 use sluicebox_service::{HopPlan, ModulePlan, OperationError, plan};
 
 #[derive(clap::Args)]
@@ -61,7 +62,10 @@ fn describe(hop: &HopPlan) -> String {
         line(&mut text, format_args!("  table   {}, {mode}, {state}", table.table));
         for column in &table.columns {
             let sign = if column.added { '+' } else { ' ' };
-            line(&mut text, format_args!("          {sign} {} {}", column.name, column.data_type));
+            line(
+                &mut text,
+                format_args!("          {sign} {} {}", report::visible(&column.name), Named(&column.data_type)),
+            );
         }
     }
     text.trim_end().to_owned()

@@ -78,7 +78,7 @@ fn compare(args: &Args) -> Result<Exit, OperationError> {
     };
     let replayed = replay(&service, request)?;
     if args.json {
-        report::line(json(&args.hop, &replayed));
+        report::json_line(json(&args.hop, &replayed));
     } else {
         print(&args.hop, &replayed, into.as_ref());
     }

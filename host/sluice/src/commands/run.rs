@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Exit {
             report::not_started(&reason);
             if args.json {
                 let summary = Summary::not_started(started.elapsed(), reason.lines());
-                report::line(format_args!("{}", summary.to_json()));
+                report::json_line(summary.to_json());
             }
             return reason.kind().into();
         }
@@ -55,12 +55,12 @@ pub fn run(args: &Args) -> Exit {
     }
     let summary = Summary::of(&done, started.elapsed());
     if args.json {
-        report::line(format_args!("{}", summary.to_json()));
+        report::json_line(summary.to_json());
     } else {
-        eprintln!("{}", summary.to_table());
-        eprintln!("Tables: {}", session.location);
+        report::aside(format_args!("{}", summary.to_table()));
+        report::aside(format_args!("Tables: {}", session.location));
         if summary.hops.iter().any(|hop| hop.rows_rejected > 0) {
-            eprintln!("Rejected rows: sluice quarantine ls --lake {}", session.location);
+            report::aside(format_args!("Rejected rows: sluice quarantine ls --lake {}", session.location));
         }
     }
     done.status.into()

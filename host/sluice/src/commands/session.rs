@@ -68,7 +68,7 @@ pub fn end(result: Result<Exit, OperationError>, json: bool) -> Exit {
     };
     report::operation(&error);
     if json {
-        report::line(report::failed(&error.lines()));
+        report::json_line(report::failed(&error.lines()));
     }
     error.kind().into()
 }

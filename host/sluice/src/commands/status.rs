@@ -30,7 +30,7 @@ fn show(args: &Args) -> Result<Exit, OperationError> {
     let found = service.wait(status(&lake, &args.lake))?;
     if args.json {
         for (table, info) in &found.tables {
-            report::line(json(table, info));
+            report::json_line(json(table, info));
         }
     } else if !found.tables.is_empty() {
         report::line(table(&found.tables));
@@ -38,7 +38,7 @@ fn show(args: &Args) -> Result<Exit, OperationError> {
     let exit = found.unreadable.iter().fold(Exit::Done, |_, (_, error)| fail(error));
     if args.json && !found.unreadable.is_empty() {
         let errors: Vec<String> = found.unreadable.iter().map(|(_, error)| in_one_line(error)).collect();
-        report::line(report::failed(&errors));
+        report::json_line(report::failed(&errors));
     }
     Ok(exit)
 }

@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 
 use super::visible;
 use sluicebox_config::{Loaded, Problem, Problems};
-use sluicebox_core::fault::{Fault, causes};
+use sluicebox_core::fault::{Fault, causes, message as said};
+use sluicebox_core::redact::redact;
 use sluicebox_pipeline::PipelineError;
 use sluicebox_service::{NotStarted, OperationError};
 
@@ -65,12 +66,12 @@ pub fn note(text: &str) {
 
 /// Prints everything that is wrong with a pipeline file, each with its piece of the file.
 fn problems(problems: &Problems) {
-    print(&problems.render(super::colour(&io::stderr())));
+    print(&redact(&problems.render(super::colour(&io::stderr()))));
 }
 
 /// Prints one thing that is wrong with a pipeline file, or turned out to be while it ran.
 fn problem(problem: &Problem) {
-    print(&format!("{}\n", problem.render(super::colour(&io::stderr()))));
+    print(&redact(&format!("{}\n", problem.render(super::colour(&io::stderr())))));
 }
 
 /// Prints what is odd about a pipeline file.
@@ -81,7 +82,7 @@ pub fn warnings(warnings: &[Problem]) {
 /// The text that [`error`] prints.
 fn render_error(error: &dyn Fault, colour: bool) -> String {
     let mut out = String::new();
-    push(&mut out, "", "error", RED, &error.to_string(), colour);
+    push(&mut out, "", "error", RED, &said(error), colour);
     for cause in causes(error) {
         push(&mut out, "  ", "caused by", RED, &cause, colour);
     }
@@ -98,7 +99,8 @@ const PLAIN: &str = "\x1b[0m";
 /// A line with its label; further lines of the message stand under the first.
 fn push(out: &mut String, indent: &str, label: &str, style: &str, message: &str, colour: bool) {
     let (style, plain) = if colour { (style, PLAIN) } else { ("", "") };
-    let mut lines = message.trim_end().lines();
+    let message = redact(message.trim_end());
+    let mut lines = message.lines();
     out.push_str(&format!("{indent}{style}{label}{plain}: {}\n", visible(lines.next().unwrap_or_default())));
     for line in lines {
         out.push_str(&format!("{indent}{:width$}{}\n", "", visible(line), width = label.len() + 2));

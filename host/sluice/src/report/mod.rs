@@ -4,11 +4,13 @@
 //! either can be piped away. Colour only where a terminal shows it and `NO_COLOR` is unset.
 
 mod error;
+mod log;
 mod progress;
 mod summary;
 mod usage;
 
 pub use error::{error, failed, message, not_started, note, operation, pipeline, warnings};
+pub use log::LogLines;
 pub use progress::{Display, Show};
 pub use summary::Summary;
 use usage::usage;
@@ -16,6 +18,8 @@ use usage::usage;
 use std::io::{IsTerminal, Write};
 
 use indicatif::{HumanBytes, HumanCount};
+use sluicebox_core::printable::{printable, printable_json, printable_lines};
+use sluicebox_core::redact::redact;
 
 /// Whether to colour what is written to `stream`.
 pub fn colour(stream: &impl IsTerminal) -> bool {
@@ -27,7 +31,19 @@ pub fn colour(stream: &impl IsTerminal) -> bool {
 /// Prints a result to standard output. Whoever reads it may stop early, as `head` does;
 /// that is no reason to fail.
 pub fn line(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let text = redact(&text.to_string());
+    let _ = writeln!(std::io::stdout().lock(), "{}", printable_lines(&text));
+}
+
+/// Prints one JSON value to standard output, on a line of its own.
+pub fn json_line(json: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", printable_json(&json.to_string()));
+}
+
+/// Prints something about a result to standard error, where results go that a person reads.
+pub fn aside(text: impl std::fmt::Display) {
+    let text = redact(&text.to_string());
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(&text));
 }
 
 /// A count with its thousands set apart.
@@ -40,14 +56,10 @@ pub fn bytes(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }
 
-/// Text with its control characters spelled out. Errors quote rows and modules name
-/// themselves, and neither may steer the terminal that they are shown on.
+/// Text that others wrote, as it stands inside of a line: a name, a value, a message. Neither may steer the
+/// terminal that it is shown on, nor begin a line of its own.
 pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
+    printable(text).into_owned()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use arrow_schema::{FieldRef, Schema};
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 
@@ -28,7 +28,8 @@ use super::files::{list, with_columns};
 use super::kafka::redecode_records;
 use super::message_decoder::{self, BodyDecoder};
 use super::{Next, OpenSource, Progress, Record, Redecoded, Source, SourceBatch, SourceError, Unit, stream_lane};
-use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
+use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage};
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{
     CaptureFiles, CaptureSpec, ChangedFiles, Compression, Demands, FileColumns, FilesSpec, Format, Gaps, Links,
@@ -282,16 +283,11 @@ pub(super) fn schema(name: &str, spec: &CaptureSpec) -> Result<arrow_schema::Sch
 
 /// The columns of an event besides its body.
 fn envelope(raw: bool) -> Vec<FieldRef> {
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut fields = vec![
-        Field::new(column::KEY, DataType::Binary, true),
-        Field::new(column::HEADERS, DataType::Utf8, true),
-        Field::new(column::TIMESTAMP, time, true),
-    ];
+    let mut columns = vec![SystemColumn::Key, SystemColumn::Headers, SystemColumn::Timestamp];
     if raw {
-        fields.push(Field::new(column::RAW, DataType::Binary, true));
+        columns.push(SystemColumn::Raw);
     }
-    fields.into_iter().map(Arc::new).collect()
+    columns.into_iter().map(|column| Arc::new(column.field())).collect()
 }
 
 /// Adds the columns besides the body to decoded rows.

@@ -239,7 +239,7 @@ fn reject(bad: &format::BadRecord, lane: &Lane) -> Reject {
 }
 
 fn declared(spec: &FilesSpec, known: Option<SchemaRef>) -> Option<SchemaRef> {
-    let columns = spec.columns.clone().or_else(|| known.map(|known| format::without_system_columns(&known)));
+    let columns = spec.columns.clone().or(known);
     columns.filter(|columns| !columns.fields().is_empty())
 }
 

@@ -6,7 +6,8 @@ use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
-use sluicebox_core::batch::{Lane, column};
+use sluicebox_core::batch::Lane;
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_formats::{FormatError, Numbers};
 
 /// Decoded rows, records of these numbers, with `_lane` and `_position` after their own columns.
@@ -37,7 +38,8 @@ pub(crate) fn no_rows() -> RecordBatch {
 
 fn system_fields() -> [FieldRef; 2] {
     let lane = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    [Arc::new(Field::new(column::LANE, lane, false)), Arc::new(Field::new(column::POSITION, DataType::Int64, false))]
+    let lane = SystemColumn::Lane.mark(Field::new(SystemColumn::Lane.name(), lane, false));
+    [Arc::new(lane), Arc::new(SystemColumn::Position.field().with_nullable(false))]
 }
 
 fn lanes(lane: &Lane, rows: usize) -> ArrayRef {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Field, FieldRef, Schema, TimeUnit};
+use arrow_schema::{FieldRef, Schema};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -12,22 +12,18 @@ use super::client::{Fetched, Message};
 use crate::files::with_columns;
 use crate::message_decoder::BodyDecoder;
 use crate::{SourceBatch, SourceError};
-use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
+use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage};
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::FormatError;
 
 /// The columns of a message besides its body.
 pub(super) fn envelope(raw: bool) -> Vec<FieldRef> {
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut fields = vec![
-        Field::new(column::KEY, DataType::Binary, true),
-        Field::new(column::HEADERS, DataType::Utf8, true),
-        Field::new(column::TIMESTAMP, time, true),
-    ];
+    let mut columns = vec![SystemColumn::Key, SystemColumn::Headers, SystemColumn::Timestamp];
     if raw {
-        fields.push(Field::new(column::RAW, DataType::Binary, true));
+        columns.push(SystemColumn::Raw);
     }
-    fields.into_iter().map(Arc::new).collect()
+    columns.into_iter().map(|column| Arc::new(column.field())).collect()
 }
 
 /// Decodes messages to rows.
@@ -138,7 +134,7 @@ pub(super) fn with_raw<'a>(
     let mut arrays = rows.columns().to_vec();
     arrays.push(Arc::new(BinaryArray::from_iter_values(bodies)));
     let mut fields: Vec<FieldRef> = rows.schema().fields().to_vec();
-    fields.push(Arc::new(Field::new(column::RAW, DataType::Binary, true)));
+    fields.push(Arc::new(SystemColumn::Raw.field()));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(FormatError::Rows)
 }
 

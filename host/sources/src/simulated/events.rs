@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
 
 use super::{BATCH_ROWS, LANE};
 use crate::files::with_columns;
 use crate::{Next, OpenSource, Progress, Source, SourceBatch, SourceError, Unit};
-use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage, column};
+use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage};
+use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::plan::{MessageFormat, SimulateSpec};
 use sluicebox_formats::{FormatError, MessageDecoder};
 use sluicebox_simulate::{self as simulate, Events};
@@ -95,7 +96,7 @@ fn with_raw<'a>(rows: &RecordBatch, raw: impl Iterator<Item = &'a [u8]>) -> Resu
     let mut bytes = BinaryBuilder::with_capacity(rows.num_rows(), rows.num_rows() * 256);
     raw.for_each(|raw| bytes.append_value(raw));
     let mut fields = rows.schema().fields().to_vec();
-    fields.push(Arc::new(Field::new(column::RAW, DataType::Binary, true)));
+    fields.push(Arc::new(SystemColumn::Raw.field()));
     let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
     arrays.push(Arc::new(bytes.finish()));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(FormatError::Rows)

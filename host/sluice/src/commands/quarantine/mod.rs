@@ -118,5 +118,5 @@ fn print_json(row: QuarantineRow<'_>) {
     if let Some(Ok(payload)) = row.payload().map(std::str::from_utf8) {
         object["payload"] = payload.into();
     }
-    report::line(format_args!("{object}"));
+    report::json_line(object);
 }

@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Result<Exit, OperationError> {
         report::line(format_args!("Nothing of hop `{}` is in quarantine.", args.hop));
     }
     for one in &retried {
-        if args.json { report::line(as_json(&args.hop, one)) } else { print(&args.hop, one) }
+        if args.json { report::json_line(as_json(&args.hop, one)) } else { print(&args.hop, one) }
     }
     Ok(Exit::Done)
 }
