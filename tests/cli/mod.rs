@@ -1,6 +1,7 @@
 //! The program as a shell sees it: exit codes, what is printed where, and the words of
 //! errors that every newcomer meets.
 
+mod infer;
 mod maintain;
 
 use std::fs;

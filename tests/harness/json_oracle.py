@@ -36,7 +36,7 @@ def same(written, landed):
     if isinstance(written, Decimal):
         try:
             # Of a number halfway between two that are written alike either may be shown: it is the same double.
-            same_double = len(written.as_tuple().digits) <= 16 and float(landed) == float(written) != float("inf")
+            same_double = len(written.as_tuple().digits) <= 17 and float(landed) == float(written) != float("inf")
             return not isinstance(landed, bool) and (Decimal(landed) == written or same_double)
         except (ArithmeticError, TypeError, ValueError):
             return False

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use proptest::prelude::*;
 use sluicebox_core::fault::Fault;
-use sluicebox_core::plan::{Encoding, Format};
+use sluicebox_core::plan::{CsvFormat, Encoding, EpochUnit, FilesSpec, Format, Quoting, TimeForm, ValueForm};
 
-use super::harness::{Folder, Read, csv};
+use super::harness::{Folder, Read, csv, schema};
 
 fn read(columns: &[(&str, &str)], text: impl AsRef<[u8]>) -> Read {
     let folder = Folder::csv();
@@ -51,8 +51,122 @@ fn a_file_that_is_no_text_is_named_for_what_it_is() {
 
 #[test]
 fn quotes_line_ends_and_blank_lines() {
-    let text = "a,b\r\n\"x, \"\"y\"\"\nz\",1\r\n\r\nplain \"quoted\",2\rlone,3\n\n\"\",";
-    assert_eq!(read(TWO, text).table(), [["x, \"y\"\nz", "1"], ["plain \"quoted\"", "2"], ["lone", "3"], ["", "∅"],]);
+    let text = "a,b\r\n\"x, \"\"y\"\"\nz\",1\r\n\r\nlone,3\rplain,2\n\n\"\",";
+    assert_eq!(read(TWO, text).table(), [["x, \"y\"\nz", "1"], ["lone", "3"], ["plain", "2"], ["", "∅"],]);
+}
+
+#[test]
+fn text_that_rfc_4180_does_not_know_is_set_aside_whole() {
+    let text = "a,b\nplain \"quoted\",1\n\"closed\" early,2\n\"two\nlines\" early,3\n4,\"He said \\\"hi\\\" twice\"\n\
+        5,\"size 5\\\"\"\n6,\"fine\"\n7,\"never closed\n8,fine\n9,\"as \"\"it\"\" is\"\n";
+    let read = read(TWO, text);
+    assert_eq!(read.table(), [["6", "fine"], ["8", "fine"], ["9", "as \"it\" is"]]);
+    assert_eq!(
+        read.bad(),
+        [
+            (0, 2, "csv.quote", "plain \"quoted\",1".to_owned()),
+            (1, 3, "csv.quote", "\"closed\" early,2".to_owned()),
+            (2, 4, "csv.quote", "\"two\nlines\" early,3".to_owned()),
+            (3, 6, "csv.quote", "4,\"He said \\\"hi\\\" twice\"".to_owned()),
+            (4, 7, "csv.unclosed-quote", "5,\"size 5\\\"\"".to_owned()),
+            (6, 9, "csv.unclosed-quote", "7,\"never closed".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn dialects() {
+    let with = |change: &dyn Fn(&mut CsvFormat), text: &str| {
+        let mut format = csv();
+        change(&mut format);
+        Folder::new(Format::Csv(format)).columns(TWO).with("a.csv", text).read()
+    };
+    let escaped = with(&|csv| csv.escape = Some(b'\\'), "a,b\n1,\"He said \\\"hi\\\"\"\n2\\,5,C:\\\\new\n3,\\N\n");
+    assert_eq!(escaped.table(), [["1", "He said \"hi\""], ["2,5", "C:\\new"], ["3", "\\N"]]);
+    let nulls = with(&|csv| (csv.escape, csv.nulls) = (Some(b'\\'), vec!["\\N".to_owned()]), "a,b\n3,\\N\n");
+    assert_eq!(nulls.table(), [["3", "∅"]]);
+    let none = with(&|csv| csv.quoting = Quoting::None, "a,b\n\"1,5\" pipe\n\"\",x\"y\"\n");
+    assert_eq!(none.table(), [["\"1", "5\" pipe"], ["\"\"", "x\"y\""]]);
+    let lenient = with(&|csv| csv.quoting = Quoting::Lenient, "a,b\n1,5\" pipe\n\"2\"x,3\n");
+    assert_eq!(lenient.table(), [["1", "5\" pipe"]]);
+    assert_eq!(lenient.bad(), [(1, 3, "csv.quote", "\"2\"x,3".to_owned())]);
+    let comments = with(&|csv| csv.comment = Some(b'#'), "# made by hand\na,b\n#1,2\n3,#4\n");
+    assert_eq!(comments.table(), [["3", "#4"]]);
+    let skipped = with(&|csv| csv.skip_rows = 3, "Report \"\n\r\nof,all,that\r\na,b\n1,2\n3\n");
+    assert_eq!(skipped.table(), [["1", "2"]]);
+    assert_eq!(skipped.bad(), [(1, 6, "csv.column-count", "3".to_owned())]);
+    let ragged = with(&|csv| csv.ragged = true, "a,b\n1\n2,3,,\n4,5,6\n7,8\n");
+    assert_eq!(ragged.table(), [["1", "∅"], ["2", "3"], ["7", "8"]]);
+    assert_eq!(ragged.bad(), [(2, 4, "csv.column-count", "4,5,6".to_owned())]);
+    let blank = with(&|csv| csv.skip_blank = Some(false), "a,b\n1,2\n\n3,4\n");
+    assert_eq!(blank.bad(), [(1, 3, "csv.column-count", String::new())]);
+}
+
+#[test]
+fn an_empty_line_of_a_file_with_one_column_is_a_row() {
+    let one = &[("a", "string")];
+    assert_eq!(read(one, "a\r\nx\r\n\r\n\"\"\r\ny\r\n").table(), [["x"], ["∅"], [""], ["y"]]);
+    let mut format = csv();
+    format.skip_blank = Some(true);
+    let folder = Folder::new(Format::Csv(format)).columns(one).with("a.csv", "a\nx\n\ny\n");
+    assert_eq!(folder.read().table(), [["x"], ["y"]]);
+}
+
+#[test]
+fn tabs_separate_the_fields_of_tsv_files() {
+    let folder = Folder::csv().columns(TWO).with("a.tsv", "a\tb\n1,5\t2\n").with("b.csv", "a,b\n3,4\n");
+    assert_eq!(folder.read().table(), [["1,5", "2"], ["3", "4"]]);
+}
+
+#[test]
+fn values_as_other_countries_write_them() {
+    let mut format = csv();
+    format.delimiter = Some(b';');
+    let form = |text: &str| TimeForm::new(text).unwrap();
+    format.values.all = ValueForm {
+        decimal: Some(b','),
+        thousands: Some('.'),
+        dates: vec![form("%d.%m.%Y")],
+        timezone: "Europe/Berlin".parse().ok(),
+        true_values: vec!["ja".to_owned()],
+        false_values: vec!["nein".to_owned()],
+        ..ValueForm::default()
+    };
+    let epoch = ValueForm { epoch: Some(EpochUnit::Milliseconds), ..format.values.all.clone() };
+    format.values.columns = vec![("seen".to_owned(), epoch)];
+    let text = "amount;day;at;seen;ok\n1.234,56;31.12.2024;2024-07-01 12:00:00;1719835200001;ja\n0,50;1.2.2024;2024-01-01T00:00:00Z;0;NEIN\n\
+        1.5;30.02.2024;;;\n";
+    let folder = Folder::new(Format::Csv(format)).with("a.csv", text);
+    let columns =
+        [("amount", "decimal(12,2)"), ("day", "date"), ("at", "timestamp"), ("seen", "timestamp"), ("ok", "bool")];
+    let declared = folder.columns(&columns);
+    let read = declared.read();
+    assert_eq!(
+        read.table(),
+        [
+            ["1234.56", "2024-12-31", "2024-07-01T10:00:00Z", "2024-07-01T12:00:00.001Z", "true"],
+            ["0.50", "2024-02-01", "2024-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "false"],
+        ]
+    );
+    assert_eq!(read.bad(), [(2, 4, "csv.type", "1.5;30.02.2024;;;".to_owned())]);
+    declared.write("a.csv", text.rsplit_once("1.5;").unwrap().0);
+    let inferred = Folder { dir: declared.dir, spec: FilesSpec { columns: None, ..declared.spec } };
+    let expected =
+        [("amount", "decimal(18,2)"), ("day", "date"), ("at", "timestamp"), ("seen", "timestamp"), ("ok", "bool")];
+    assert_eq!(inferred.schema(None).unwrap(), schema(&expected));
+}
+
+#[test]
+fn a_file_has_no_more_columns_than_a_table_is_good_for() {
+    let names: Vec<String> = (0..300_000).map(|at| format!("c{at}")).collect();
+    let begun = std::time::Instant::now();
+    let error = Folder::csv().with("a.csv", names.join(",") + "\n" + &"1,".repeat(299_999) + "1\n").fails();
+    let told = std::error::Error::source(&error).unwrap().to_string();
+    assert!(told.contains("more than 10000 columns"), "{told}");
+    assert!(begun.elapsed().as_secs() < 10);
+    let wide = names[..5_000].join(",") + "\n" + &("7,".repeat(4_999) + "7\n").repeat(3);
+    let read = Folder::csv().with("a.csv", wide).read();
+    assert_eq!((read.rows(), read.batches[0].num_columns()), (3, 5_002));
 }
 
 #[test]
@@ -212,7 +326,7 @@ fn a_long_record_within_bounds_is_whole() {
 fn a_file_without_header() {
     let mut format = csv();
     format.header = false;
-    format.delimiter = b';';
+    format.delimiter = Some(b';');
     let declared = Folder::new(Format::Csv(format.clone())).columns(&[("a", "int32"), ("b", "string")]);
     let read = declared.with("a.csv", "1;x\n2;y\n3\n").read();
     assert_eq!(read.table(), [["1", "x"], ["2", "y"]]);
@@ -247,7 +361,17 @@ fn types_are_inferred_with_care() {
         folder.schema(None).unwrap().fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!(
         kinds,
-        ["Int64", "Float64", "Boolean", "Date32", "Timestamp(µs, \"UTC\")", "Utf8", "Utf8", "Utf8", "Float64"]
+        [
+            "Int64",
+            "Float64",
+            "Boolean",
+            "Date32",
+            "Timestamp(µs, \"UTC\")",
+            "Utf8",
+            "Utf8",
+            "Utf8",
+            "Decimal128(38, 0)"
+        ]
     );
 }
 
@@ -276,8 +400,6 @@ fn field() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[a-z0-9é ]{0,6}",
         2 => "\"([a-z,\n\r]|\"\"){0,8}\"",
-        1 => "[a-z\"]{0,5}",
-        1 => "\"[a-z,]{0,5}\"[a-z\"]{0,4}",
     ]
 }
 
@@ -290,11 +412,10 @@ fn text() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Records of three fields are rows, others are rejects, just as the peer counts them. A quote
-    /// left open at the end is where the two differ on purpose.
+    /// Records of three fields are rows, others are rejects, just as the peer counts them. What is not of the rules
+    /// is where the two differ on purpose.
     #[test]
     fn the_same_records_as_the_csv_crate(body in text()) {
-        prop_assume!(closed(&body));
         let text = format!("a,b,c\n{body}");
         let expected: Vec<_> = peer(body.as_bytes());
         let read = read(&[("a", "string"), ("b", "string"), ("c", "string")], &text);
@@ -311,26 +432,4 @@ proptest! {
         positions.sort_unstable();
         prop_assert_eq!(positions, (0..expected.len() as i64).collect::<Vec<_>>());
     }
-}
-
-/// Whether no quoted field is open at the end, by the rules of the format.
-fn closed(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let (mut at, mut start, mut quoted) = (0, true, false);
-    while at < bytes.len() {
-        if quoted {
-            if bytes[at] == b'"' {
-                if bytes.get(at + 1) == Some(&b'"') {
-                    at += 1;
-                } else {
-                    quoted = false;
-                }
-            }
-        } else if bytes[at] == b'"' && start {
-            quoted = true;
-        }
-        start = !quoted && matches!(bytes[at], b',' | b'\n' | b'\r');
-        at += 1;
-    }
-    !quoted
 }

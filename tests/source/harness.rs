@@ -43,7 +43,7 @@ pub struct Read {
 }
 
 pub fn csv() -> CsvFormat {
-    CsvFormat { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 }
+    CsvFormat::default()
 }
 
 impl Folder {
@@ -137,7 +137,12 @@ impl Folder {
     }
 
     pub fn try_read(&self, done: &Positions) -> Result<Read, SourceError> {
-        let mut source = self.open(done, None)?;
+        self.try_read_known(done, None)
+    }
+
+    /// Reads what lands in a table with these columns.
+    pub fn try_read_known(&self, done: &Positions, known: Option<SchemaRef>) -> Result<Read, SourceError> {
+        let mut source = self.open(done, known)?;
         let mut read = Read::default();
         while let Some(next) = source.next()?.rows() {
             read.positions.merge(&next.batch.positions);

@@ -25,6 +25,7 @@ fn read(input: &Input, format: &Format, skip: u64) -> Result<(usize, u64), Forma
         compression: Compression::Auto,
         columns: None,
         own_types: false,
+        inferred: false,
         demands: Default::default(),
         skip,
         timestamps: Timestamps::Exact,

@@ -40,6 +40,8 @@ codes! {
     CsvEncoding = "csv.encoding",
     /// A required column is empty.
     CsvNull = "csv.null",
+    /// A quote where none may be, so that the record is no CSV.
+    CsvQuote = "csv.quote",
     /// A message that is not exactly one record.
     CsvRecords = "csv.records",
     /// A record that is longer than records may be.

@@ -115,10 +115,7 @@ fn bounds(data_type: &DataType, physical: PhysicalType, chunks: &[&Statistics]) 
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let (low, high) = integers(chunks)?;
             // The log has milliseconds: the range is widened to whole ones, never narrowed.
-            Some((
-                instant(low.div_euclid(1_000)),
-                instant(high.div_euclid(1_000) + i64::from(high.rem_euclid(1_000) > 0)),
-            ))
+            Some((instant(low.div_euclid(1_000)), instant_above(high)))
         }
         DataType::Float32 | DataType::Float64 => {
             let (low, high) = floats(chunks)?;
@@ -222,6 +219,17 @@ fn instant(millis: i64) -> Option<Value> {
     is_written(time.year()).then(|| json!(time.to_rfc3339_opts(SecondsFormat::Millis, true)))
 }
 
+/// The first millisecond that is not before an instant; of the last millisecond of the year 9999, which has none
+/// after it, its last microsecond.
+fn instant_above(micros: i64) -> Option<Value> {
+    let millis = micros.div_euclid(1_000);
+    if micros.rem_euclid(1_000) == 0 {
+        return instant(millis);
+    }
+    let last = || instant(millis).map(|_| json!("9999-12-31T23:59:59.999999Z"));
+    instant(millis + 1).or_else(last)
+}
+
 /// Whether every reader makes the same of a year's digits: beyond four of them, and before the first year, each
 /// has a way of its own. A bound that cannot be written is left out, and nothing is skipped by it.
 fn is_written(year: i32) -> bool {
@@ -310,6 +318,11 @@ mod tests {
         let last = 253_402_300_799_999_999_i64;
         assert_eq!(instant(last.div_euclid(1_000)), Some(json!("9999-12-31T23:59:59.999Z")));
         assert_eq!(instant(last.div_euclid(1_000) + 1), None);
+        assert_eq!(instant_above(last), Some(json!("9999-12-31T23:59:59.999999Z")));
+        assert_eq!(
+            (instant_above(last + 1), instant_above(-62_135_596_800_000_001)),
+            (None, instant(-62_135_596_800_000))
+        );
         assert_eq!(instant(-62_135_596_800_000), Some(json!("0001-01-01T00:00:00.000Z")));
         assert_eq!(instant(-62_135_596_800_001), None);
         assert_eq!((date(2_932_896), date(2_932_897)), (Some(json!("9999-12-31")), None));

@@ -56,6 +56,12 @@ pub enum FormatError {
         /// The other.
         other: String,
     },
+    /// There are more columns than a table is good for.
+    #[error("it has more than {most} columns")]
+    Columns {
+        /// How many there may be.
+        most: usize,
+    },
     /// Not one declared column is in the header.
     #[error("its header has none of the declared columns; it reads `{header}`")]
     ForeignHeader {
@@ -271,6 +277,9 @@ impl Fault for FormatError {
             FormatError::NotText { kind } => kind.hint(),
             FormatError::DuplicateColumn { .. } => "rename one of them, or read the file without its header",
             FormatError::Twins { .. } => "no Delta table holds both: have one of them renamed in the file",
+            FormatError::Columns { .. } => {
+                "check `delimiter` and `header`; if it is a matrix, land it as rows of a key, a column's name and a value"
+            }
             FormatError::ForeignHeader { .. } => {
                 "check `delimiter` and `encoding`; for a CSV file without a header set `header = false`"
             }

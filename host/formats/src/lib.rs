@@ -9,7 +9,10 @@ mod binary;
 pub mod csv;
 mod error;
 mod evidence;
+mod exact;
+mod form;
 mod guard;
+mod infer;
 mod input;
 mod json;
 mod json_rows;
@@ -20,6 +23,7 @@ mod message;
 mod names;
 mod parquet;
 mod plain;
+mod reading;
 mod scalar;
 mod text;
 mod value;
@@ -32,6 +36,7 @@ pub use self::avro::BadSchema;
 pub use self::parquet::ParquetWriter;
 pub use binary::Binary;
 pub use error::{FormatError, Laid};
+pub use infer::{Evidence, InferredColumn, SAMPLE_FILES, SAMPLE_RECORDS, Sample, Sampled, chosen, infer};
 pub use input::{Input, Meter};
 pub use json_rows::{infer_json, rows_as_json, rows_from_json};
 pub use local::LocalFile;
@@ -44,9 +49,6 @@ use sluicebox_core::reject::RejectCode;
 
 /// Rows of a batch at most.
 pub const BATCH_ROWS: usize = 8_192;
-
-/// Records that are looked at to infer columns.
-pub const SAMPLE_RECORDS: usize = 10_000;
 
 /// The rows of one file, in their order.
 pub trait Rows: Send {
@@ -114,6 +116,9 @@ pub struct FileSpec<'a> {
     /// These are the columns of a table whose contract judges types: a format that has types of its own keeps
     /// them.
     pub own_types: bool,
+    /// Nobody declared the columns: they were inferred, or are those of a table, and a text is a value of theirs
+    /// only if it comes back as it was written.
+    pub inferred: bool,
     /// What is wanted of records whose fields no header names.
     pub demands: Demands,
     /// Records that are done already.
@@ -138,7 +143,8 @@ fn decoder(input: &Input, spec: &FileSpec<'_>, meter: &Meter) -> Result<Box<dyn 
     match spec.format {
         Format::Csv(format) => {
             let text = text::open(input, spec.compression, format.encoding, meter)?;
-            Ok(Box::new(csv::CsvRows::new(text, format, columns, spec.skip)?))
+            let known = csv::Known { columns, exact: spec.inferred };
+            Ok(Box::new(csv::CsvRows::new(text, format, &known, spec.skip)?))
         }
         Format::JsonLines { .. } | Format::Json { .. } => {
             let records = json_records(input, spec.format, spec.compression, spec.whole, meter)?;
@@ -178,15 +184,14 @@ fn json_records(
     }
 }
 
-/// The columns that `input` has: inferred from its first [`SAMPLE_RECORDS`] records
-/// where the format does not say.
+/// The columns that a file of JSON, Parquet or Avro has; those of delimited text say [`infer`].
 ///
 /// # Errors
 /// As [`open`]; an empty text file has no columns, which is an empty schema.
 pub fn schema(input: &Input, format: &Format, compression: Compression) -> Result<SchemaRef, FormatError> {
     let meter = Meter::default();
     guarded(0, || match format {
-        Format::Csv(csv) => csv::infer(text::open(input, compression, csv.encoding, &meter)?, csv),
+        Format::Csv(_) => Ok(infer(&[Sampled { name: "", input }], format, compression)?.schema()),
         Format::JsonLines { .. } | Format::Json { .. } => {
             json::infer(json_records(input, format, compression, true, &meter)?.0)
         }

@@ -8,7 +8,7 @@ use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{Schema, SchemaRef};
 
 use super::avro::{BadSchema, BodyDecoder};
-use super::csv::CsvRows;
+use super::csv::{CsvRows, Known};
 use super::guard::guarded;
 use super::json::ObjectDecoder;
 use super::scalar::Exactness;
@@ -236,5 +236,6 @@ impl Found {
 }
 
 fn csv_rows(csv: &CsvFormat, columns: &SchemaRef, text: Vec<u8>) -> Result<CsvRows, FormatError> {
-    CsvRows::new(text::decode(Box::new(Cursor::new(text)), csv.encoding)?, csv, Some(columns.clone()), 0)
+    let known = Known { columns: Some(columns.clone()), exact: false };
+    CsvRows::new(text::decode(Box::new(Cursor::new(text)), csv.encoding)?, csv, &known, 0)
 }

@@ -322,10 +322,12 @@ fn is_meant(field: &Field, name: &str) -> bool {
     SystemColumn::of(field).is_some() || SystemNames::default().named(name).is_none()
 }
 
-/// Whether every value of one type is one of the other as it crosses.
+/// Whether values of one type cross as another: where none changes, and where a module asks for the nearest double of a
+/// decimal, as which amounts land whose type nobody declared.
 fn becomes(from: &DataType, to: &DataType) -> bool {
     let from = crossing(from);
-    from.equals_datatype(to) || is_lossless(&from, to)
+    let nearest = matches!((&from, to), (DataType::Decimal128(..), DataType::Float64));
+    from.equals_datatype(to) || is_lossless(&from, to) || nearest
 }
 
 /// A module's own column, which is the host's where the module hands the host's on, and where it says of the

@@ -11,7 +11,7 @@
 //! | read a pipeline file, check it, say what a run would do | [`PipelineFile`], [`Session`], [`plan()`] |
 //! | test modules with fixtures | [`fixtures`] |
 //! | look at tables | [`status`], [`head`], [`history`] |
-//! | keep tables in shape | [`maintain`] |
+//! | keep tables in shape | [`maintain`], [`forget`] |
 //! | rows that could not go on | [`quarantine`] |
 //! | make tables again and compare them | [`replay`] |
 //!
@@ -20,6 +20,7 @@
 mod error;
 mod event;
 pub mod fixtures;
+pub mod forget;
 pub mod head;
 pub mod history;
 pub mod maintain;

@@ -272,8 +272,30 @@ pub fn rescues(spec: &SourceSpec) -> bool {
     }
 }
 
-/// The columns that the source's rows will have, without `_lane` and `_position`: declared,
-/// as known from its table, or inferred from the first file that has rows.
+/// What the files of a source say about their columns.
+#[derive(Debug)]
+pub struct Inferred {
+    /// The columns, each with what was seen of it.
+    pub sample: sluicebox_formats::Sample,
+    /// The files that were looked at, by name.
+    pub files: Vec<String>,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// What the files of a source say about their columns, whatever is declared; `None` for a source without files.
+///
+/// # Errors
+/// There is no file to infer from, or the first one cannot be read.
+pub fn infer(spec: &SourceSpec, runtime: &Handle) -> Result<Option<Inferred>, SourceError> {
+    match &spec.kind {
+        SourceKind::Files(files) => files::infer(&spec.name, files, runtime).map(Some),
+        SourceKind::Capture(_) | SourceKind::Kafka(_) | SourceKind::Simulate(_) => Ok(None),
+    }
+}
+
+/// The columns of the source's rows, without `_lane` and `_position`: declared, known from the table, or inferred
+/// from a sample of the files. A column of files without rows has no type.
 ///
 /// # Errors
 /// There is no file to infer from, or it cannot be read; or messages cannot be decoded into the declared columns.

@@ -97,7 +97,7 @@ fn without_header(section: &Section<'_>, csv: Csv) -> Option<CsvFormat> {
         csv.misplaced_header(section, "has no meaning: a message is one record", "leave it out");
         return None;
     }
-    Some(CsvFormat { header: false, ..csv.format })
+    Some(CsvFormat { header: false, comment: None, skip_rows: 0, ..csv.format })
 }
 
 /// The format of a message, before its settings are known.

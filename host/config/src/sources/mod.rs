@@ -13,6 +13,7 @@ mod names;
 mod oauth;
 mod simulate;
 mod stream;
+mod values;
 
 use serde_json::{Value as Json, json};
 
@@ -38,6 +39,7 @@ static TYPES: &[SourceType] = &[files::TYPE, capture::TYPE, kafka::TYPE, eventhu
 pub(crate) static REFERENCE: &[(&str, &KeySet)] = &[
     ("files", &files::KEYS),
     ("csv", &csv::KEYS),
+    ("csv_column", &values::COLUMN_KEYS),
     ("jsonl", &files::JSONL_KEYS),
     ("json", &files::JSON_KEYS),
     ("kafka", &kafka::KEYS),

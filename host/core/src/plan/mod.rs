@@ -3,11 +3,14 @@
 //! `config` makes it from a pipeline file. Tables are in `table`.
 
 mod capture;
+mod csv;
 mod file_columns;
 mod message;
 mod naming;
 mod stream;
 mod table;
+mod text_values;
+mod time_form;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +21,7 @@ use arrow_schema::SchemaRef;
 use crate::columns::SystemNames;
 
 pub use capture::{CaptureFiles, CaptureSpec, Gaps, LayoutPart, TimePart};
+pub use csv::{CsvFormat, Quoting};
 pub use file_columns::{FileColumns, FileFact, NamePart};
 pub use message::{AvroSchemas, MessageFormat, Registry};
 pub use naming::ColumnNames;
@@ -26,6 +30,8 @@ pub use table::{
     Contract, DeleteWhen, Demands, Derivation, Derived, Drift, Expectation, Layout, Otherwise, Rule, TableSpec, Upkeep,
     WriteMode,
 };
+pub use text_values::{EpochUnit, TextValues, ValueForm};
+pub use time_form::{BadForm, LocalOrInstant, TimeForm};
 
 /// A pipeline, ready to run: every name is resolved and every problem reported.
 #[derive(Clone, Debug)]
@@ -221,21 +227,6 @@ pub enum Format {
     Avro,
 }
 
-/// Delimited text with quoted fields, newlines in quotes included (RFC 4180).
-#[derive(Clone, Debug)]
-pub struct CsvFormat {
-    /// Between fields.
-    pub delimiter: u8,
-    /// Around fields that hold a delimiter or newline.
-    pub quote: u8,
-    /// Whether the first record names the columns. Without it, the declared columns apply in order.
-    pub header: bool,
-    /// Fields with exactly this text are null, besides the empty one.
-    pub nulls: Vec<String>,
-    /// The character encoding.
-    pub encoding: Encoding,
-}
-
 /// A character encoding of text files. A byte-order mark is always recognised and removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -427,12 +418,5 @@ impl Compression {
             Compression::Auto => Compression::None,
             known => known,
         }
-    }
-}
-
-impl Default for CsvFormat {
-    /// What holds where the file says nothing.
-    fn default() -> Self {
-        Self { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 }
     }
 }

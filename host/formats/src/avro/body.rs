@@ -13,7 +13,6 @@ use arrow_select::take::take_record_batch;
 use super::shape;
 use super::writer::Writer;
 use crate::FormatError;
-use crate::FormatError;
 use crate::message::{BadMessage, Messages};
 use sluicebox_core::columns::SystemColumn;
 use sluicebox_core::plan::{Demands, Timestamps};

@@ -10,7 +10,8 @@ use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArr
 use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
-use super::split::Records;
+use super::records::Records;
+use crate::reading::Reading;
 use crate::scalar::{self, Exactness, Texts};
 
 /// Some records of a window.
@@ -22,10 +23,21 @@ pub(super) struct Block<'a> {
     pub(super) records: &'a Records,
     /// Fields of a record.
     pub(super) fields: usize,
-    /// The quote.
-    pub(super) quote: u8,
+    /// How they are written.
+    pub(super) style: Style,
     /// Texts that mean null, besides the empty one.
     pub(super) nulls: &'a [Vec<u8>],
+}
+
+/// How texts are written in fields.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Around fields; the delimiter where quotes mean nothing, since no field begins with that.
+    pub(super) quote: u8,
+    /// What takes their meaning from the bytes behind it, if anything does.
+    pub(super) escape: Option<u8>,
+    /// Between fields.
+    pub(super) delimiter: u8,
 }
 
 /// A value that could not be read.
@@ -59,13 +71,33 @@ impl<'a> Block<'a> {
     /// The whole record, without its line end: where it lies in the window.
     pub(super) fn record(&self, row: usize) -> Range<usize> {
         let marks = &self.records.marks[row * (self.fields + 1)..];
-        marks[0].wrapping_add(1) as usize..marks[self.fields] as usize
+        let end = match self.records.uneven.binary_search_by_key(&row, |(row, _)| *row) {
+            Ok(found) => self.records.uneven[found].1,
+            Err(_) => marks[self.fields] as usize,
+        };
+        marks[0].wrapping_add(1) as usize..end
+    }
+
+    /// The bytes of a field; one that its record lacks lies behind it, and has none.
+    #[inline]
+    fn bytes_at(&self, place: Range<usize>) -> &'a [u8] {
+        self.data.get(place).unwrap_or_default()
     }
 
     /// One field's text, quotes resolved.
     pub(super) fn text(&self, row: usize, field: usize) -> Cow<'a, [u8]> {
         let marks = &self.records.marks[row * (self.fields + 1) + field..];
-        unquote(&self.data[marks[0].wrapping_add(1) as usize..marks[1] as usize], self.quote)
+        self.resolve(self.bytes_at(marks[0].wrapping_add(1) as usize..marks[1] as usize))
+    }
+
+    /// The text that is written as `raw`.
+    fn resolve(&self, raw: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.style.escape {
+            Some(escape) if self.records.escaped && memchr::memchr(escape, raw).is_some() => {
+                Cow::Owned(unescape(raw, escape, self.style))
+            }
+            _ => unquote(raw, self.style.quote),
+        }
     }
 
     /// Where every row's field lies in the window, quotes and all.
@@ -83,8 +115,9 @@ impl<'a> Block<'a> {
     }
 
     /// Field `field` as an array of `kind`; what is not readable is null and in `bad`.
-    pub(super) fn column(&self, field: usize, kind: &DataType, bad: &mut Vec<BadValue>) -> ArrayRef {
-        if let Some(array) = scalar::column(&mut Field { block: *self, field, bad }, kind, Exactness::default()) {
+    pub(super) fn column(&self, field: usize, kind: &DataType, reading: &Reading, bad: &mut Vec<BadValue>) -> ArrayRef {
+        let texts = &mut Field { block: *self, field, bad };
+        if let Some(array) = scalar::column(texts, kind, reading, Exactness::default()) {
             return array;
         }
         match kind {
@@ -101,11 +134,11 @@ impl<'a> Block<'a> {
         &self,
         row: usize,
         field: usize,
-        raw: &[u8],
+        raw: &'a [u8],
         bad: &mut Vec<BadValue>,
         read: impl Fn(&[u8]) -> Option<V>,
     ) -> Option<V> {
-        let text = unquote(raw, self.quote);
+        let text = self.resolve(raw);
         let trimmed = text.trim_ascii();
         if self.is_null(trimmed) || self.is_null(&text) {
             return None;
@@ -144,15 +177,17 @@ impl<'a> Block<'a> {
         let mut without = without.iter().peekable();
         offsets.push(0);
         for (row, place) in self.places(field).enumerate() {
-            let raw = &self.data[place.clone()];
+            let raw = self.bytes_at(place.clone());
             let mut valid = true;
             if without.peek() == Some(&&row) {
                 without.next();
-            } else if self.records.quoted && raw.first() == Some(&self.quote) {
+            } else if self.records.quoted && raw.first() == Some(&self.style.quote) {
                 // A quoted text is never null, so that the empty text can be told from none.
-                text.push(&unquote(raw, self.quote));
+                text.push(&self.resolve(raw));
             } else if self.is_null(raw) {
                 valid = false;
+            } else if self.records.escaped {
+                text.push(&self.resolve(raw));
             } else {
                 text.push_from(self.data, place);
             }
@@ -176,7 +211,7 @@ impl Field<'_, '_> {
     #[inline]
     fn value<V>(&mut self, row: usize, place: Range<usize>, read: impl Fn(&[u8]) -> Option<V>) -> Option<V> {
         let block = self.block;
-        let raw = &block.data[place];
+        let raw = block.bytes_at(place);
         match read(raw) {
             Some(value) if block.nulls.is_empty() || !block.is_null(raw) => Some(value),
             _ => block.hard(row, self.field, raw, self.bad, read),
@@ -260,7 +295,7 @@ pub(super) fn unquote(raw: &[u8], quote: u8) -> Cow<'_, [u8]> {
             text.push(quote);
             rest = &rest[at + 2..];
         } else {
-            // The closing quote; what follows it belongs to the field as it is.
+            // The closing quote, behind which nothing stands.
             rest = &rest[at + 1..];
             break;
         }
@@ -269,9 +304,56 @@ pub(super) fn unquote(raw: &[u8], quote: u8) -> Cow<'_, [u8]> {
     Cow::Owned(text)
 }
 
+/// A field's text where it has escapes: a quote, a delimiter, a line end or another escape behind one stands for
+/// itself; an escape before anything else does so, too.
+fn unescape(raw: &[u8], escape: u8, style: Style) -> Vec<u8> {
+    let (quoted, inside) = match raw {
+        [first, inside @ .., last] if *first == style.quote && *last == style.quote => (true, inside),
+        _ => (false, raw),
+    };
+    let mut text = Vec::with_capacity(inside.len());
+    let mut rest = inside;
+    while let [byte, behind @ ..] = rest {
+        let next = behind.first().copied();
+        let stands_for_next = (*byte == escape
+            && next.is_some_and(|next| {
+                next == style.quote || next == style.delimiter || next == escape || matches!(next, b'\n' | b'\r')
+            }))
+            || (quoted && *byte == style.quote && next == Some(style.quote));
+        match next {
+            Some(next) if stands_for_next => {
+                text.push(next);
+                rest = &behind[1..];
+            }
+            _ => {
+                text.push(*byte);
+                rest = behind;
+            }
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::unquote;
+    use super::{Style, unescape, unquote};
+
+    #[test]
+    fn escapes_are_resolved() {
+        let style = Style { quote: b'"', escape: Some(b'\\'), delimiter: b',' };
+        for (raw, text) in [
+            (r#""He said \"hi\"""#, r#"He said "hi""#),
+            (r#""size 5\"""#, r#"size 5""#),
+            (r"a\,b", "a,b"),
+            (r"C:\\dir\new", r"C:\dir\new"),
+            (r#""a""b\n""#, r#"a"b\n"#),
+            ("a\\\nb", "a\nb"),
+            ("\\N", "\\N"),
+            ("a\\", "a\\"),
+        ] {
+            assert_eq!(unescape(raw.as_bytes(), b'\\', style), text.as_bytes(), "{raw}");
+        }
+    }
 
     #[test]
     fn quotes_are_resolved() {
@@ -281,7 +363,6 @@ mod tests {
             ("\"\"", ""),
             ("\"a\"", "a"),
             ("\"a\"\"b\"", "a\"b"),
-            ("\"a\"b\"c", "ab\"c"),
             ("\"\"\"\"", "\""),
             ("a\"b", "a\"b"),
         ] {

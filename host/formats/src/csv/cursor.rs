@@ -2,8 +2,9 @@
 
 use std::io::Read;
 
+use super::records::Records;
 use super::scan::Marks;
-use super::split::{Records, Splitter};
+use super::split::{Dialect, Splitter};
 use crate::text::Original;
 use crate::window::Window;
 use crate::{BATCH_ROWS, BadRecord, FormatError, PAYLOAD_BYTES, RECORD_BYTES};
@@ -13,6 +14,8 @@ use sluicebox_core::reject::RejectCode;
 pub(super) struct Cursor {
     window: Window,
     splitter: Splitter,
+    /// The dialect of the records behind the header.
+    dialect: Dialect,
     records: Records,
     /// The line and the record that the window begins with, and whether a carriage return was
     /// the last byte taken.
@@ -49,11 +52,14 @@ pub(super) struct BadLine {
 }
 
 impl Cursor {
-    /// At the start of the text, which is taken to have one field until [`Cursor::expect`].
-    pub(super) fn new(reader: Box<dyn Read + Send>, marks: Marks, window_bytes: usize) -> Self {
+    /// At the start of the text, which is taken to have one field until [`Cursor::expect`]. Until then, lines
+    /// without any byte are no records, and none are ragged.
+    pub(super) fn new(reader: Box<dyn Read + Send>, marks: Marks, dialect: Dialect, window_bytes: usize) -> Self {
+        let header = Dialect { blank_records: false, ragged: false, ..dialect };
         Self {
             window: Window::new(reader, window_bytes),
-            splitter: Splitter { marks, fields: 1 },
+            splitter: Splitter { marks, fields: 1, dialect: header },
+            dialect,
             records: Records::default(),
             line: 1,
             record: 0,
@@ -63,9 +69,45 @@ impl Cursor {
         }
     }
 
-    /// Expects so many fields in every record from now on.
-    pub(super) fn expect(&mut self, fields: usize) {
+    /// Expects the header, with so many fields.
+    pub(super) fn expect_header(&mut self, fields: usize) {
         self.splitter.fields = fields;
+    }
+
+    /// Expects so many fields in every record from now on. With `blank`, lines without any byte are records.
+    pub(super) fn expect(&mut self, fields: usize, blank: bool) {
+        self.splitter.fields = fields;
+        self.splitter.dialect = Dialect { blank_records: self.dialect.blank_records || blank, ..self.dialect };
+    }
+
+    /// Passes over so many lines, whatever is in them.
+    pub(super) fn skip_lines(&mut self, lines: u64) -> Result<(), FormatError> {
+        for _ in 0..lines {
+            loop {
+                self.window.fill(2);
+                let bytes = self.window.bytes();
+                if let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) {
+                    if bytes[end] == b'\r' && end > 0 && end + 1 == bytes.len() && !self.window.ended() {
+                        // Whether a line feed follows shows when more is read.
+                        self.window.take(end);
+                        self.check()?;
+                        continue;
+                    }
+                    let both = bytes[end] == b'\r' && bytes.get(end + 1) == Some(&b'\n');
+                    self.after_return = bytes[end] == b'\r' && !both;
+                    self.window.take(end + 1 + usize::from(both));
+                    self.line += 1;
+                    break;
+                }
+                let read = bytes.len();
+                self.window.take(read);
+                if self.window.ended() {
+                    return Ok(());
+                }
+                self.check()?;
+            }
+        }
+        Ok(())
     }
 
     /// How the text is cut.

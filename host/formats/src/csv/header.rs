@@ -1,14 +1,19 @@
 //! Which field of the file is which column.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
 use crate::plain::type_name;
+use crate::reading::Reading;
 use crate::scalar::readable;
 use crate::{FormatError, names};
 use sluicebox_core::columns::ColumnName;
+use sluicebox_core::plan::TextValues;
+
+/// Columns of a file at most.
+pub(super) const COLUMNS: usize = 10_000;
 
 /// A column to decode.
 #[derive(Clone, Debug)]
@@ -17,16 +22,49 @@ pub(super) struct Column {
     pub(super) field: usize,
     /// Its name and type in the batch.
     pub(super) target: FieldRef,
+    /// How its texts are read.
+    pub(super) reading: Reading,
+}
+
+/// The names of a file's fields, to be looked up.
+struct Names<'a> {
+    places: HashMap<&'a str, usize>,
+    /// The place of each name in lower case; none where several names are the same but for the case of letters.
+    lower: HashMap<String, Option<usize>>,
+}
+
+impl<'a> Names<'a> {
+    fn new(names: &'a [String]) -> Self {
+        let places = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        let mut lower: HashMap<String, Option<usize>> = HashMap::with_capacity(names.len());
+        for (at, name) in names.iter().enumerate() {
+            lower.entry(name.to_lowercase()).and_modify(|place| *place = None).or_insert(Some(at));
+        }
+        Self { places, lower }
+    }
+
+    /// The same name, or else the only one that differs in the case of its letters alone.
+    fn find(&self, wanted: &str) -> Option<usize> {
+        self.places.get(wanted).copied().or_else(|| self.lower.get(&wanted.to_lowercase()).copied().flatten())
+    }
 }
 
 /// The columns of a file whose fields have those names: the declared ones that it has, in
 /// their order and under their declared names, then the others as strings.
-pub(super) fn columns(file: &[String], declared: Option<&Schema>, header: bool) -> Result<Vec<Column>, FormatError> {
+/// `exact` says that nobody declared them.
+pub(super) fn columns(
+    file: &[String],
+    declared: Option<&Schema>,
+    header: bool,
+    exact: bool,
+    values: &TextValues,
+) -> Result<Vec<Column>, FormatError> {
+    let names = Names::new(file);
     let declared = declared.map_or(&[][..], |schema| schema.fields());
     let mut columns = Vec::with_capacity(file.len());
     let mut left: Vec<bool> = vec![true; file.len()];
     for target in declared {
-        let Some(field) = names::find(file.iter().map(String::as_str), target.name()) else {
+        let Some(field) = names.find(target.name()) else {
             continue;
         };
         if !readable(target.data_type()) {
@@ -36,7 +74,8 @@ pub(super) fn columns(file: &[String], declared: Option<&Schema>, header: bool) 
             });
         }
         left[field] = false;
-        columns.push(Column { field, target: target.clone() });
+        let reading = Reading::new(exact, values.of(target.name()));
+        columns.push(Column { field, target: target.clone(), reading });
     }
     if columns.is_empty() && !declared.is_empty() && !file.is_empty() && header {
         let mut header = file.join(",");
@@ -47,7 +86,8 @@ pub(super) fn columns(file: &[String], declared: Option<&Schema>, header: bool) 
         return Err(FormatError::ForeignHeader { header });
     }
     for (field, name) in file.iter().enumerate().filter(|(field, _)| left[*field]) {
-        columns.push(Column { field, target: Arc::new(Field::new(name, DataType::Utf8, true)) });
+        let target = Arc::new(Field::new(name, DataType::Utf8, true));
+        columns.push(Column { field, target, reading: Reading::default() });
     }
     Ok(columns)
 }

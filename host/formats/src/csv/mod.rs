@@ -8,15 +8,22 @@
 //! - An unquoted empty field is null, and so is one whose text is in `nulls`. For
 //!   string columns a quoted field is never null, so that `""` is the empty string.
 //! - Spaces around numbers, dates and booleans do not matter; around strings they stay.
-//! - A field in quotes may hold delimiters and line ends. A quote that is never closed
+//! - A field in quotes may hold delimiters and line ends. A quote in another place, or text
+//!   behind a closing one, makes its record bad. A quote that is never closed
 //!   costs one line: the line it stands on is bad, and reading goes on with the next.
+//! - Lines without any byte are passed over, except in a file of one column, where each is a
+//!   row with an empty field.
+//! - A column that nobody declared holds only what comes back as it was written; what does
+//!   not is bad, as is any value that is not of its column's type.
 //! - A record longer than [`RECORD_BYTES`](super::RECORD_BYTES) is bad, up to its first
 //!   line end.
 
 mod column;
 mod cursor;
 mod header;
-mod infer;
+mod records;
+mod rejects;
+mod sample;
 mod scan;
 mod split;
 mod write;
@@ -26,7 +33,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 
-pub(super) use infer::infer;
+pub(super) use rejects::excerpt;
+pub(super) use sample::CsvSample;
 pub use write::CsvWriter;
 
 /// The names of a file's columns, in its order: from its header, or counted.
@@ -34,60 +42,80 @@ pub use write::CsvWriter;
 /// # Errors
 /// The file cannot be opened, or its header is none.
 pub fn names(input: &Input, format: &CsvFormat, compression: Compression) -> Result<Vec<String>, FormatError> {
-    infer::names(text::open(input, compression, format.encoding, &Meter::default())?, format)
+    sample::names(text::open(input, compression, format.encoding, &Meter::default())?, format)
 }
 
-use self::column::{BadValue, Block, Why};
+use self::column::{BadValue, Block, Style, Why};
 use self::cursor::{Cursor, Front};
-use self::header::Column;
+use self::header::{COLUMNS, Column};
+use self::records::Flaw;
 use self::scan::Marks;
-use self::split::Splitter;
-use super::plain::type_name;
+use self::split::{Dialect, Splitter};
 use super::text::{Original, Text};
-use super::{BATCH_ROWS, BadRecord, Decoded, FormatError, Input, Meter, Numbers, PAYLOAD_BYTES, Rows, text};
-use sluicebox_core::plan::{Compression, CsvFormat};
-use sluicebox_core::reject::RejectCode;
+use super::{BATCH_ROWS, Decoded, FormatError, Input, Meter, Numbers, Rows, text};
+use sluicebox_core::plan::{Compression, CsvFormat, Quoting};
 
 /// The rows of one file of delimited text.
 pub(super) struct CsvRows {
     cursor: Cursor,
     original: Original,
+    style: Style,
     nulls: Vec<Vec<u8>>,
     columns: Vec<Column>,
     schema: SchemaRef,
     skip: u64,
 }
 
+/// What is known of a file's columns before it is read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// The columns; the file's others are text.
+    pub(super) columns: Option<SchemaRef>,
+    /// They were inferred and not declared, so that a value has to come back as it was written.
+    pub(super) exact: bool,
+}
+
 impl CsvRows {
     /// Reads the header, if there is one.
-    pub(super) fn new(
-        text: Text,
-        format: &CsvFormat,
-        declared: Option<SchemaRef>,
-        skip: u64,
-    ) -> Result<Self, FormatError> {
-        Self::with_window(text, format, declared, skip, cursor::WINDOW_BYTES)
+    pub(super) fn new(text: Text, format: &CsvFormat, known: &Known, skip: u64) -> Result<Self, FormatError> {
+        Self::with_window(text, format, known, skip, cursor::WINDOW_BYTES)
     }
 
     fn with_window(
         text: Text,
         format: &CsvFormat,
-        declared: Option<SchemaRef>,
+        known: &Known,
         skip: u64,
         window_bytes: usize,
     ) -> Result<Self, FormatError> {
-        let marks = Marks { delimiter: format.delimiter, quote: format.quote };
+        let declared = known.columns.as_deref();
+        let delimiter = format.delimiter.unwrap_or(b',');
+        let quote = if format.quoting == Quoting::None { delimiter } else { format.quote };
+        let style = Style { quote, escape: format.escape.filter(|escape| *escape != quote), delimiter };
+        let dialect = Dialect {
+            inner_quotes: format.quoting != Quoting::Strict,
+            escapes: style.escape.is_some(),
+            comment: format.comment,
+            blank_records: format.skip_blank == Some(false),
+            ragged: format.ragged,
+        };
+        let marks = Marks { delimiter, quote, escape: style.escape.unwrap_or(delimiter) };
         let mut rows = Self {
-            cursor: Cursor::new(text.reader, marks, window_bytes),
+            cursor: Cursor::new(text.reader, marks, dialect, window_bytes),
             original: text.original,
+            style,
             nulls: format.nulls.iter().map(|null| null.clone().into_bytes()).collect(),
             columns: Vec::new(),
             schema: Arc::new(Schema::empty()),
             skip,
         };
-        let names = rows.names(format, declared.as_deref())?;
-        rows.columns = header::columns(&names, declared.as_deref(), format.header)?;
-        rows.cursor.expect(names.len().max(1));
+        rows.cursor.skip_lines(format.skip_rows)?;
+        let names = rows.names(format, declared)?;
+        if names.len() > COLUMNS {
+            return Err(FormatError::Columns { most: COLUMNS });
+        }
+        rows.columns = header::columns(&names, declared, format.header, known.exact, &format.values)?;
+        rows.cursor.expect(names.len().max(1), format.skip_blank.is_none() && names.len() == 1);
         rows.schema =
             Arc::new(Schema::new(rows.columns.iter().map(|column| column.target.clone()).collect::<Vec<_>>()));
         Ok(rows)
@@ -99,12 +127,21 @@ impl CsvRows {
         let fields = match self.cursor.front(1)? {
             Front::End => return Ok(header::declared_names(declared)),
             Front::Bad(line) => return Err(FormatError::Header { problem: line.message() }),
-            Front::Records => self.cursor.records().odd.first().map_or(1, |odd| odd.fields),
+            Front::Records => match self.cursor.records().odd.first().map(|odd| odd.flaw) {
+                None => 1,
+                Some(Flaw::Fields(fields)) => fields,
+                // Without a header it is a bad record like any other.
+                Some(_) if !format.header => 1,
+                Some(flaw) => return Err(FormatError::Header { problem: rejects::message(flaw, 1) }),
+            },
         };
         if !format.header {
             return Ok(header::counted_names(fields, declared));
         }
-        self.cursor.expect(fields);
+        if fields > COLUMNS {
+            return Err(FormatError::Columns { most: COLUMNS });
+        }
+        self.cursor.expect_header(fields);
         self.cursor.front(1)?;
         let block = self.block();
         let names = (0..fields)
@@ -117,12 +154,12 @@ impl CsvRows {
     }
 
     fn block(&self) -> Block<'_> {
-        let Splitter { marks, fields } = self.cursor.splitter();
+        let Splitter { fields, .. } = self.cursor.splitter();
         Block {
             data: self.cursor.bytes(),
             records: self.cursor.records(),
             fields,
-            quote: marks.quote,
+            style: self.style,
             nulls: &self.nulls,
         }
     }
@@ -149,7 +186,7 @@ impl CsvRows {
         let mut bad = Vec::new();
         let mut arrays = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
-            let array = block.column(column.field, column.target.data_type(), &mut bad);
+            let array = block.column(column.field, column.target.data_type(), &column.reading, &mut bad);
             if !column.target.is_nullable() && array.null_count() > 0 {
                 let nulls = (0..rows).filter(|row| array.is_null(*row));
                 bad.extend(nulls.map(|row| BadValue { row, field: column.field, why: Why::Null }));
@@ -209,62 +246,6 @@ impl CsvRows {
         }
         numbers
     }
-
-    /// The odd records and those with bad values (one per row, ascending), in the file's order.
-    fn bad_records(&self, values: &[BadValue], numbers: &[u64]) -> Vec<BadRecord> {
-        let block = self.block();
-        let mut found = Vec::with_capacity(values.len() + block.records.odd.len());
-        for odd in &block.records.odd {
-            let message = format!("{} fields expected, {} found", block.fields, odd.fields);
-            found.push((
-                self.cursor.record() + odd.record as u64,
-                odd.start..odd.end,
-                RejectCode::CsvColumnCount,
-                message,
-            ));
-        }
-        for value in values {
-            let place = block.record(value.row);
-            let (reason, message) = self.describe(*value, &block, &block.data[place.clone()]);
-            found.push((numbers[value.row], place, reason, message));
-        }
-        found.sort_by_key(|(record, ..)| *record);
-        let (mut line, mut counted) = (self.cursor.line(), 0);
-        let after_return = self.cursor.after_return();
-        found
-            .into_iter()
-            .map(|(record, place, reason, message)| {
-                line += lines(block.data, counted..place.start, after_return);
-                counted = place.start;
-                let payload = &block.data[place];
-                let kept = &payload[..payload.len().min(PAYLOAD_BYTES)];
-                let message = if kept.len() < payload.len() {
-                    format!("{message}; of its {} bytes the first {} are kept", payload.len(), kept.len())
-                } else {
-                    message
-                };
-                BadRecord { record, line: Some(line), reason, message, payload: self.original.restore(kept) }
-            })
-            .collect()
-    }
-
-    fn describe(&self, value: BadValue, block: &Block<'_>, record: &[u8]) -> (RejectCode, String) {
-        let column = self.columns.iter().find(|column| column.field == value.field);
-        let (name, kind) = column.map_or_else(
-            || (String::new(), String::new()),
-            |column| (column.target.name().clone(), type_name(column.target.data_type())),
-        );
-        let text = excerpt(&block.text(value.row, value.field));
-        match value.why {
-            Why::Null => (RejectCode::CsvNull, format!("column `{name}` must not be null")),
-            Why::Type if std::str::from_utf8(record).is_ok() => {
-                (RejectCode::CsvType, format!("column `{name}`: `{text}` is not of type {kind}"))
-            }
-            Why::Type | Why::Encoding => {
-                (RejectCode::CsvEncoding, format!("column `{name}`: `{text}` is not valid UTF-8"))
-            }
-        }
-    }
 }
 
 impl CsvRows {
@@ -294,34 +275,6 @@ impl Rows for CsvRows {
     }
 }
 
-/// A value as a message shows it: as it is written, whole if short, always printable.
-pub(super) fn excerpt(text: &[u8]) -> String {
-    const CHARACTERS: usize = 80;
-    let text = String::from_utf8_lossy(&text[..text.len().min(CHARACTERS * 4)]);
-    let mut shown = String::new();
-    for letter in text.chars().take(CHARACTERS) {
-        match letter {
-            // Quotes and backslashes are printable.
-            '"' | '\'' | '\\' => shown.push(letter),
-            other => shown.extend(other.escape_debug()),
-        }
-    }
-    if text.chars().nth(CHARACTERS).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// Line ends within `range`; a line feed after a carriage return does not count again.
-fn lines(data: &[u8], range: std::ops::Range<usize>, after_return: bool) -> u64 {
-    let mut count = 0;
-    for at in memchr::memchr2_iter(b'\n', b'\r', &data[range.clone()]).map(|at| at + range.start) {
-        let returned = if at == 0 { after_return } else { data[at - 1] == b'\r' };
-        count += u64::from(data[at] == b'\r' || !returned);
-    }
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{self, Read};
@@ -329,7 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::text;
+    use crate::{BadRecord, text};
     use sluicebox_core::plan::Encoding;
 
     /// Gives its bytes in pieces of the given sizes, over and over.
@@ -351,12 +304,15 @@ mod tests {
         }
     }
 
-    fn all(bytes: &[u8], sizes: &[usize], window: usize) -> (Vec<Vec<String>>, Vec<u64>, Vec<BadRecord>, u64) {
+    fn all(
+        format: &CsvFormat,
+        bytes: &[u8],
+        sizes: &[usize],
+        window: usize,
+    ) -> (Vec<Vec<String>>, Vec<u64>, Vec<BadRecord>, u64) {
         let pieces = Pieces { bytes: bytes.to_vec(), at: 0, sizes: sizes.to_vec(), turn: 0 };
         let text = text::decode(Box::new(pieces), Encoding::Utf8).unwrap();
-        let format =
-            CsvFormat { delimiter: b',', quote: b'"', header: true, nulls: Vec::new(), encoding: Encoding::Utf8 };
-        let mut rows = CsvRows::with_window(text, &format, None, 0, window).unwrap();
+        let mut rows = CsvRows::with_window(text, format, &Known::default(), 0, window).unwrap();
         let (mut table, mut numbers, mut bad, mut done) = (Vec::new(), Vec::new(), Vec::new(), 0);
         while let Some(decoded) = rows.next().unwrap() {
             for row in 0..decoded.rows.num_rows() {
@@ -376,12 +332,20 @@ mod tests {
         /// Where the window or a read happens to end must not matter.
         #[test]
         fn any_cut_gives_the_same_rows(
-            body in "([a-zé,\n\r\"]|,x|\n\"|\"\n|a,\"b\n\"){0,300}",
+            body in "([a-zé,\n\r\"#|]|,x|\n\"|\"\n|a,\"b\n\"|\n#x){0,300}",
             sizes in prop::collection::vec(1_usize..50, 1..6),
             window in 4_usize..200,
+            (escape, comment, ragged) in (any::<bool>(), any::<bool>(), any::<bool>()),
         ) {
+            let format = CsvFormat {
+                escape: escape.then_some(b'|'),
+                comment: comment.then_some(b'#'),
+                ragged,
+                ..CsvFormat::default()
+            };
             let text = format!("a,b\n{body}");
-            prop_assert_eq!(all(text.as_bytes(), &[usize::MAX], 1 << 20), all(text.as_bytes(), &sizes, window));
+            let whole = all(&format, text.as_bytes(), &[usize::MAX], 1 << 20);
+            prop_assert_eq!(whole, all(&format, text.as_bytes(), &sizes, window));
         }
     }
 }

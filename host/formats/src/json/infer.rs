@@ -86,7 +86,7 @@ impl Sample {
 
     /// The columns.
     pub(super) fn schema(&self) -> Result<SchemaRef, FormatError> {
-        let fields = self.fields.fields.iter().filter(|(name, _)| !is_system_column(name));
+        let fields = self.fields.fields.iter();
         let fields: Vec<FieldRef> = fields
             .map(|(name, seen)| Arc::new(Field::new(name, seen.kind(1).unwrap_or(DataType::Utf8), true)))
             .collect();

@@ -11,6 +11,7 @@ use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StringArray, StructArray};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 
+use crate::reading::Reading;
 use crate::scalar::{self, Exactness, Texts};
 
 /// The columns as the decoder gives them: all nullable, with text for every scalar.
@@ -56,7 +57,7 @@ pub(super) fn typed(
     bad: &mut Vec<BadValue>,
 ) -> Result<ArrayRef, ArrowError> {
     if let Some(texts) = array.as_string_opt()
-        && let Some(array) = scalar::column(&mut Strings { texts, bad }, kind, exactness)
+        && let Some(array) = scalar::column(&mut Strings { texts, bad }, kind, &Reading::default(), exactness)
     {
         return Ok(array);
     }

@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use super::Exit;
-use super::session::{fail, open_lake, runtime};
+use super::session::{end, start};
 use crate::report;
+use sluicebox_service::OperationError;
+use sluicebox_service::forget::forget;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -41,21 +43,12 @@ pub fn run(args: &Args) -> Exit {
         );
         return Exit::Usage;
     }
-    let (lake, runtime) = match (open_lake(&args.lake), runtime()) {
-        (Ok(lake), Ok(runtime)) => (lake, runtime),
-        (Err(exit), _) | (_, Err(exit)) => return exit,
-    };
-    let found = runtime.block_on(async {
-        let found = lake.remembered(&args.hop).await?;
-        if !args.dry_run {
-            lake.forget(&args.hop, &found).await?;
-        }
-        Ok::<_, sluicebox_lake::LakeError>(found)
-    });
-    let found = match found {
-        Ok(found) => found,
-        Err(error) => return fail(&error),
-    };
+    end(forget_hop(args), args.json)
+}
+
+fn forget_hop(args: &Args) -> Result<Exit, OperationError> {
+    let (service, lake) = start(&args.lake)?;
+    let found = service.wait(forget(&lake, &args.hop, args.dry_run))?;
     let hop = report::visible(&args.hop);
     if found.is_empty() && !args.json {
         report::line(format_args!("no table of {} remembers that {hop} read a table", args.lake));
@@ -63,12 +56,14 @@ pub fn run(args: &Args) -> Exit {
     for each in &found {
         let (table, upstream, version) = (each.table.to_string(), &each.upstream, each.version);
         if args.json {
-            let fields = json!({ "hop": args.hop, "table": table, "upstream": upstream, "version": version, "dry_run": args.dry_run });
-            report::line(fields);
+            let (hop, dry_run) = (&args.hop, args.dry_run);
+            report::line(json!({
+                "hop": hop, "table": table, "upstream": upstream, "version": version, "dry_run": dry_run,
+            }));
         } else {
             let would = if args.dry_run { "would be forgotten" } else { "is forgotten" };
             report::line(format_args!("{table}: that {hop} read {upstream} up to version {version} {would}"));
         }
     }
-    Exit::Done
+    Ok(Exit::Done)
 }

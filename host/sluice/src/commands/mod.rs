@@ -4,6 +4,7 @@ mod check;
 mod forget;
 mod head;
 mod history;
+mod infer;
 mod maintain;
 mod new;
 mod plan;
@@ -73,6 +74,8 @@ enum Command {
     Check(check::Args),
     /// Show what a run would create, read and allow.
     Plan(plan::Args),
+    /// Show the columns that a run would take from the files of a source, and why.
+    Infer(infer::Args),
     /// Run fixtures through modules: rows in, expected rows out.
     Test(test::Args),
     /// Make a transform project that compiles.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Infer(args) => infer::run(&args),
         Command::Test(args) => test::run(&args),
         Command::New(args) => new::run(&args),
         Command::Status(args) => status::run(&args),

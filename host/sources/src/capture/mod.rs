@@ -324,6 +324,7 @@ fn open_file(input: &Input, meter: &Meter) -> Result<Box<dyn Rows>, FormatError>
         compression: Compression::None,
         columns: None,
         own_types: false,
+        inferred: false,
         demands: Demands::default(),
         skip: 0,
         timestamps: Timestamps::Exact,

@@ -15,7 +15,7 @@ use regex::Regex;
 
 use super::listing::Listed;
 use sluicebox_core::plan::{FileFact, FilesSpec, NamePart};
-use sluicebox_formats::{FormatError, is_system_column};
+use sluicebox_formats::FormatError;
 
 /// The name that Hive gives to a folder of rows without a value.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -217,7 +217,7 @@ fn folders(lane: &str) -> Vec<(String, Option<String>)> {
         let (key, value) = part.split_once('=')?;
         let text = |text: &str| percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into);
         let key = text(key);
-        let usable = !key.is_empty() && !key.starts_with('_') && !is_system_column(&key);
+        let usable = !key.is_empty() && !key.starts_with('_');
         usable.then(|| (key, (value != NULL_FOLDER).then(|| text(value))))
     };
     folders.split('/').filter_map(pair).collect()

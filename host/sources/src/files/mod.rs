@@ -2,6 +2,7 @@
 
 mod columns;
 mod globs;
+mod inference;
 mod lane;
 mod listing;
 mod position;
@@ -15,8 +16,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_schema::{FieldRef, Schema, SchemaRef};
-use tokio::runtime::Handle;
 
+pub(super) use columns::{infer, schema};
+pub(super) use inference::{infer, schema};
 pub(super) use listing::list;
 pub use position::Position;
 pub use redecode::NOT_WHOLE;
@@ -24,6 +26,7 @@ pub(super) use redecode::redecode;
 pub(super) use stamp::{no_rows, with_columns};
 
 use self::columns::{PathColumns, PathValues};
+use self::inference::{declared, inferred, sample};
 use self::listing::Listed;
 pub use self::seal::Seal;
 use self::waiting::{Waiting, what_waits};
@@ -45,6 +48,8 @@ pub(super) struct FileSource {
     /// The types come from the files and are checked by the table's contract, because none were declared.
     own_types: bool,
     demands: Demands,
+    /// The files from which columns are inferred, until they are.
+    sample: Vec<Listed>,
     waiting: VecDeque<Waiting>,
     open: Option<OpenFile>,
     /// Columns that files have beside their own.
@@ -74,9 +79,10 @@ impl FileSource {
         let name = &request.spec.name;
         let (files, mut left_out) = listing::list(name, spec, request.runtime)?;
         let beside = PathColumns::of(spec, &files, request.known.as_ref());
-        let waiting = what_waits(request, spec, files, &beside, &mut left_out)?;
         let columns = declared(spec, request.known.clone()).map(|columns| beside.without(&columns));
         let columns = columns.filter(|columns| !columns.fields().is_empty());
+        let sample = if columns.is_none() { sample(&files) } else { Vec::new() };
+        let waiting = what_waits(request, spec, files, &beside, &mut left_out)?;
         let total_bytes = waiting.iter().map(|waiting| waiting.file.bytes).sum();
         Ok(Self {
             name: name.clone(),
@@ -84,6 +90,7 @@ impl FileSource {
             columns,
             own_types: spec.columns.is_none() && request.contract.is_some(),
             demands: request.demands(),
+            sample,
             waiting,
             open: None,
             beside,
@@ -122,26 +129,31 @@ impl FileSource {
             return Ok(OpenFile { file, input, lane, rows: Box::new(NoRows), meter, beside, ahead: Ok(None) });
         }
         if self.columns.is_none() {
-            let inferred = format::schema(&input, &self.spec.format, self.spec.compression);
-            let inferred = inferred.map_err(|error| self.failed(&file, error))?;
+            let inferred = inferred(&file, &self.sample, &self.spec);
+            let inferred = inferred.map_err(|(file, error)| self.failed(&file, error))?;
             // A file without rows says nothing about the columns of later ones.
-            self.columns = Some(self.beside.without(&inferred)).filter(|columns| !columns.fields().is_empty());
+            let columns = inferred.map(|inferred| self.beside.without(&inferred));
+            self.columns = columns.filter(|columns| !columns.fields().is_empty());
         }
-        let (rows, ahead) = self.open_rows(&input, &meter, done, &[]).map_err(|error| self.failed(&file, error))?;
+        let name = &file.lane;
+        let (rows, ahead) =
+            self.open_rows(&input, name, &meter, done, &[]).map_err(|error| self.failed(&file, error))?;
         let held = ahead.as_ref().map_or_else(Vec::new, |first| self.beside.held_by(&first.rows.schema()));
         if held.is_empty() || self.columns.is_none() {
             return Ok(OpenFile { file, input, lane, rows, meter, beside, ahead: Ok(ahead) });
         }
         // What the file itself says counts, and is read as it was declared.
         let meter = Meter::default();
-        let (rows, ahead) = self.open_rows(&input, &meter, done, &held).map_err(|error| self.failed(&file, error))?;
+        let (rows, ahead) =
+            self.open_rows(&input, name, &meter, done, &held).map_err(|error| self.failed(&file, error))?;
         Ok(OpenFile { file, input, lane, rows, meter, beside, ahead: Ok(ahead) })
     }
 
-    /// Opens a file, of which `held` are declared beside the other columns, and reads its first batch.
+    /// Opens a file of that name, of which `held` are declared beside the other columns, and reads its first batch.
     fn open_rows(
         &self,
         input: &Input,
+        name: &str,
         meter: &Meter,
         done: u64,
         held: &[FieldRef],
@@ -150,11 +162,13 @@ impl FileSource {
             let fields = columns.fields().iter().chain(held).cloned();
             Arc::new(Schema::new(fields.collect::<Vec<_>>()))
         });
+        let format = inference::of_file(&self.spec.format, name);
         let spec = FileSpec {
-            format: &self.spec.format,
+            format: &format,
             compression: self.spec.compression,
             columns: columns.as_ref(),
             own_types: self.own_types,
+            inferred: self.spec.columns.is_none(),
             demands: self.demands,
             skip: done,
             timestamps: self.spec.timestamps,
@@ -236,42 +250,6 @@ fn reject(bad: &format::BadRecord, lane: &Lane) -> Reject {
         stage: Stage::Source,
         payload: bad.payload.clone(),
     }
-}
-
-fn declared(spec: &FilesSpec, known: Option<SchemaRef>) -> Option<SchemaRef> {
-    let columns = spec.columns.clone().or(known);
-    columns.filter(|columns| !columns.fields().is_empty())
-}
-
-/// The columns of the source's files.
-pub(super) fn schema(
-    name: &str,
-    spec: &FilesSpec,
-    known: Option<SchemaRef>,
-    runtime: &Handle,
-) -> Result<SchemaRef, SourceError> {
-    // What folders say is known only from the folders, unless the columns are declared.
-    let (files, _) = match &spec.columns {
-        Some(_) => (Vec::new(), LeftOut::default()),
-        None => listing::list(name, spec, runtime)?,
-    };
-    let beside = PathColumns::of(spec, &files, known.as_ref());
-    if let Some(columns) = declared(spec, known) {
-        return Ok(beside.with(&beside.without(&columns)));
-    }
-    for file in files.into_iter().filter(|file| file.bytes > 0) {
-        let inferred = format::schema(&file.input(), &spec.format, spec.compression).map_err(|error| {
-            SourceError::File { name: name.to_owned(), file: file.location(), source: Box::new(error) }
-        });
-        let inferred = match inferred {
-            Err(error) if error.is_forbidden() => continue,
-            inferred => inferred?,
-        };
-        if !inferred.fields().is_empty() {
-            return Ok(beside.with(&beside.without(&inferred)));
-        }
-    }
-    Err(SourceError::NothingToInfer { name: name.to_owned(), path: RedactedUrl::new(&spec.path).to_string() })
 }
 
 /// Reader of an empty file.

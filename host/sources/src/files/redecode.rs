@@ -7,10 +7,11 @@ use arrow_schema::SchemaRef;
 use tokio::runtime::Handle;
 
 use super::columns::{PathColumns, PathValues};
-use super::{declared, listing, with_columns};
+use super::inference::declared;
+use super::{listing, with_columns};
 use crate::{Record, Redecoded, SourceError};
 use sluicebox_core::batch::Lane;
-use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format, Timestamps};
+use sluicebox_core::plan::{Compression, CsvFormat, Demands, Encoding, FilesSpec, Format, Quoting, Timestamps};
 use sluicebox_core::reject::RejectCode;
 use sluicebox_formats::{self as format, FileSpec, FormatError, Input, LocalFile, Meter, PAYLOAD_BYTES};
 
@@ -46,6 +47,7 @@ pub(crate) fn redecode(
         // A record was taken out of its document.
         Format::Json { encoding, .. } => (Format::Json { encoding: *encoding, path: Vec::new() }, columns),
         Format::Csv(csv) => {
+            let csv = &csv.of_file(lane);
             let names = match (csv.header, &columns) {
                 (true, _) => {
                     // Which field is which is said by the file alone.
@@ -66,11 +68,14 @@ pub(crate) fn redecode(
                 return Ok(Err("its header has letters that are not ASCII, in another encoding than UTF-8".to_owned()));
             }
             header = header_line(&names, csv);
-            (Format::Csv(CsvFormat { header: true, ..csv.clone() }), columns)
+            // Only a header stands above the records.
+            let alone = CsvFormat { header: true, comment: None, skip_rows: 0, skip_blank: Some(false), ..csv.clone() };
+            (Format::Csv(alone), columns)
         }
     };
     let failed = |source| SourceError::File { name: name.to_owned(), file: lane.to_string(), source: Box::new(source) };
-    let how = How { header, format, columns, demands, beside, values, timestamps: spec.timestamps };
+    let inferred = spec.columns.is_none();
+    let how = How { header, format, columns, inferred, demands, beside, values, timestamps: spec.timestamps };
     let all: Vec<usize> = (0..records.len()).collect();
     let together = decode(&how, lane, records, &all).map_err(failed)?;
     let counted: usize = together.iter().map(|again| again.rows.num_rows() + again.bad.len()).sum();
@@ -101,6 +106,7 @@ struct How {
     header: Vec<u8>,
     format: Format,
     columns: Option<SchemaRef>,
+    inferred: bool,
     demands: Demands,
     /// What the rows have beside their own columns.
     beside: PathColumns,
@@ -108,18 +114,26 @@ struct How {
     timestamps: Timestamps,
 }
 
-/// A header line of these columns. Every name is quoted, so that none is taken for two.
+/// A header line of these columns. Names are quoted, so that none is taken for two; where quotes have no meaning,
+/// no name has a delimiter but behind an escape.
 fn header_line(names: &[String], csv: &CsvFormat) -> Vec<u8> {
+    let delimiter = csv.delimiter.unwrap_or(b',');
+    let quotes = csv.quoting != Quoting::None;
     let mut line = Vec::new();
     for (index, name) in names.iter().enumerate() {
         if index > 0 {
-            line.push(csv.delimiter);
+            line.push(delimiter);
         }
-        line.push(csv.quote);
+        line.extend(quotes.then_some(csv.quote));
         for byte in name.bytes() {
-            line.extend(std::iter::repeat_n(byte, if byte == csv.quote { 2 } else { 1 }));
+            match csv.escape {
+                Some(escape) if byte == escape || byte == csv.quote || byte == delimiter => line.push(escape),
+                None if quotes && byte == csv.quote => line.push(byte),
+                _ => {}
+            }
+            line.push(byte);
         }
-        line.push(csv.quote);
+        line.extend(quotes.then_some(csv.quote));
     }
     line.push(b'\n');
     line
@@ -137,6 +151,7 @@ fn decode(how: &How, lane: &Lane, records: &[Record<'_>], chosen: &[usize]) -> R
         compression: Compression::None,
         columns: how.columns.as_ref(),
         own_types: false,
+        inferred: how.inferred,
         demands: how.demands,
         skip: 0,
         timestamps: how.timestamps,
