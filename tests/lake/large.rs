@@ -163,8 +163,8 @@ async fn history(seed: u64) {
             .map(|_| if step == 0 { Some(3) } else { random.random_bool(0.9).then(|| random.random_range(2..6)) })
             .collect();
         // A deletion without an order counts when it arrives; that has a model of its own.
-        let mut deletes = |seq: &Option<i64>| deletes && step > 0 && random.random_bool(0.2) && seq.is_some();
-        let deleted: Vec<bool> = seqs.iter().map(|seq| deletes(seq)).collect();
+        let deletes = |seq: &Option<i64>| deletes && step > 0 && random.random_bool(0.2) && seq.is_some();
+        let deleted: Vec<bool> = seqs.iter().map(deletes).collect();
         let rows = batch(&ids, &seqs, &deleted, salt);
         for (((id, seq), deleted), line) in ids.iter().zip(&seqs).zip(&deleted).zip(lines(&rows)) {
             // Within a commit and against the table: older never overwrites newer, and of equals the later one stays.

@@ -30,15 +30,6 @@ pub fn read(table: &std::path::Path) -> Option<Vec<Value>> {
     Some(text.lines().map(|line| serde_json::from_str(line).expect("the reader prints JSON lines")).collect())
 }
 
-/// Deletes rows of a table by delta-rs, as another program does; `false`, said aloud, without it.
-pub fn delete(table: &std::path::Path, predicate: &str) -> bool {
-    let Some(python) = python() else { return false };
-    let script = root().join("tests/harness/deltars_read.py");
-    let output = Command::new(python).arg(script).arg(table).arg(predicate).output().expect("the program starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    true
-}
-
 fn batch(rows: &[Row], wide: bool) -> RecordBatch {
     let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
         ("id", Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>()), true),

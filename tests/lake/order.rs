@@ -93,7 +93,7 @@ async fn every_history_ends_by_the_rules() {
             put(&mut table, &[batch(&rows[..middle]), batch(&rows[middle..])], at("f", step)).await.expect("commit");
             applied(&mut expected, &rows);
             let found: Vec<String> =
-                sorted(&table).await.iter().map(|line| format!("{line}").replace("-0.0", "0.0")).collect();
+                sorted(&table).await.iter().map(|line| line.to_string().replace("-0.0", "0.0")).collect();
             let mut lines: Vec<String> =
                 expected.values().map(|row| super::support::lines(&batch(&[*row]))[0].replace("-0.0", "0.0")).collect();
             lines.sort();

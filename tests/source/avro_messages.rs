@@ -125,7 +125,7 @@ fn records_may_begin_with_the_fingerprint_of_their_schema() {
     let found = decode(&mut decoder, &[single, order(None, "CA"), other]);
     let states: Vec<String> = cells(&found.rows).into_iter().map(|row| row[3].clone()).collect();
     assert_eq!(states, [r#"{"state":"NY"}"#, r#"{"state":"CA"}"#]);
-    assert_eq!(found.bad.iter().map(|bad| (bad.at, bad.reason)).collect::<Vec<_>>(), [(2, "avro.record")]);
+    assert_eq!(found.bad.iter().map(|bad| (bad.at, bad.reason.as_str())).collect::<Vec<_>>(), [(2, "avro.record")]);
 }
 
 #[test]

@@ -310,7 +310,7 @@ fn a_pipe_that_takes_the_place_of_a_file_is_not_waited_for() {
     let path = folder.path().join("a.csv");
     fs::remove_file(&path).unwrap();
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let error = source.next().err().expect("it is no file any more");
+    let error = source.next().expect_err("it is no file any more");
     assert!(error.to_string().contains("a.csv"), "{error}");
 }
 

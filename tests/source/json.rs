@@ -259,7 +259,7 @@ fn what_is_in_a_wrong_place_is_quoted_as_it_is_written() {
         [
             "column `n.q`: `{\"x\": \"é\\n\"}` is not of type int64",
             "column `n.l.element`: `[2]` is not of type int64",
-            "column `n`: `\"t\"` is not of type struct",
+            "column `n`: `\"t\"` is not of type struct<l list<int64>, q int64>",
             "the line holds more than one JSON object",
             "the line is an array and not one JSON object",
         ]

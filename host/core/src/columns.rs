@@ -69,9 +69,8 @@ impl SystemColumn {
     /// Its name without the prefix.
     pub const fn word(self) -> &'static str {
         // The name is the word behind one `_`.
-        match self.name().split_at(1) {
-            (_, word) => word,
-        }
+        let (_, word) = self.name().split_at(1);
+        word
     }
 
     /// Its name where the pipeline sets no other prefix.

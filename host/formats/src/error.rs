@@ -56,12 +56,6 @@ pub enum FormatError {
         /// The other.
         other: String,
     },
-    /// There are more columns than a table is good for.
-    #[error("it has more than {most} columns")]
-    Columns {
-        /// How many there may be.
-        most: usize,
-    },
     /// Not one declared column is in the header.
     #[error("its header has none of the declared columns; it reads `{header}`")]
     ForeignHeader {
@@ -289,7 +283,6 @@ impl Fault for FormatError {
             FormatError::Infer { .. } => {
                 "declare `columns`: one of type `string` takes any value, an object as its JSON text"
             }
-            FormatError::Columns { .. } => "declare `columns`, and no more of them than are needed",
             FormatError::Type { .. } => "have the file written with another schema, or leave it out with `glob`",
             FormatError::Codec { .. } => "have the file written with another codec, such as zstd or gzip",
             FormatError::TooLarge { .. } => "have the file written in smaller parts",

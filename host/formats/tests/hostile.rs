@@ -21,7 +21,7 @@ use parquet::file::properties::WriterProperties;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sluicebox_core::plan::{Compression as Packed, Demands, Encoding as Letters, Format, Timestamps};
-use sluicebox_formats::{FileSpec, FormatError, Input, Meter, open, schema};
+use sluicebox_formats::{FileSpec, FormatError, Input, LocalFile, Meter, open, schema};
 
 /// What reading any file may take at its peak.
 const MEMORY: usize = 1 << 30;
@@ -45,13 +45,14 @@ fn json() -> Format {
 
 /// Reads a file as a source does: its columns, then its rows. Gives how many rows there were, and bad records.
 fn read(path: &Path, format: &Format) -> Result<(usize, usize), FormatError> {
-    let input = Input::Local(path.to_owned());
+    let input = Input::Local(LocalFile::new(path));
     let columns = schema(&input, format, Packed::Auto)?;
     let spec = FileSpec {
         format,
         compression: Packed::Auto,
         columns: Some(&columns),
         own_types: true,
+        inferred: true,
         demands: Demands::default(),
         skip: 0,
         timestamps: Timestamps::Exact,
@@ -308,7 +309,8 @@ fn small_files_that_promise_much() {
     assert!(matches!(within("keys.jsonl", many.as_bytes(), &jsonl()), Err(FormatError::Columns { .. })));
     let wide: Vec<String> = (0..9_000).map(|key| format!("\"k{key}\":1")).collect();
     let wide = format!("{{{}}}\n{}", wide.join(","), "{}\n".repeat(100_000));
-    assert!(within("wide.jsonl", wide.as_bytes(), &jsonl()).unwrap().0 > 10_000);
+    let read = within("wide.jsonl", wide.as_bytes(), &jsonl()).unwrap();
+    assert!(read.0 > 9_000, "{read:?}");
     // A gigabyte of one letter, packed into a megabyte.
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(b"{\"a\":\"").unwrap();

@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
+use crate::FormatError;
 use crate::plain::type_name;
 use crate::reading::Reading;
 use crate::scalar::readable;
-use crate::{FormatError, names};
 use sluicebox_core::columns::ColumnName;
 use sluicebox_core::plan::TextValues;
-
-/// Columns of a file at most.
-pub(super) const COLUMNS: usize = 10_000;
 
 /// A column to decode.
 #[derive(Clone, Debug)]

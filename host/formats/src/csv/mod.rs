@@ -47,12 +47,13 @@ pub fn names(input: &Input, format: &CsvFormat, compression: Compression) -> Res
 
 use self::column::{BadValue, Block, Style, Why};
 use self::cursor::{Cursor, Front};
-use self::header::{COLUMNS, Column};
+use self::header::Column;
 use self::records::Flaw;
 use self::scan::Marks;
 use self::split::{Dialect, Splitter};
 use super::text::{Original, Text};
 use super::{BATCH_ROWS, Decoded, FormatError, Input, Meter, Numbers, Rows, text};
+use crate::limits::COLUMNS;
 use sluicebox_core::plan::{Compression, CsvFormat, Quoting};
 
 /// The rows of one file of delimited text.

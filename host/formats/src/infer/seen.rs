@@ -70,9 +70,7 @@ impl Seen {
             }
         }
         if self.boolean.is_none() {
-            let read = form
-                .as_ref()
-                .map_or_else(|| exact::boolean(text), |form| form.boolean(text, |text| exact::boolean(text)));
+            let read = form.as_ref().map_or_else(|| exact::boolean(text), |form| form.boolean(text, exact::boolean));
             self.boolean = read.is_none().then(&against);
         }
         if self.date.is_none() {

@@ -30,7 +30,7 @@ use self::int96::{Marks, in_micros, without_marks};
 use self::pages::{Budget, Group};
 use self::ranges::{Ranges, Source};
 pub use self::write::ParquetWriter;
-use super::plain::{Codes, Plan, check_types};
+use super::plain::{Codes, Misfits, Plan, check_types};
 use super::{Decoded, FileSpec, FormatError, Input, Meter, Rows, limits};
 use sluicebox_core::plan::Timestamps;
 use sluicebox_core::reject::RejectCode;
@@ -193,7 +193,7 @@ impl ParquetRows {
     }
 
     /// The rows with a time that microseconds do not hold, and what can be shown of all.
-    fn marked(&self, rows: &RecordBatch) -> Result<(BTreeMap<usize, (RejectCode, String)>, RecordBatch), FormatError> {
+    fn marked(&self, rows: &RecordBatch) -> Result<(Misfits, RecordBatch), FormatError> {
         let mut marked = BTreeMap::new();
         if !self.marks.any() {
             return Ok((marked, rows.clone()));

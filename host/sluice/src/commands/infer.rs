@@ -8,7 +8,10 @@ use arrow_schema::{DataType, TimeUnit};
 use super::Exit;
 use super::session::{end, fail, variable};
 use crate::report;
-use sluicebox_core::plan::{ChangedFiles, Compression, CsvFormat, Encoding, FilesSpec, Format, SourceKind, SourceSpec};
+use sluicebox_core::plan::{
+    ChangedFiles, ColumnNames, Compression, CsvFormat, Encoding, FileColumns, FilesSpec, Format, Links, SourceKind,
+    SourceSpec, Timestamps,
+};
 use sluicebox_formats::InferredColumn;
 use sluicebox_service::{OperationError, PipelineFile, Service};
 use sluicebox_sources::{self as source, Inferred};
@@ -124,8 +127,12 @@ fn of_file(file: &Path, service: &Service) -> Exit {
         columns: None,
         keep_files: false,
         changed_files: ChangedFiles::Stop,
+        links: Links::Inside,
+        max_files: FilesSpec::MAX_FILES,
+        file_columns: FileColumns { hive: false, name: None, facts: Vec::new() },
+        timestamps: Timestamps::Exact,
     };
-    let spec = SourceSpec { name: called.clone(), kind: SourceKind::Files(spec) };
+    let spec = SourceSpec { name: called.clone(), kind: SourceKind::Files(spec), names: ColumnNames::default() };
     match source::infer(&spec, service.handle()) {
         Ok(inferred) => {
             let folder = quoted(&folder.display().to_string());

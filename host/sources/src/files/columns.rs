@@ -53,8 +53,8 @@ impl PathColumns {
         let wanted = &spec.file_columns;
         let types = spec.columns.as_ref().or(known);
         let find = |name: &str| {
-            let fields = types.into_iter().flat_map(|schema| schema.fields().iter());
-            fields.cloned().find(|field| field.name().eq_ignore_ascii_case(name))
+            let mut fields = types.into_iter().flat_map(|schema| schema.fields().iter());
+            fields.find(|field| field.name().eq_ignore_ascii_case(name)).cloned()
         };
         let mut columns: Vec<PathColumn> = Vec::new();
         let mut add = |field: FieldRef, origin: Origin| {

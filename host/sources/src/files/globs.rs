@@ -150,7 +150,7 @@ fn spots(path: &[u8]) -> Vec<(Range<usize>, Why)> {
 
 #[cfg(test)]
 mod tests {
-    use sluicebox_core::plan::{ChangedFiles, Compression, FileColumns, Format, Links};
+    use sluicebox_core::plan::{ChangedFiles, Compression, FileColumns, Format, Links, Timestamps};
 
     use super::*;
 
@@ -167,6 +167,7 @@ mod tests {
             file_columns: FileColumns::default(),
             keep_files: false,
             changed_files: ChangedFiles::Stop,
+            timestamps: Timestamps::Exact,
         };
         Globs::new("s", &spec).unwrap().judge(Path::new(name))
     }

@@ -103,16 +103,15 @@ fn infer_from(name: &str, spec: &FilesSpec, listed: &[Listed]) -> Result<Inferre
         || SourceError::NothingToInfer { name: name.to_owned(), path: RedactedUrl::new(&spec.path).to_string() };
     loop {
         let Some(first) = files.first() else { return Err(nothing()) };
-        match look_at(&files.iter().collect::<Vec<_>>(), spec) {
+        let looked = look_at(&files.iter().collect::<Vec<_>>(), spec).map_err(|error| SourceError::File {
+            name: name.to_owned(),
+            file: first.location(),
+            source: Box::new(error),
+        });
+        match looked {
             // A file that may not be read is left out, and the others say what they can.
             Err(error) if error.is_forbidden() => drop(files.remove(0)),
-            Err(error) => {
-                return Err(SourceError::File {
-                    name: name.to_owned(),
-                    file: first.location(),
-                    source: Box::new(error),
-                });
-            }
+            Err(error) => return Err(error),
             Ok(sample) if sample.columns.is_empty() => return Err(nothing()),
             Ok(sample) => {
                 let names = sample.files.iter().map(|at| files[*at].lane.clone()).collect();

@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use arrow_schema::{FieldRef, Schema, SchemaRef};
 
-pub(super) use columns::{infer, schema};
 pub(super) use inference::{infer, schema};
 pub(super) use listing::list;
 pub use position::Position;
@@ -34,7 +33,6 @@ use super::{FinishedFile, Next, OpenSource, Progress, Source, SourceBatch, Sourc
 use sluicebox_core::batch::{Batch, Lane, Positions, Reject, Stage};
 use sluicebox_core::left_out::LeftOut;
 use sluicebox_core::plan::{Demands, FilesSpec};
-use sluicebox_core::redact::RedactedUrl;
 use sluicebox_formats::{self as format, Decoded, FileSpec, FormatError, Input, Meter, Rows};
 
 /// Reads the files of a folder one after another, in the order of their names.

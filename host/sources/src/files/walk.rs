@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
         };
         let new = self.known.insert((own.dev(), own.ino()));
         // By another name it holds the same files, which matters only to globs that name folders.
-        if !new && !(folder.linked && self.globs.by_folder) {
+        if !(new || folder.linked && self.globs.by_folder) {
             return Ok(());
         }
         for entry in entries {
