@@ -3,10 +3,14 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 use super::{root, skipped};
+
+/// Spark fetches its Delta jars when it starts for the first time, and two that do so at once leave each other half of them.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The rows of each statement over the lake, each a JSON object, or `None`, said aloud, without Spark.
 ///
@@ -17,6 +21,7 @@ use super::{root, skipped};
 /// When a statement fails.
 pub fn rows(lake: &Path, statements: &[String]) -> Option<Vec<Vec<Value>>> {
     let python = python()?;
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new(&python)
         .arg(root().join("tests/harness/spark_read.py"))
         .arg(lake)
