@@ -2,7 +2,6 @@
 //! rule, and the rule is listed here.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use arrow_schema::DataType;
@@ -14,27 +13,11 @@ use sluicebox_core::plan::Format;
 use super::exact::comes_back;
 use super::generated::{Cell, Table, number};
 use super::harness::{Folder, schema};
-use crate::harness::{root, skipped};
+use crate::harness::oracle::python;
+use crate::harness::root;
 
 /// Files of one test run; `$SLUICE_FILES` asks for others, `$SLUICE_SEED` for the ones after that seed.
 const FILES: u64 = 100;
-
-/// The Python that has DuckDB and pyarrow.
-fn python() -> Option<PathBuf> {
-    if let Some(python) = std::env::var_os("SLUICE_ORACLE") {
-        return Some(PathBuf::from(python));
-    }
-    let known = Command::new(root().join("scripts/venv")).args(["--installed", "tests/harness/oracle.txt"]).output();
-    if let Ok(output) = known
-        && output.status.success()
-    {
-        return Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    }
-    let why = "there is no Python with DuckDB and pyarrow (`just test` installs it, or set SLUICE_ORACLE)";
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
-    skipped(why);
-    None
-}
 
 /// By which of our rules a peer's text of a field may be another one than what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
